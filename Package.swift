@@ -1,0 +1,212 @@
+// swift-tools-version: 6.1
+import Foundation
+import PackageDescription
+
+// The house has five floors, and an import may only point down. `room` refuses a dependency that points up,
+// so the mistake stops the build and not a review. `dev/check-layers` reads the imports themselves.
+enum Floor: Int {
+    case c, foundation, capability, adapter, edge, executable
+
+    var folder: String {
+        switch self {
+        case .c: "C"
+        case .foundation: "Foundations"
+        case .capability: "Capabilities"
+        case .adapter: "Adapters"
+        case .edge: "Edges"
+        case .executable: "Executables"
+        }
+    }
+
+    /// The floors that a target on this floor may use besides its own neighbours allowed below.
+    func mayUse(_ other: Floor) -> Bool {
+        switch self {
+        case .c: false
+        case .foundation: other == .foundation
+        case .capability: other == .foundation || other == .capability
+        case .adapter: other == .c || other == .foundation || other == .capability
+        case .edge: other == .foundation || other == .capability || other == .edge
+        case .executable: true
+        }
+    }
+}
+
+struct Room {
+    let name: String
+    let floor: Floor
+    let uses: [String]
+    let packages: [Target.Dependency]
+    let testUses: [String]
+    let hasTests: Bool
+}
+
+nonisolated(unsafe) var rooms: [String: Room] = [:]
+nonisolated(unsafe) var order: [String] = []
+
+func room(
+    _ floor: Floor, _ name: String, uses: [String] = [], packages: [Target.Dependency] = [],
+    tests: Bool = true, testUses: [String] = []
+) {
+    for used in uses {
+        guard let other = rooms[used] else { fatalError("\(name) uses \(used), which is not declared above it") }
+        precondition(floor.mayUse(other.floor), "\(name) (\(floor)) may not use \(used) (\(other.floor)): imports point down")
+    }
+    rooms[name] = Room(name: name, floor: floor, uses: uses, packages: packages, testUses: testUses, hasTests: tests)
+    order.append(name)
+}
+
+func shim(_ name: String) { room(.c, name, tests: false) }
+func foundation(_ name: String, uses: [String] = [], packages: [Target.Dependency] = [], tests: Bool = true) {
+    room(.foundation, name, uses: uses, packages: packages, tests: tests)
+}
+func capability(_ name: String, uses: [String], packages: [Target.Dependency] = [], tests: Bool = true, testUses: [String] = []) {
+    room(.capability, name, uses: uses, packages: packages, tests: tests, testUses: testUses)
+}
+func adapter(_ name: String, uses: [String], packages: [Target.Dependency] = [], tests: Bool = true, testUses: [String] = []) {
+    room(.adapter, name, uses: uses, packages: packages, tests: tests, testUses: testUses)
+}
+func edge(_ name: String, uses: [String], packages: [Target.Dependency] = [], tests: Bool = true, testUses: [String] = []) {
+    // Two protocols never import each other; the table of errors is the one thing edges share.
+    for used in uses where rooms[used]?.floor == .edge {
+        precondition(used == "ErrorMapping", "\(name) may not use the edge \(used)")
+    }
+    room(.edge, name, uses: uses, packages: packages, tests: tests, testUses: testUses)
+}
+
+func product(_ name: String, _ package: String) -> Target.Dependency { .product(name: name, package: package) }
+let log = product("Logging", "swift-log")
+let nioCore = product("NIOCore", "swift-nio")
+let nioPosix = product("NIOPosix", "swift-nio")
+let nioHTTP2 = product("NIOHTTP2", "swift-nio-http2")
+let nioEmbedded = product("NIOEmbedded", "swift-nio")
+let hummingbird = product("Hummingbird", "hummingbird")
+let hummingbirdTesting = product("HummingbirdTesting", "hummingbird")
+let grdb = product("GRDB", "GRDB.swift")
+let yams = product("Yams", "Yams")
+let mustache = product("Mustache", "swift-mustache")
+let crypto = product("Crypto", "swift-crypto")
+let arguments = product("ArgumentParser", "swift-argument-parser")
+let httpClient = product("AsyncHTTPClient", "async-http-client")
+let lifecycle = product("ServiceLifecycle", "swift-service-lifecycle")
+
+// MARK: C
+
+shim("CDuckDB")
+shim("COnnxRuntime")
+shim("CLightGBM")
+
+// MARK: Foundations
+
+foundation("AerieCore")
+foundation("AerieJSON", uses: ["AerieCore"])
+foundation("AerieData", uses: ["AerieCore"])
+foundation("AerieTelemetry", uses: ["AerieCore"])
+foundation("AerieYAML", uses: ["AerieCore", "AerieJSON"], packages: [yams])
+foundation("AerieResources", uses: ["AerieCore", "AerieJSON", "AerieYAML"], packages: [log])
+
+// MARK: Capabilities
+
+capability("Experiments", uses: ["AerieCore", "AerieJSON"])
+capability("Registry", uses: ["AerieCore", "AerieJSON", "Experiments"])
+capability("Datasets", uses: ["AerieCore", "AerieData"])
+capability("Quality", uses: ["AerieCore", "AerieJSON", "AerieResources", "Datasets"])
+capability("Features", uses: ["AerieCore", "AerieJSON", "AerieResources", "Datasets"])
+capability("Training", uses: ["AerieCore", "AerieData", "AerieJSON"])
+capability("Pipelines", uses: ["AerieCore", "AerieJSON", "AerieYAML", "AerieResources"], packages: [crypto, log])
+capability("Steps", uses: ["AerieCore", "AerieJSON", "AerieData", "AerieResources", "Datasets", "Quality", "Features", "Training", "Pipelines"],
+           packages: [crypto])
+capability("Serving", uses: ["AerieCore", "AerieJSON", "AerieYAML", "AerieData", "AerieTelemetry", "AerieResources", "Registry"], packages: [log])
+
+// MARK: Adapters
+
+adapter("StoreSQLite", uses: ["AerieCore", "AerieJSON", "AerieResources", "Experiments", "Registry", "Pipelines"], packages: [grdb, log])
+adapter("StoreFiles", uses: ["AerieCore", "Experiments"], packages: [crypto])
+adapter("StoreDuckDB", uses: ["CDuckDB", "AerieCore", "AerieData", "Datasets"])
+adapter("InferTrees", uses: ["AerieCore", "AerieJSON", "AerieData", "Serving"])
+adapter("InferONNX", uses: ["COnnxRuntime", "AerieCore", "AerieJSON", "AerieData", "Serving"])
+adapter("TrainLightGBM", uses: ["CLightGBM", "AerieCore", "AerieJSON", "AerieData", "Training"])
+adapter("RunSubprocess", uses: ["AerieCore", "AerieJSON", "Pipelines"], packages: [log])
+
+// MARK: Edges
+
+edge("ErrorMapping", uses: ["AerieCore"])
+edge("MLflowAPI", uses: ["AerieCore", "AerieJSON", "ErrorMapping", "Experiments", "Registry"], packages: [hummingbird, log],
+     testUses: ["StoreSQLite", "StoreFiles"])
+edge("PlatformAPI", uses: ["AerieCore", "AerieJSON", "ErrorMapping", "AerieResources", "AerieTelemetry", "Pipelines", "Serving", "Registry"],
+     packages: [hummingbird, log])
+edge("InferenceAPI", uses: ["AerieCore", "AerieJSON", "AerieData", "AerieTelemetry", "ErrorMapping", "Serving"],
+     packages: [nioCore, nioPosix, nioHTTP2, log])
+edge("Console", uses: ["AerieCore", "AerieJSON", "AerieTelemetry", "ErrorMapping", "AerieResources", "Experiments", "Registry", "Pipelines", "Serving"],
+     packages: [hummingbird, mustache, log])
+
+// MARK: The executable: commands, roles, composition
+
+room(.executable, "aerie", uses: order,
+     packages: [arguments, hummingbird, httpClient, lifecycle, nioCore, nioPosix, yams, crypto, log], tests: true)
+
+// `AERIE_ONLY=Registry swift build` builds one room and what it stands on (comma-separated for several).
+if let only = ProcessInfo.processInfo.environment["AERIE_ONLY"], !only.isEmpty {
+    let asked = only.split(separator: ",").map(String.init)
+    var kept: Set<String> = []
+    func keep(_ name: String) {
+        guard let room = rooms[name] else { fatalError("AERIE_ONLY names \(name), which is no target") }
+        if kept.insert(name).inserted { room.uses.forEach(keep) }
+    }
+    asked.forEach { name in
+        keep(name)
+        rooms[name]!.testUses.forEach(keep)
+    }
+    order = order.filter(kept.contains)
+    for name in order where !asked.contains(name) {
+        let old = rooms[name]!
+        rooms[name] = Room(name: name, floor: old.floor, uses: old.uses, packages: old.packages, testUses: [], hasTests: false)
+    }
+}
+
+let swiftSettings: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+]
+
+var targets: [Target] = []
+for name in order {
+    let room = rooms[name]!
+    let dependencies = room.uses.map { Target.Dependency.target(name: $0) } + room.packages
+    let path = "Sources/\(room.floor.folder)/\(name)"
+    switch room.floor {
+    case .c:
+        targets.append(.target(name: name, path: path, linkerSettings: [.linkedLibrary("dl")]))
+    case .executable:
+        targets.append(.executableTarget(name: name, dependencies: dependencies, path: path,
+                                         swiftSettings: swiftSettings))
+    default:
+        targets.append(.target(name: name, dependencies: dependencies, path: path, swiftSettings: swiftSettings))
+    }
+    if room.hasTests, FileManager.default.fileExists(atPath: Context.packageDirectory + "/Tests/\(name)Tests") {
+        targets.append(.testTarget(
+            name: "\(name)Tests",
+            dependencies: [.target(name: name)] + dependencies + room.testUses.map { .target(name: $0) },
+            path: "Tests/\(name)Tests", swiftSettings: swiftSettings))
+    }
+}
+
+let package = Package(
+    name: "aerie",
+    platforms: [.macOS(.v15)],
+    products: order.contains("aerie") ? [.executable(name: "aerie", targets: ["aerie"])] : [],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-crypto", "3.12.0"..<"5.0.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+        .package(url: "https://github.com/apple/swift-nio-http2", from: "1.46.0"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0"),
+        .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.1.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    ],
+    targets: targets
+)

@@ -1,0 +1,146 @@
+public import AerieCore
+public import GRDB
+import Synchronization
+
+/// The SQLite file in which every store of this target keeps its tables.
+///
+/// Readers run in parallel on WAL snapshots. Writers are batched: all that wait when the disk is free go into one
+/// transaction, each inside a savepoint of its own, so that one that fails undoes only itself, and all return after the
+/// one commit that made them durable (`synchronous = FULL`). A write therefore costs its share of one fsync.
+public final class MetadataDatabase: Sendable {
+    private struct Job: Sendable {
+        /// Runs inside the batch's transaction; gives back what to do once the commit has succeeded or failed.
+        let run: @Sendable (Database) -> @Sendable ((any Error)?) -> Void
+        /// Tells the caller of a job that never ran.
+        let abandon: @Sendable (any Error) -> Void
+    }
+
+    private struct Queue {
+        var waiting: [Job] = []
+        var isDraining = false
+    }
+
+    private let pool: DatabasePool
+    private let queue = Mutex(Queue())
+    private static let batchLimit = 512
+
+    /// Opens or creates the file and brings its tables to the newest version.
+    /// - Throws: `failedPrecondition` if a newer Aerie wrote it, `unavailable` if it cannot be opened.
+    public init(path: String, migrations: [Migration]) throws(AerieError) {
+        do {
+            var configuration = Configuration()
+            configuration.journalMode = .wal
+            configuration.busyMode = .timeout(10)
+            configuration.maximumReaderCount = 4
+            configuration.prepareDatabase { db in
+                try db.execute(sql: "PRAGMA synchronous = FULL")
+                try db.execute(sql: "PRAGMA cache_size = -8000")
+                try db.execute(sql: "PRAGMA wal_autocheckpoint = 2000")
+            }
+            pool = try DatabasePool(path: path, configuration: configuration)
+            var migrator = DatabaseMigrator()
+            for migration in migrations { migrator.registerMigration(migration.name, migrate: migration.apply) }
+            if try pool.read({ try migrator.hasBeenSuperseded($0) }) {
+                throw AerieError(
+                    .failedPrecondition, "\(path) was written by a newer version of Aerie; upgrade this one",
+                    reason: "database.newer")
+            }
+            try migrator.migrate(pool)
+        } catch let error as AerieError {
+            throw error
+        } catch {
+            throw AerieError(.unavailable, "cannot open the metadata database at \(path): \(error)", cause: error)
+        }
+    }
+
+    /// Reads from one consistent snapshot, on a reader's own thread.
+    public func read<Value: Sendable>(_ body: @escaping @Sendable (Database) throws -> Value) async throws(AerieError) -> Value {
+        do { return try await pool.read(body) } catch { throw Self.translate(error) }
+    }
+
+    /// Runs `body` in the next batch and returns once it is durable. What it throws undoes just its own changes.
+    public func write<Value: Sendable>(_ body: @escaping @Sendable (Database) throws -> Value) async throws(AerieError) -> Value {
+        let result: Result<Value, any Error> = await withCheckedContinuation { continuation in
+            let run: @Sendable (Database) -> @Sendable ((any Error)?) -> Void = { db in
+                let outcome: Result<Value, any Error>
+                do {
+                    var value: Value?
+                    try db.inSavepoint {
+                        value = try body(db)
+                        return .commit
+                    }
+                    outcome = .success(value!)
+                } catch { outcome = .failure(error) }
+                return { failure in
+                    if let failure, case .success = outcome { continuation.resume(returning: .failure(failure)) }
+                    else { continuation.resume(returning: outcome) }
+                }
+            }
+            submit(Job(run: run, abandon: { continuation.resume(returning: .failure($0)) }))
+        }
+        do { return try result.get() } catch { throw Self.translate(error) }
+    }
+
+    /// Moves the log into the database file; for a clean shutdown.
+    public func checkpoint() { _ = try? pool.writeWithoutTransaction { try $0.checkpoint(.truncate) } }
+
+    private func submit(_ job: Job) {
+        let mustDrain = queue.withLock { queue in
+            queue.waiting.append(job)
+            defer { queue.isDraining = true }
+            return !queue.isDraining
+        }
+        if mustDrain { drain() }
+    }
+
+    private func drain() {
+        pool.asyncWriteWithoutTransaction { [self] db in
+            let batch = queue.withLock { queue in
+                let batch = Array(queue.waiting.prefix(Self.batchLimit))
+                queue.waiting.removeFirst(batch.count)
+                return batch
+            }
+            var finish: [@Sendable ((any Error)?) -> Void] = []
+            var failure: (any Error)?
+            do {
+                try db.inTransaction(.immediate) {
+                    for job in batch { finish.append(job.run(db)) }
+                    return .commit
+                }
+            } catch { failure = error }
+            for done in finish { done(failure) }
+            if let failure { for job in batch.dropFirst(finish.count) { job.abandon(failure) } }
+            let more = queue.withLock { queue in
+                queue.isDraining = !queue.waiting.isEmpty
+                return queue.isDraining
+            }
+            if more { drain() }
+        }
+    }
+
+    /// Driver errors end here: constraint violations are `alreadyExists`, a full disk `resourceExhausted`.
+    static func translate(_ error: any Error) -> AerieError {
+        if let error = error as? AerieError { return error }
+        guard let error = error as? DatabaseError else {
+            return AerieError(.internal, "the metadata store failed", cause: error)
+        }
+        return switch error.resultCode {
+        case .SQLITE_CONSTRAINT: AerieError(.alreadyExists, "it exists already", cause: error)
+        case .SQLITE_FULL: AerieError(.resourceExhausted, "the disk that holds the metadata database is full", cause: error)
+        case .SQLITE_BUSY, .SQLITE_LOCKED: AerieError(.unavailable, "the metadata database is busy; retry", cause: error)
+        case .SQLITE_CORRUPT, .SQLITE_NOTADB: AerieError(.dataLoss, "the metadata database is damaged: \(error.message ?? "")", cause: error)
+        case .SQLITE_IOERR: AerieError(.unavailable, "the disk that holds the metadata database failed", cause: error)
+        default: AerieError(.internal, "the metadata store failed", cause: error)
+        }
+    }
+}
+
+/// One forward step of the tables. Names are never changed or reused once released.
+public struct Migration: Sendable {
+    public let name: String
+    let apply: @Sendable (Database) throws -> Void
+    public init(_ name: String, _ apply: @escaping @Sendable (Database) throws -> Void) {
+        self.name = name
+        self.apply = apply
+    }
+}

@@ -1,0 +1,102 @@
+public import AerieData
+
+/// Everything the data plane needs to answer, as one immutable snapshot: swapped whole when a deployment changes, so a
+/// request sees one state from its first byte to its last. Reading takes no lock and allocates nothing.
+public final class ServingTable: Sendable {
+    /// Grows with each snapshot.
+    public let generation: UInt64
+    /// In the order of their names.
+    public let deployments: [ServedDeployment]
+
+    public init(generation: UInt64, deployments: [ServedDeployment]) {
+        self.generation = generation
+        self.deployments = deployments.sorted { $0.name < $1.name }
+    }
+
+    public static let empty = ServingTable(generation: 0, deployments: [])
+
+    /// The deployment whose name is exactly these UTF-8 bytes. Binary search; no allocation.
+    public func deployment(named name: UnsafeRawBufferPointer) -> ServedDeployment? {
+        var low = 0
+        var high = deployments.count
+        while low < high {
+            let middle = (low + high) / 2
+            let order = deployments[middle].compareName(to: name)
+            if order == 0 { return deployments[middle] }
+            if order < 0 { low = middle + 1 } else { high = middle }
+        }
+        return nil
+    }
+}
+
+/// A deployment as the data plane sees it: a name that requests use, and who answers them.
+public final class ServedDeployment: Sendable {
+    public let name: String
+    public let namespace: String
+    /// Those that are loaded and take traffic; never empty.
+    public let predictors: [ServedPredictor]
+    private let nameBytes: [UInt8]
+    private let totalWeight: UInt64
+
+    /// - Precondition: `predictors` is not empty.
+    public init(name: String, namespace: String, predictors: [ServedPredictor]) {
+        precondition(!predictors.isEmpty, "a served deployment needs a predictor")
+        self.name = name
+        self.namespace = namespace
+        self.predictors = predictors
+        self.nameBytes = Array(name.utf8)
+        self.totalWeight = predictors.reduce(0) { $0 + UInt64($1.weight) }
+    }
+
+    /// The predictor for one request, by weight. One multiplication for a single predictor's common case: none.
+    /// - Parameter random: 64 random bits of the caller's own generator.
+    public func pick(_ random: UInt64) -> ServedPredictor {
+        if predictors.count == 1 || totalWeight == 0 { return predictors[0] }
+        var ticket = random.multipliedFullWidth(by: totalWeight).high
+        for predictor in predictors {
+            if ticket < UInt64(predictor.weight) { return predictor }
+            ticket -= UInt64(predictor.weight)
+        }
+        return predictors[predictors.count - 1]
+    }
+
+    /// Less than, equal to or greater than 0, by bytes.
+    func compareName(to other: UnsafeRawBufferPointer) -> Int {
+        let count = min(nameBytes.count, other.count)
+        for index in 0..<count where nameBytes[index] != other[index] {
+            return nameBytes[index] < other[index] ? -1 : 1
+        }
+        return nameBytes.count - other.count
+    }
+}
+
+/// One loaded model with its share of the traffic.
+public final class ServedPredictor: Sendable {
+    public let name: String
+    /// Percent of the deployment's traffic, 0 to 100.
+    public let weight: Int
+    /// The model's node in the graph, and what it was loaded from.
+    public let modelName: String
+    public let modelVersion: String
+    public let modelURI: String
+    public let model: any InferenceModel
+    /// The same object, if it has the path that allocates nothing.
+    public let tabular: (any TabularModel)?
+    /// Where a loop keeps this predictor's counters: dense, never reused while the process lives, the same for the
+    /// same deployment, predictor and model version across snapshots.
+    public let metricsSlot: Int
+
+    public init(
+        name: String, weight: Int, modelName: String, modelVersion: String, modelURI: String,
+        model: any InferenceModel, metricsSlot: Int
+    ) {
+        self.name = name
+        self.weight = weight
+        self.modelName = modelName
+        self.modelVersion = modelVersion
+        self.modelURI = modelURI
+        self.model = model
+        self.tabular = model as? any TabularModel
+        self.metricsSlot = metricsSlot
+    }
+}

@@ -1,0 +1,309 @@
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Darwin
+#endif
+
+/// Reads JSON by asking for what should come next: nothing is built, nothing is allocated but what the caller keeps.
+///
+///     var reader = JSONReader(bytes)
+///     try reader.beginObject()
+///     while let key = try reader.nextKey() {
+///         if reader.matches(key, "rows") { rows = try reader.readInt() } else { try reader.skipValue() }
+///     }
+///     try reader.end()
+///
+/// The reader borrows the bytes: they must stay in place while it is used. It never reads past them, and nests at most
+/// `maximumDepth` deep, so hostile text costs an error and no stack. About 1 ns a byte.
+public struct JSONReader {
+    /// What the next value is.
+    public enum Kind: Sendable { case object, array, string, number, bool, null, end }
+
+    /// A string as it stands in the text, between its quotes. It is only meaningful to the reader that gave it out.
+    public struct Text: Sendable {
+        public let start: Int
+        public let end: Int
+        let hasEscapes: Bool
+    }
+
+    let bytes: UnsafeRawBufferPointer
+    /// The place of the next byte, from the beginning of the text.
+    public private(set) var offset = 0
+    private var depth = 0
+    private var needsComma = false
+    private let maximumDepth: Int
+    private let allowsNonFinite: Bool
+
+    /// - Parameter allowsNonFinite: also reads `NaN`, `Infinity` and `-Infinity`, which Python and XGBoost write.
+    public init(_ bytes: UnsafeRawBufferPointer, maximumDepth: Int = 64, allowsNonFinite: Bool = false) {
+        self.bytes = bytes
+        self.maximumDepth = maximumDepth
+        self.allowsNonFinite = allowsNonFinite
+    }
+
+    // MARK: Structure
+
+    /// The kind of the next value, without reading it.
+    public mutating func peek() throws(JSONError) -> Kind {
+        skipSpace()
+        guard offset < bytes.count else { return .end }
+        switch bytes[offset] {
+        case UInt8(ascii: "{"): return .object
+        case UInt8(ascii: "["): return .array
+        case UInt8(ascii: "\""): return .string
+        case UInt8(ascii: "t"), UInt8(ascii: "f"): return .bool
+        case UInt8(ascii: "n"): return .null
+        case UInt8(ascii: "-"), UInt8(ascii: "0")...UInt8(ascii: "9"): return .number
+        case UInt8(ascii: "N"), UInt8(ascii: "I"): if allowsNonFinite { return .number }
+        default: break
+        }
+        throw failure("unexpected \(shown(at: offset)), a value was expected")
+    }
+
+    public mutating func beginObject() throws(JSONError) { try open(UInt8(ascii: "{"), "an object") }
+    public mutating func beginArray() throws(JSONError) { try open(UInt8(ascii: "["), "an array") }
+
+    /// The next key of the object, its colon read; `nil` at the object's end, which is read too.
+    public mutating func nextKey() throws(JSONError) -> Text? {
+        guard try advance(to: UInt8(ascii: "}")) else { return nil }
+        guard offset < bytes.count, bytes[offset] == UInt8(ascii: "\"") else {
+            throw failure("unexpected \(shown(at: offset)), a key in quotes was expected")
+        }
+        let key = try readText()
+        skipSpace()
+        guard offset < bytes.count, bytes[offset] == UInt8(ascii: ":") else {
+            throw failure("unexpected \(shown(at: offset)), a colon was expected")
+        }
+        offset += 1
+        return key
+    }
+
+    /// True if another element follows, which is then the next value; false at the array's end, which is read too.
+    public mutating func nextElement() throws(JSONError) -> Bool { try advance(to: UInt8(ascii: "]")) }
+
+    /// Makes sure that nothing but white space is left.
+    public mutating func end() throws(JSONError) {
+        skipSpace()
+        if offset < bytes.count { throw failure("unexpected \(shown(at: offset)) after the end of the value") }
+    }
+
+    /// Reads a value of any kind and forgets it. Uses no stack, however deep the value.
+    public mutating func skipValue() throws(JSONError) {
+        let outer = depth
+        repeat {
+            switch try peek() {
+            case .object: try beginObject()
+            case .array: try beginArray()
+            case .string: _ = try readText()
+            case .number: _ = try readNumberRange(); needsComma = true
+            case .bool: _ = try readBool()
+            case .null: try readNull()
+            case .end: throw failure("the text ends where a value was expected")
+            }
+            try closeFinished(downTo: outer)
+        } while depth > outer
+    }
+
+    /// After a value inside a skipped container: reads closing brackets and, in an object, the next key.
+    private mutating func closeFinished(downTo outer: Int) throws(JSONError) {
+        while depth > outer {
+            skipSpace()
+            guard offset < bytes.count else { throw failure("the text ends inside an object or array") }
+            switch bytes[offset] {
+            case UInt8(ascii: "}"), UInt8(ascii: "]"):
+                offset += 1
+                depth -= 1
+                needsComma = true
+                continue
+            case UInt8(ascii: ","):
+                guard needsComma else { throw failure("unexpected comma") }
+                offset += 1
+                needsComma = false
+                skipSpace()
+            default:
+                if needsComma { throw failure("unexpected \(shown(at: offset)), a comma was expected") }
+            }
+            try skipKeyIfThere()
+            return
+        }
+    }
+
+    private mutating func skipKeyIfThere() throws(JSONError) {
+        guard offset < bytes.count, bytes[offset] == UInt8(ascii: "\"") else { return }
+        let mark = (offset, needsComma)
+        _ = try readText()
+        skipSpace()
+        if offset < bytes.count, bytes[offset] == UInt8(ascii: ":") {
+            offset += 1
+            needsComma = false
+        } else {
+            (offset, needsComma) = mark
+        }
+    }
+
+    // MARK: Scalars
+
+    public mutating func readNull() throws(JSONError) { try literal("null") }
+
+    public mutating func readBool() throws(JSONError) -> Bool {
+        skipSpace()
+        if offset < bytes.count, bytes[offset] == UInt8(ascii: "t") {
+            try literal("true")
+            return true
+        }
+        try literal("false")
+        return false
+    }
+
+    /// A whole number that fits in 64 bits; `1.0` and `1e3` are whole numbers too.
+    public mutating func readInt() throws(JSONError) -> Int64 {
+        skipSpace()
+        let start = offset
+        let range = try readNumberRange()
+        needsComma = true
+        if let value = wholeNumber(range) { return value }
+        if let value = Int64(exactly: parseDouble(range)) { return value }
+        throw JSONError(offset: start, problem: "\(shown(range)) is not a whole number of 64 bits")
+    }
+
+    /// A number, correctly rounded. With `allowsNonFinite` also `NaN` and the infinities.
+    public mutating func readDouble() throws(JSONError) -> Double {
+        let range = try readNumberRange()
+        needsComma = true
+        return parseDouble(range)
+    }
+
+    /// A number rounded once, to 32 bits: what a program reads that parses the text as a float.
+    public mutating func readFloat() throws(JSONError) -> Float {
+        let range = try readNumberRange()
+        needsComma = true
+        if let (mantissa, exponent) = decimal(range), mantissa < 1 << 24, exponent >= -10, exponent <= 10 {
+            let value = Float(abs(mantissa))
+            let scaled = exponent < 0 ? value / Self.floatPowers[-exponent] : value * Self.floatPowers[exponent]
+            return bytes[range.lowerBound] == UInt8(ascii: "-") ? -scaled : scaled
+        }
+        return withText(range) { strtof($0, nil) }
+    }
+
+    /// A string with its escapes resolved.
+    public mutating func readString() throws(JSONError) -> String {
+        skipSpace()
+        guard offset < bytes.count, bytes[offset] == UInt8(ascii: "\"") else {
+            throw failure("unexpected \(shown(at: offset)), a string was expected")
+        }
+        return try string(readText())
+    }
+
+    /// The next string, unresolved; for comparing without building a `String`.
+    public mutating func readText() throws(JSONError) -> Text {
+        skipSpace()
+        guard offset < bytes.count, bytes[offset] == UInt8(ascii: "\"") else {
+            throw failure("unexpected \(shown(at: offset)), a string was expected")
+        }
+        let start = offset + 1
+        var at = start
+        var hasEscapes = false
+        while at < bytes.count {
+            let byte = bytes[at]
+            if byte == UInt8(ascii: "\"") {
+                offset = at + 1
+                needsComma = true
+                return Text(start: start, end: at, hasEscapes: hasEscapes)
+            }
+            if byte < 0x20 { throw JSONError(offset: at, problem: "a control character stands unescaped in a string") }
+            if byte == UInt8(ascii: "\\") {
+                hasEscapes = true
+                at += 1
+            }
+            at += 1
+        }
+        throw JSONError(offset: start - 1, problem: "the string that begins here is not closed")
+    }
+
+    /// True if the text is exactly that, where it has no escapes. No allocation.
+    public func matches(_ text: Text, _ other: StaticString) -> Bool {
+        let count = text.end - text.start
+        guard !text.hasEscapes, count == other.utf8CodeUnitCount else { return false }
+        return count == 0 || memcmp(bytes.baseAddress! + text.start, other.utf8Start, count) == 0
+    }
+
+    /// The bytes of the text as they stand in the input. No allocation; valid as long as the input is.
+    public func raw(_ text: Text) -> UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(rebasing: bytes[text.start..<text.end])
+    }
+
+    /// The text with its escapes resolved. Text that is not UTF-8 is an error.
+    public func string(_ text: Text) throws(JSONError) -> String {
+        if !text.hasEscapes {
+            guard let string = String(validating: raw(text), as: UTF8.self) else {
+                throw JSONError(offset: text.start, problem: "the string is not UTF-8")
+            }
+            return string
+        }
+        return try resolveEscapes(text)
+    }
+
+    // MARK: Inside
+
+    mutating func move(to offset: Int) { self.offset = offset }
+    mutating func finishValue() { needsComma = true }
+
+    private func failure(_ problem: String) -> JSONError { JSONError(offset: offset, problem: problem) }
+
+    private mutating func skipSpace() {
+        while offset < bytes.count {
+            switch bytes[offset] {
+            case 0x20, 0x0a, 0x0d, 0x09: offset += 1
+            default: return
+            }
+        }
+    }
+
+    private mutating func open(_ bracket: UInt8, _ what: StaticString) throws(JSONError) {
+        skipSpace()
+        guard offset < bytes.count, bytes[offset] == bracket else {
+            throw failure("unexpected \(shown(at: offset)), \(what) was expected")
+        }
+        guard depth < maximumDepth else { throw failure("nested more than \(maximumDepth) deep") }
+        offset += 1
+        depth += 1
+        needsComma = false
+    }
+
+    private mutating func advance(to bracket: UInt8) throws(JSONError) -> Bool {
+        skipSpace()
+        guard offset < bytes.count else { throw failure("the text ends inside an object or array") }
+        if bytes[offset] == bracket {
+            offset += 1
+            depth -= 1
+            needsComma = true
+            return false
+        }
+        if needsComma {
+            guard bytes[offset] == UInt8(ascii: ",") else {
+                throw failure("unexpected \(shown(at: offset)), a comma was expected")
+            }
+            offset += 1
+            skipSpace()
+            if offset < bytes.count, bytes[offset] == bracket { throw failure("a value was expected after the comma") }
+        }
+        needsComma = false
+        return true
+    }
+
+    private mutating func literal(_ word: StaticString) throws(JSONError) {
+        skipSpace()
+        let count = word.utf8CodeUnitCount
+        guard offset + count <= bytes.count, memcmp(bytes.baseAddress! + offset, word.utf8Start, count) == 0 else {
+            throw failure("unexpected \(shown(at: offset)), \(word) was expected")
+        }
+        offset += count
+        needsComma = true
+    }
+
+    private func shown(at offset: Int) -> String {
+        guard offset < bytes.count else { return "end of text" }
+        let byte = bytes[offset]
+        return byte >= 0x20 && byte < 0x7f ? "'\(Character(UnicodeScalar(byte)))'" : "byte \(byte)"
+    }
+}

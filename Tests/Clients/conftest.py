@@ -1,0 +1,89 @@
+"""One Aerie for the whole session, on free ports and a data folder of its own, and what tests need to talk to it."""
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import threading
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BINARY = os.environ.get("AERIE_BIN", str(ROOT / "bin" / "aerie"))
+
+# The real clients must not talk to anything but the server under test.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("DO_NOT_TRACK", "1")
+os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+
+
+class Aerie:
+    """A running `aerie up`, started on port 0, and its addresses from the ready line."""
+
+    def __init__(self, data_dir: pathlib.Path, arguments: tuple[str, ...] = (), environment: dict | None = None):
+        self.data_dir = pathlib.Path(data_dir)
+        command = [BINARY, "up", "--data-dir", str(data_dir)]
+        for flag in ("--http", "--grpc", "--inference-http", "--inference-grpc"):
+            command += [flag, "127.0.0.1:0"]
+        self.errors: list[str] = []
+        self.process = subprocess.Popen(
+            command + list(arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+            env={**os.environ, **(environment or {})})
+        threading.Thread(target=self._drain, daemon=True).start()
+        self.ready = None
+        for line in self.process.stdout:
+            if line.startswith("{") and '"ready"' in line:
+                self.ready = json.loads(line)
+                break
+        if self.ready is None:
+            self.process.wait(10)
+            raise RuntimeError("aerie up ended before it was ready:\n" + "".join(self.errors[-20:]))
+        threading.Thread(target=self.process.stdout.read, daemon=True).start()
+        self.http = self.ready["http"]
+        self.grpc = self.ready["grpc"]
+        self.inference_http = self.ready["inference_http"]
+        self.inference_grpc = self.ready["inference_grpc"]
+
+    def _drain(self):
+        for line in self.process.stderr:
+            self.errors.append(line)
+            del self.errors[:-500]
+
+    def cli(self, *arguments: str, input: str | None = None, check: bool = True, timeout: float = 600):
+        """Runs a client command against this server."""
+        done = subprocess.run([BINARY, *arguments, "--server", self.http], input=input, text=True, cwd=ROOT,
+                              capture_output=True, timeout=timeout)
+        if check and done.returncode != 0:
+            raise AssertionError(f"aerie {' '.join(arguments)} ended with {done.returncode}\n{done.stdout}{done.stderr}")
+        return done
+
+    def stop(self) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(30)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait(30)
+
+
+@pytest.fixture(scope="session")
+def aerie(tmp_path_factory):
+    server = Aerie(tmp_path_factory.mktemp("aerie"))
+    yield server
+    assert server.stop() == 0, "".join(server.errors[-20:])
+
+
+@pytest.fixture(scope="session")
+def start_aerie():
+    """Starts further servers; those still running at the end are stopped."""
+    started: list[Aerie] = []
+
+    def start(data_dir, *arguments, environment=None) -> Aerie:
+        started.append(Aerie(data_dir, arguments, environment))
+        return started[-1]
+
+    yield start
+    for server in started:
+        if server.process.poll() is None:
+            server.stop()

@@ -85,10 +85,12 @@ public final class ServedPredictor: Sendable {
     /// Where a loop keeps this predictor's counters: dense, never reused while the process lives, the same for the
     /// same deployment, predictor and model version across snapshots.
     public let metricsSlot: Int
+    /// How to count predictions by class; `nil` where the first output is not one probability.
+    public let labels: PredictionLabels?
 
     public init(
         name: String, weight: Int, modelName: String, modelVersion: String, modelURI: String,
-        model: any InferenceModel, metricsSlot: Int
+        model: any InferenceModel, metricsSlot: Int, labels: PredictionLabels? = nil
     ) {
         self.name = name
         self.weight = weight
@@ -98,5 +100,6 @@ public final class ServedPredictor: Sendable {
         self.model = model
         self.tabular = model as? any TabularModel
         self.metricsSlot = metricsSlot
+        self.labels = labels
     }
 }

@@ -1,0 +1,201 @@
+import Synchronization
+
+/// The counters and histograms of one event loop.
+///
+/// Only that loop writes; any thread reads at a scrape. So a write is a plain load and store (relaxed, no bus lock) and
+/// a read may miss the newest few, never see a torn number. The first request of a slot, service and code allocates
+/// its cells; all later ones allocate nothing and take no lock.
+///
+/// `@unchecked Sendable`: the cells are atomics behind raw memory, which the compiler cannot see through. They are
+/// allocated once, published by a releasing store and freed in `deinit`.
+public final class LoopMetrics: @unchecked Sendable {
+    typealias Cells = UnsafeMutablePointer<Atomic<Int>>
+
+    /// Which duration a series holds: the whole request, or the model's part of it.
+    enum Part: Int { case server, client }
+
+    private static let chunkCount = 1024
+    private static let slotsPerChunk = 256
+    private static let seriesPerSlot = 2 * ServiceKind.allCases.count * OutcomeCode.count
+    /// Cells 0 and 1 of a slot count negative and positive predictions, 2 counts rows; the rest point to series.
+    private static let firstSeries = 3
+    /// Cells 0 and 1 of a series are the sum and the maximum in nanoseconds; the rest are its buckets.
+    private static let firstBucket = 2
+
+    private let directory: Cells
+    private let unrouted: Cells
+    private let bounds: UnsafeMutablePointer<UInt64>
+
+    public init() {
+        directory = Self.makeCells(Self.chunkCount)
+        unrouted = Self.makeCells(Self.firstSeries + Self.seriesPerSlot)
+        bounds = .allocate(capacity: LatencyBuckets.nanoseconds.count)
+        bounds.initialize(from: LatencyBuckets.nanoseconds, count: LatencyBuckets.nanoseconds.count)
+    }
+
+    deinit {
+        for chunk in 0..<Self.chunkCount {
+            guard let slots = Self.follow(directory + chunk) else { continue }
+            for slot in 0..<Self.slotsPerChunk {
+                if let block = Self.follow(slots + slot) { Self.freeSlot(block) }
+            }
+            slots.deallocate()
+        }
+        Self.freeSlot(unrouted)
+        directory.deallocate()
+        bounds.deallocate()
+    }
+
+    /// Counts one answered request.
+    /// - Parameters:
+    ///   - slot: `ServedPredictor.metricsSlot`, or -1 for a request that found no deployment.
+    ///   - code: the HTTP status, or the gRPC code's number.
+    ///   - nanoseconds: from the last byte read to the answer handed to the socket.
+    @inline(__always)
+    public func record(slot: Int, service: ServiceKind, code: Int, nanoseconds: UInt64) {
+        record(.server, slot, service, code, nanoseconds)
+    }
+
+    /// Counts the model's part of a request: what Seldon's executor measures as its call to the model.
+    @inline(__always)
+    public func recordModel(slot: Int, service: ServiceKind, code: Int, nanoseconds: UInt64) {
+        record(.client, slot, service, code, nanoseconds)
+    }
+
+    /// Counts predictions by their side of the deployment's threshold (`PredictionLabels`).
+    public func recordPredictions(slot: Int, negative: Int, positive: Int) {
+        guard let block = block(for: slot) else { return }
+        Self.add(block, negative)
+        Self.add(block + 1, positive)
+    }
+
+    /// Counts predicted rows.
+    public func recordRows(slot: Int, count: Int) {
+        guard let block = block(for: slot) else { return }
+        Self.add(block + 2, count)
+    }
+
+    private func record(_ part: Part, _ slot: Int, _ service: ServiceKind, _ code: Int, _ nanoseconds: UInt64) {
+        guard let block = block(for: slot) else { return }
+        let at = Self.seriesIndex(part, service, OutcomeCode.index(of: code, service))
+        let series = Self.followOrMake(block + at, Self.firstBucket + LatencyBuckets.count)
+        let value = Int(clamping: nanoseconds)
+        Self.add(series, value)
+        if value > (series + 1).pointee.load(ordering: .relaxed) {
+            (series + 1).pointee.store(value, ordering: .relaxed)
+        }
+        Self.add(series + Self.firstBucket + bucket(of: nanoseconds), 1)
+    }
+
+    /// The first bucket whose bound is not below the value.
+    private func bucket(of nanoseconds: UInt64) -> Int {
+        var low = 0
+        var high = LatencyBuckets.count - 1
+        while low < high {
+            let middle = (low + high) / 2
+            if bounds[middle] < nanoseconds { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+
+    /// `nil` past the last slot that the directory has room for (262,144).
+    private func block(for slot: Int) -> Cells? {
+        if slot < 0 { return unrouted }
+        let chunk = slot / Self.slotsPerChunk
+        guard chunk < Self.chunkCount else { return nil }
+        let slots = Self.followOrMake(directory + chunk, Self.slotsPerChunk)
+        return Self.followOrMake(slots + slot % Self.slotsPerChunk, Self.firstSeries + Self.seriesPerSlot)
+    }
+
+    private static func seriesIndex(_ part: Part, _ service: ServiceKind, _ code: Int) -> Int {
+        firstSeries + (part.rawValue * ServiceKind.allCases.count + service.rawValue) * OutcomeCode.count + code
+    }
+}
+
+// MARK: Reading
+
+extension LoopMetrics {
+    /// One series as a scrape finds it.
+    struct Series {
+        var slot: Int
+        var part: Part
+        var service: ServiceKind
+        var codeIndex: Int
+        var histogram: LatencyHistogram
+    }
+
+    /// The counts of one slot's predictions and rows.
+    struct Counts {
+        var slot: Int
+        var negative: Int
+        var positive: Int
+        var rows: Int
+    }
+
+    /// Everything that this loop has counted. Called from any thread.
+    func read() -> (series: [Series], counts: [Counts]) {
+        var series: [Series] = []
+        var counts: [Counts] = []
+        read(unrouted, slot: -1, &series, &counts)
+        for chunk in 0..<Self.chunkCount {
+            guard let slots = Self.follow(directory + chunk) else { continue }
+            for index in 0..<Self.slotsPerChunk {
+                guard let block = Self.follow(slots + index) else { continue }
+                read(block, slot: chunk * Self.slotsPerChunk + index, &series, &counts)
+            }
+        }
+        return (series, counts)
+    }
+
+    private func read(_ block: Cells, slot: Int, _ series: inout [Series], _ counts: inout [Counts]) {
+        func value(_ cell: Int) -> Int { block[cell].load(ordering: .relaxed) }
+        counts.append(Counts(slot: slot, negative: value(0), positive: value(1), rows: value(2)))
+        for part in [Part.server, .client] {
+            for service in ServiceKind.allCases {
+                for code in 0..<OutcomeCode.count {
+                    guard let cells = Self.follow(block + Self.seriesIndex(part, service, code)) else { continue }
+                    var histogram = LatencyHistogram()
+                    histogram.sumNanoseconds = cells[0].load(ordering: .relaxed)
+                    histogram.maximumNanoseconds = cells[1].load(ordering: .relaxed)
+                    for bucket in 0..<LatencyBuckets.count {
+                        histogram.counts[bucket] = cells[Self.firstBucket + bucket].load(ordering: .relaxed)
+                    }
+                    series.append(
+                        Series(slot: slot, part: part, service: service, codeIndex: code, histogram: histogram))
+                }
+            }
+        }
+    }
+}
+
+// MARK: Cells
+
+extension LoopMetrics {
+    private static func makeCells(_ count: Int) -> Cells {
+        let cells = Cells.allocate(capacity: count)
+        for index in 0..<count { (cells + index).initialize(to: Atomic(0)) }
+        return cells
+    }
+
+    /// The cells that a cell points to; acquires, so that what they held when published is seen.
+    private static func follow(_ cell: Cells) -> Cells? {
+        Cells(bitPattern: cell.pointee.load(ordering: .acquiring))
+    }
+
+    private static func followOrMake(_ cell: Cells, _ count: Int) -> Cells {
+        if let cells = Cells(bitPattern: cell.pointee.load(ordering: .relaxed)) { return cells }
+        let made = makeCells(count)
+        cell.pointee.store(Int(bitPattern: made), ordering: .releasing)
+        return made
+    }
+
+    /// One writer, so a load and a store are enough.
+    private static func add(_ cell: Cells, _ amount: Int) {
+        cell.pointee.store(cell.pointee.load(ordering: .relaxed) &+ amount, ordering: .relaxed)
+    }
+
+    private static func freeSlot(_ block: Cells) {
+        for index in firstSeries..<(firstSeries + seriesPerSlot) { follow(block + index)?.deallocate() }
+        block.deallocate()
+    }
+}

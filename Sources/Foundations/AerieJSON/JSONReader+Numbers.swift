@@ -47,6 +47,7 @@ extension JSONReader {
     }
 
     private mutating func readNonFinite(start: Int, word: Int) throws(JSONError) -> Range<Int> {
+        guard allowsNonFinite else { throw JSONError(offset: word, problem: "a digit was expected") }
         for literal: StaticString in ["NaN", "Infinity"] {
             let end = word + literal.utf8CodeUnitCount
             if end <= bytes.count, memcmp(bytes.baseAddress! + word, literal.utf8Start, end - word) == 0 {

@@ -32,7 +32,7 @@ public struct JSONReader {
     private var depth = 0
     private var needsComma = false
     private let maximumDepth: Int
-    private let allowsNonFinite: Bool
+    let allowsNonFinite: Bool
 
     /// - Parameter allowsNonFinite: also reads `NaN`, `Infinity` and `-Infinity`, which Python and XGBoost write.
     public init(_ bytes: UnsafeRawBufferPointer, maximumDepth: Int = 64, allowsNonFinite: Bool = false) {
@@ -87,57 +87,53 @@ public struct JSONReader {
         if offset < bytes.count { throw failure("unexpected \(shown(at: offset)) after the end of the value") }
     }
 
-    /// Reads a value of any kind and forgets it. Uses no stack, however deep the value.
+    /// Reads a value of any kind and forgets it. As strict about brackets, commas and keys as reading it would be;
+    /// uses no stack, and allocates only past 64 levels.
     public mutating func skipValue() throws(JSONError) {
-        let outer = depth
-        repeat {
+        var open = Nesting()
+        while true {
             switch try peek() {
-            case .object: try beginObject()
-            case .array: try beginArray()
+            case .object:
+                try beginObject()
+                open.push(isObject: true)
+            case .array:
+                try beginArray()
+                open.push(isObject: false)
             case .string: _ = try readText()
-            case .number: _ = try readNumberRange(); needsComma = true
+            case .number:
+                _ = try readNumberRange()
+                needsComma = true
             case .bool: _ = try readBool()
             case .null: try readNull()
             case .end: throw failure("the text ends where a value was expected")
             }
-            try closeFinished(downTo: outer)
-        } while depth > outer
-    }
-
-    /// After a value inside a skipped container: reads closing brackets and, in an object, the next key.
-    private mutating func closeFinished(downTo outer: Int) throws(JSONError) {
-        while depth > outer {
-            skipSpace()
-            guard offset < bytes.count else { throw failure("the text ends inside an object or array") }
-            switch bytes[offset] {
-            case UInt8(ascii: "}"), UInt8(ascii: "]"):
-                offset += 1
-                depth -= 1
-                needsComma = true
-                continue
-            case UInt8(ascii: ","):
-                guard needsComma else { throw failure("unexpected comma") }
-                offset += 1
-                needsComma = false
-                skipSpace()
-            default:
-                if needsComma { throw failure("unexpected \(shown(at: offset)), a comma was expected") }
+            while let isObject = open.innermostIsObject {
+                if isObject ? try nextKey() != nil : try nextElement() { break }
+                open.pop()
             }
-            try skipKeyIfThere()
-            return
+            if open.count == 0 { return }
         }
     }
 
-    private mutating func skipKeyIfThere() throws(JSONError) {
-        guard offset < bytes.count, bytes[offset] == UInt8(ascii: "\"") else { return }
-        let mark = (offset, needsComma)
-        _ = try readText()
-        skipSpace()
-        if offset < bytes.count, bytes[offset] == UInt8(ascii: ":") {
-            offset += 1
-            needsComma = false
-        } else {
-            (offset, needsComma) = mark
+    /// Which of the containers that a skipped value has opened are objects: one bit each, an array past the 64th.
+    private struct Nesting {
+        private(set) var count = 0
+        private var bits: UInt64 = 0
+        private var beyond: [Bool] = []
+
+        var innermostIsObject: Bool? {
+            guard count > 0 else { return nil }
+            return beyond.last ?? (bits & 1 == 1)
+        }
+
+        mutating func push(isObject: Bool) {
+            if count >= 64 { beyond.append(isObject) } else { bits = bits << 1 | (isObject ? 1 : 0) }
+            count += 1
+        }
+
+        mutating func pop() {
+            if beyond.isEmpty { bits >>= 1 } else { beyond.removeLast() }
+            count -= 1
         }
     }
 
@@ -214,6 +210,9 @@ public struct JSONReader {
             if byte == UInt8(ascii: "\\") {
                 hasEscapes = true
                 at += 1
+                if at < bytes.count, bytes[at] < 0x20 {
+                    throw JSONError(offset: at, problem: "a control character stands unescaped in a string")
+                }
             }
             at += 1
         }

@@ -55,6 +55,7 @@ public protocol ResourceStore: Sendable {
     /// - Throws: `notFound`.
     func delete(_ key: ResourceKey, actor: String) async throws(AerieError) -> Resource
     /// The changes after `sequence`, at most `limit`, oldest first.
+    /// - Throws: `failedPrecondition` (`watch.expired`) if some of them are no longer kept.
     func events(after sequence: Int64, limit: Int) async throws(AerieError) -> [ResourceEvent]
     /// The sequence of the newest change.
     func latestSequence() async throws(AerieError) -> Int64

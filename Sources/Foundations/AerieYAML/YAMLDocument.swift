@@ -10,17 +10,22 @@ public struct YAMLDocument: Sendable {
 
     /// Reads every document of a text, which may hold several, separated by `---`; empty ones are left out.
     ///
-    /// JSON is YAML too. Anchors are resolved; a document that expands to more than `maximumNodes` values is refused,
+    /// JSON is YAML too. Anchors are resolved; a text that expands to more than `maximumNodes` values is refused,
     /// and so are duplicate keys. Untagged scalars follow YAML 1.2's core schema: `yes` and `on` are strings.
     /// - Throws: `invalidArgument` with the line and column of the first mistake in the syntax.
     public static func parseAll(_ text: String, maximumNodes: Int = 200_000) throws(AerieError) -> [YAMLDocument] {
         do {
             var documents: [YAMLDocument] = []
-            for node in try compose_all(yaml: text) {
-                var builder = Builder(budget: maximumNodes)
+            var nodes = try compose_all(yaml: text)
+            var budget = maximumNodes
+            while let node = nodes.next() {
+                var builder = Builder(budget: budget)
                 let value = try builder.convert(node, path: "")
+                budget = builder.budget
                 if value != .null { documents.append(YAMLDocument(value: value, lines: builder.lines)) }
             }
+            // The sequence ends at the first mistake and keeps it, instead of throwing it.
+            if let error = nodes.error { throw error }
             return documents
         } catch let error as AerieError {
             throw error
@@ -52,6 +57,14 @@ public struct YAMLDocument: Sendable {
         }
     }
 
+    fileprivate static func duplicate(keys: [String], mark: Mark?) -> AerieError {
+        let names = keys.joined(separator: ", ")
+        let place = mark.map { "line \($0.line): " } ?? ""
+        return AerieError(
+            .invalidArgument, "\(place)the same key is written twice: \(names)",
+            details: [.init(field: names, problem: "the same key is written twice", line: mark?.line, column: mark?.column)])
+    }
+
     private static func translate(_ error: YamlError) -> AerieError {
         switch error {
         case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
@@ -59,12 +72,14 @@ public struct YAMLDocument: Sendable {
             AerieError(
                 .invalidArgument, "line \(mark.line), column \(mark.column): \(problem)",
                 details: [.init(field: "", problem: problem, line: mark.line, column: mark.column)])
-        case .duplicatedKeysInMapping(let duplicates, let yaml):
+        case .duplicatedKeysInMapping(let duplicates, let context):
+            Self.duplicate(keys: duplicates, mark: context.mark)
+        case .reader(let problem, let offset, _, _):
             AerieError(
-                .invalidArgument, "line \(yaml.mark.line): the same key is written twice: \(duplicates.map { "\($0)" }.joined(separator: ", "))",
-                details: [.init(field: "", problem: "the same key is written twice", line: yaml.mark.line)])
-        default:
-            AerieError(.invalidArgument, "not YAML: \(error)", cause: error)
+                .invalidArgument, "not YAML: \(problem)",
+                details: [.init(field: "", problem: problem, offset: offset)], cause: error)
+        case .memory: AerieError(.resourceExhausted, "the YAML text takes more memory than there is", cause: error)
+        default: AerieError(.invalidArgument, "not YAML", cause: error)
         }
     }
 }
@@ -90,8 +105,13 @@ private struct Builder {
             return .array(elements)
         case .mapping(let mapping):
             var object = JSONObject()
+            var names: Set<String> = []
             for (key, child) in mapping {
-                let name = key.scalar?.string ?? "?"
+                guard let name = key.scalar?.string else {
+                    let line = key.mark?.line
+                    throw AerieError.invalid(path, "a key must be plain text, not a list or a mapping", line: line)
+                }
+                guard names.insert(name).inserted else { throw YAMLDocument.duplicate(keys: [name], mark: key.mark) }
                 let childPath = path.isEmpty ? name : "\(path).\(name)"
                 if let mark = key.mark { lines[childPath] = mark.line }
                 object.members.append(.init(key: name, value: try convert(child, path: childPath)))
@@ -115,6 +135,8 @@ private struct Builder {
         default: break
         }
         if let value = Int64(text) { return .int(value) }
+        if text.hasPrefix("0x"), let value = Int64(text.dropFirst(2), radix: 16), !text.contains("-") { return .int(value) }
+        if text.hasPrefix("0o"), let value = Int64(text.dropFirst(2), radix: 8), !text.contains("-") { return .int(value) }
         if let first = text.utf8.first(where: { $0 != UInt8(ascii: "-") && $0 != UInt8(ascii: "+") }),
             first == UInt8(ascii: ".") || (first >= UInt8(ascii: "0") && first <= UInt8(ascii: "9")),
             !text.contains("x"), !text.contains("_"), let value = Double(text)

@@ -1,0 +1,177 @@
+public import AerieCore
+public import AerieJSON
+import AerieYAML
+
+/// Everything that can be done with resources: what the API, the console and the reconcilers call.
+///
+/// Checks what comes in against the kinds, keeps it in the store and tells the watchers. Safe to call from any task.
+public final class ResourceService: Sendable {
+    public let kinds: KindRegistry
+    public let store: any ResourceStore
+    private let signal = ChangeSignal()
+
+    public init(store: any ResourceStore, kinds: KindRegistry) {
+        self.store = store
+        self.kinds = kinds
+    }
+
+    // MARK: Declaring
+
+    /// Creates or updates every object of a YAML or JSON text.
+    ///
+    /// Nothing is written unless every document of the text is right. The objects are then written in their order,
+    /// each atomically; a failure of the store between two leaves the first in place, and applying the text again
+    /// completes it.
+    /// - Parameters:
+    ///   - namespace: for objects that name none.
+    ///   - dryRun: checks and compares, and writes nothing.
+    ///   - actor: who asks; for the audit trail.
+    /// - Throws: `invalidArgument` with every problem of the text and its line.
+    public func apply(
+        _ text: String, namespace: String? = nil, dryRun: Bool = false, actor: String
+    ) async throws(AerieError) -> [AppliedResource] {
+        var applied: [AppliedResource] = []
+        for manifest in try ManifestReader(kinds: kinds, namespace: namespace).read(text) {
+            applied.append(try await write(manifest, expecting: nil, dryRun: dryRun, actor: actor))
+        }
+        return applied
+    }
+
+    /// Writes the one object of a text.
+    /// - Parameters:
+    ///   - kind: what it must be; likewise `key`.
+    ///   - version: the `resourceVersion` that must be there still: 0 for none at all, `nil` for the one that the text
+    ///     names, or any if it names none.
+    /// - Throws: `alreadyExists` or `conflict` if another is there; `invalidArgument` as `apply`.
+    public func put(
+        _ text: String, kind: String? = nil, key: ResourceKey? = nil, namespace: String? = nil,
+        expecting version: Int64? = nil, dryRun: Bool = false, actor: String
+    ) async throws(AerieError) -> AppliedResource {
+        let manifests = try ManifestReader(kinds: kinds, namespace: namespace).read(text)
+        guard manifests.count == 1, let manifest = manifests.first else {
+            throw .invalid("", "one object was expected, the text holds \(manifests.count)")
+        }
+        if let kind, manifest.resource.kind != kind {
+            throw .invalid("kind", "the text is a \(manifest.resource.kind), the address says \(kind)")
+        }
+        if let key, manifest.resource.key != key {
+            throw .invalid("metadata.name", "the text is \(manifest.resource.key), the address says \(key)")
+        }
+        return try await write(manifest, expecting: version ?? manifest.version, dryRun: dryRun, actor: actor)
+    }
+
+    /// Applies an object that a program has made, with the same checks as one from a text.
+    public func apply(_ resource: Resource, actor: String) async throws(AerieError) -> AppliedResource {
+        try await put(YAMLWriter.text(resource.declaration), actor: actor)
+    }
+
+    private func write(
+        _ manifest: Manifest, expecting version: Int64?, dryRun: Bool, actor: String
+    ) async throws(AerieError) -> AppliedResource {
+        let wanted = manifest.resource
+        let old = try await find(wanted.key)
+        let outcome: AppliedResource.Outcome =
+            old.map { $0.declaration == wanted.declaration ? .unchanged : .configured } ?? .created
+        var result = AppliedResource(resource: wanted, previous: old, outcome: outcome, warnings: manifest.warnings)
+        if dryRun, version == 0, old != nil { throw AerieError(.alreadyExists, "\(wanted.key) exists already") }
+        if let old { result.resource.metadata = old.metadata.replacing(wanted.metadata) }
+        guard !dryRun else { return result }
+        result.resource = try await store.put(wanted, expecting: version, actor: actor)
+        if outcome != .unchanged { signal.raise() }
+        return result
+    }
+
+    private func find(_ key: ResourceKey) async throws(AerieError) -> Resource? {
+        do { return try await store.get(key) } catch {
+            if error.code == .notFound { return nil }
+            throw error
+        }
+    }
+
+    /// Deletes the object; its reconciler then takes down what it stood for.
+    /// - Throws: `notFound`.
+    public func delete(_ key: ResourceKey, actor: String) async throws(AerieError) -> Resource {
+        let resource = try await store.delete(key, actor: actor)
+        signal.raise()
+        return resource
+    }
+
+    // MARK: Looking
+
+    /// - Throws: `notFound` naming kind, namespace and name.
+    public func get(_ key: ResourceKey) async throws(AerieError) -> Resource { try await store.get(key) }
+
+    /// In the order of namespace and name; of all namespaces if that is `nil`.
+    public func list(
+        kind: String, namespace: String? = nil, labels: LabelSelector? = nil
+    ) async throws(AerieError) -> [Resource] {
+        let all = try await store.list(kind: kind, namespace: namespace)
+        guard let labels else { return all }
+        return all.filter { labels.matches($0.metadata.labels) }
+    }
+
+    /// The audit trail of an object, newest first, also of one that is gone.
+    public func audit(_ key: ResourceKey, limit: Int = 50) async throws(AerieError) -> [ResourceAuditEntry] {
+        try await store.audit(key, limit: limit)
+    }
+
+    public func latestSequence() async throws(AerieError) -> Int64 { try await store.latestSequence() }
+
+    /// The changes as they happen, each once and in order, until the reading task is cancelled.
+    ///
+    /// - Parameter sequence: begins after that change; `nil` begins with what is there now, as `added` (for which a
+    ///   kind must be named). The stream ends early if the store fails or has dropped the changes that come next;
+    ///   watch anew without a sequence then.
+    public func watch(
+        kind: String? = nil, namespace: String? = nil, name: String? = nil, after sequence: Int64? = nil
+    ) -> AsyncStream<ResourceEvent> {
+        let feed = EventFeed(
+            store: store, filter: .init(kind: kind, namespace: namespace, name: name), after: sequence,
+            signal: signal.subscribe())
+        return AsyncStream(unfolding: { await feed.next() })
+    }
+
+    /// Ends every watch, now and later: for a shutdown that waits until all answers are finished.
+    public func endWatches() { signal.close() }
+
+    /// True after `endWatches`.
+    public var hasEndedWatches: Bool { signal.isClosed }
+
+    // MARK: For reconcilers
+
+    /// Replaces `status` of the object with that uid, and tells the watchers; does nothing if it is gone.
+    public func putStatus(_ key: ResourceKey, uid: String, status: JSONObject) async throws(AerieError) {
+        try await store.putStatus(key, uid: uid, status: status)
+        signal.raise()
+    }
+}
+
+/// What became of one object that was applied.
+public struct AppliedResource: Sendable {
+    public enum Outcome: String, Sendable { case created, configured, unchanged }
+
+    /// As it is now; after a dry run as it would be.
+    public var resource: Resource
+    /// As it was before; `nil` for a new one.
+    public var previous: Resource?
+    public var outcome: Outcome
+    public var warnings: [String]
+
+    /// What changes, as a unified diff of YAML; empty if nothing does.
+    public var diff: String {
+        let name = resource.key.description
+        let old = previous.map { YAMLWriter.text($0.declaration) } ?? ""
+        return UnifiedDiff.text(
+            from: old, to: YAMLWriter.text(resource.declaration), oldName: "live/\(name)", newName: "declared/\(name)")
+    }
+}
+
+extension ResourceMetadata {
+    /// What the server made of the old, and what the user wrote of the new.
+    fileprivate func replacing(_ new: ResourceMetadata) -> ResourceMetadata {
+        var result = self
+        result.labels = new.labels
+        result.annotations = new.annotations
+        return result
+    }
+}

@@ -19,6 +19,12 @@ public protocol Step: Sendable {
     func run(_ context: StepContext) async throws(AerieError) -> StepResult
     /// False for steps whose effect is outside their work folder (register, approve, deploy).
     var isCacheable: Bool { get }
+    /// Part of the cache's key: raised when the same parameters and inputs give another result than before.
+    var version: Int { get }
+}
+
+extension Step {
+    public var version: Int { 1 }
 }
 
 public enum StepPlacement: Sendable, Hashable {

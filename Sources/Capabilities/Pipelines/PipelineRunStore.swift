@@ -1,0 +1,47 @@
+public import AerieCore
+
+/// Which runs to list.
+public struct PipelineRunFilter: Sendable {
+    public var namespace: String?
+    public var pipeline: String?
+    /// Empty for all.
+    public var states: Set<PipelineRun.State>
+    /// Only runs that were created before this one, for the next page.
+    public var before: String?
+    /// From 1 to 1,000.
+    public var limit: Int
+
+    public init(
+        namespace: String? = nil, pipeline: String? = nil, states: Set<PipelineRun.State> = [], before: String? = nil,
+        limit: Int = 100
+    ) {
+        self.namespace = namespace
+        self.pipeline = pipeline
+        self.states = states
+        self.before = before
+        self.limit = limit
+    }
+}
+
+/// Keeps runs, the decisions that people gave, and the results under their cache keys.
+///
+/// Contract: each call is atomic and durable when it returns. Saving is idempotent. A run has one writer, its runner.
+public protocol PipelineRunStore: Sendable {
+    /// - Throws: `alreadyExists` if there is a run of that identifier.
+    func create(_ run: PipelineRun) async throws(AerieError)
+    /// - Throws: `notFound` naming the run.
+    func run(_ id: String) async throws(AerieError) -> PipelineRun
+    /// Newest first.
+    func runs(_ filter: PipelineRunFilter) async throws(AerieError) -> [PipelineRun]
+    /// Writes the run's own members and the steps of those names.
+    /// - Throws: `notFound`.
+    func save(_ run: PipelineRun, steps: Set<String>) async throws(AerieError)
+
+    /// The newest results under a key.
+    func cached(_ key: String) async throws(AerieError) -> CachedStep?
+    func remember(_ key: String, _ step: CachedStep, time: Timestamp) async throws(AerieError)
+
+    func decision(run: String, step: String) async throws(AerieError) -> StepDecision?
+    /// Replaces the decision; `nil` takes it back.
+    func decide(run: String, step: String, _ decision: StepDecision?) async throws(AerieError)
+}

@@ -1,0 +1,146 @@
+public import AerieCore
+
+/// What part of an entity a condition or an order speaks of.
+public struct SearchField: Hashable, Sendable {
+    public enum Kind: String, Sendable, Hashable { case attribute, metric, param, tag, dataset }
+    public var kind: Kind
+    /// The attribute's own name (never an alias), or the key of the metric, parameter or tag.
+    public var key: String
+    public init(_ kind: Kind, _ key: String) {
+        self.kind = kind
+        self.key = key
+    }
+}
+
+/// One condition. All conditions of a search must hold.
+public struct SearchCondition: Hashable, Sendable {
+    public enum Operator: String, Sendable, Hashable {
+        case equal = "=", notEqual = "!=", less = "<", lessOrEqual = "<=", greater = ">", greaterOrEqual = ">="
+        case like = "LIKE", ilike = "ILIKE", `in` = "IN", notIn = "NOT IN", isNull = "IS NULL", isNotNull = "IS NOT NULL"
+    }
+
+    public enum Value: Hashable, Sendable {
+        case none
+        case number(Double)
+        case text(String)
+        case list([String])
+    }
+
+    public var field: SearchField
+    public var comparison: Operator
+    public var value: Value
+    public init(_ field: SearchField, _ comparison: Operator, _ value: Value) {
+        self.field = field
+        self.comparison = comparison
+        self.value = value
+    }
+}
+
+public struct SearchOrder: Hashable, Sendable {
+    public var field: SearchField
+    public var ascending: Bool
+    public init(_ field: SearchField, ascending: Bool = true) {
+        self.field = field
+        self.ascending = ascending
+    }
+}
+
+/// Which lifecycle stages to look at.
+public enum StageView: String, Sendable, Hashable {
+    case activeOnly = "ACTIVE_ONLY", deletedOnly = "DELETED_ONLY", all = "ALL"
+}
+
+/// A search as stores understand it: parsed and checked.
+public struct SearchQuery: Sendable {
+    /// Only in these; empty means in all.
+    public var experimentIDs: [ExperimentID]
+    public var conditions: [SearchCondition]
+    public var order: [SearchOrder]
+    public var view: StageView
+    public var limit: Int
+    public var position: PagePosition?
+
+    public init(
+        experimentIDs: [ExperimentID] = [], conditions: [SearchCondition] = [], order: [SearchOrder] = [],
+        view: StageView = .activeOnly, limit: Int = 100, position: PagePosition? = nil
+    ) {
+        self.experimentIDs = experimentIDs
+        self.conditions = conditions
+        self.order = order
+        self.view = view
+        self.limit = limit
+        self.position = position
+    }
+}
+
+/// One page of results. `next` is there if more may follow.
+public struct Page<Element: Sendable>: Sendable {
+    public var elements: [Element]
+    public var next: PagePosition?
+    public init(_ elements: [Element], next: PagePosition? = nil) {
+        self.elements = elements
+        self.next = next
+    }
+}
+
+/// Where the next page begins. Rows made after the first page was read are not on the following ones, so that pages
+/// stay right while rows are added.
+public struct PagePosition: Hashable, Sendable {
+    public var offset: Int
+    /// The newest row that the first page could see, in the store's own count.
+    public var newest: Int64
+    public init(offset: Int, newest: Int64) {
+        self.offset = offset
+        self.newest = newest
+    }
+
+    /// Opaque to clients: the two numbers in unpadded base64url.
+    public var token: String { Base64URL.encode(Array("\(offset),\(newest)".utf8)) }
+
+    /// - Throws: `invalidArgument` naming the field.
+    public init(token: String, field: String = "page_token") throws(AerieError) {
+        let text = Base64URL.decode(token).map { String(decoding: $0, as: UTF8.self) } ?? ""
+        let parts = text.split(separator: ",", omittingEmptySubsequences: false)
+        guard parts.count == 2, let offset = Int(parts[0]), offset >= 0, offset < 1 << 40, let newest = Int64(parts[1])
+        else { throw .invalid(field, "is no page token of this server; pass next_page_token as it was given") }
+        self.init(offset: offset, newest: newest)
+    }
+}
+
+/// Base64 with the alphabet that needs no escaping in a URL, without padding.
+enum Base64URL {
+    private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
+
+    static func encode(_ bytes: [UInt8]) -> String {
+        var out: [UInt8] = []
+        var bits: UInt32 = 0
+        var count = 0
+        for byte in bytes {
+            bits = bits << 8 | UInt32(byte)
+            count += 8
+            while count >= 6 {
+                count -= 6
+                out.append(alphabet[Int(bits >> UInt32(count)) & 63])
+            }
+        }
+        if count > 0 { out.append(alphabet[Int(bits << UInt32(6 - count)) & 63]) }
+        return String(decoding: out, as: UTF8.self)
+    }
+
+    static func decode(_ text: String) -> [UInt8]? {
+        guard text.utf8.count <= 256 else { return nil }
+        var out: [UInt8] = []
+        var bits: UInt32 = 0
+        var count = 0
+        for character in text.utf8 where character != UInt8(ascii: "=") {
+            guard let value = alphabet.firstIndex(of: character) else { return nil }
+            bits = (bits & 0xff) << 6 | UInt32(value)
+            count += 6
+            if count >= 8 {
+                count -= 8
+                out.append(UInt8(truncatingIfNeeded: bits >> UInt32(count)))
+            }
+        }
+        return out
+    }
+}

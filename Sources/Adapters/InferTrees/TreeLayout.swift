@@ -1,0 +1,84 @@
+/// Puts trees into one flat array of nodes, children side by side, and checks them on the way.
+struct TreeLayout<Value: TreeValue> {
+    let featureCount: Int
+    let groups: Int
+    let tables: TreeTables<Value>
+    private(set) var nodes: [SourceNode<Value>] = []
+    private(set) var roots: [Int] = []
+    private(set) var depths: [Int32] = []
+    private(set) var usesDefaultLeft = false
+    private(set) var allowsFastWalk = true
+
+    init(featureCount: Int, tables: TreeTables<Value>, groups: Int) {
+        self.featureCount = featureCount
+        self.tables = tables
+        self.groups = groups
+        if !tables.vectors.isEmpty || !tables.linear.isEmpty || FastTrees<Value>.width(featureCount) == nil {
+            allowsFastWalk = false
+        }
+    }
+
+    /// Appends a tree, depth first from its root. Every node is reached at most once, so a walk ends.
+    mutating func add(_ tree: SourceTree<Value>, number: Int) throws(ModelFileError) {
+        func failure(_ problem: String) -> ModelFileError { ModelFileError(tree.offset, "tree \(number): \(problem)") }
+        let count = tree.nodes.count
+        guard count > 0 else { throw failure("has no nodes") }
+        guard nodes.count + count < 1 << 30 else { throw failure("the model has more than 2^30 nodes") }
+        var reached = [Bool](repeating: false, count: count)
+        let root = nodes.count
+        var deepest: Int32 = 0
+        // From the file's index to the flat one, and the depth there.
+        var pending: [(from: Int32, to: Int, depth: Int32)] = [(0, root, 0)]
+        nodes.append(SourceNode())
+        while let (from, to, depth) = pending.popLast() {
+            guard from >= 0, from < count else { throw failure("child \(from) is none of its \(count) nodes") }
+            guard !reached[Int(from)] else { throw failure("node \(from) is reached twice") }
+            reached[Int(from)] = true
+            deepest = max(deepest, depth)
+            var node = tree.nodes[Int(from)]
+            if let problem = problem(of: node) { throw failure("node \(from): \(problem)") }
+            if node.kind != .leaf {
+                let children = nodes.count
+                nodes.append(SourceNode())
+                nodes.append(SourceNode())
+                pending.append((node.right, children + 1, depth + 1))
+                pending.append((node.left, children, depth + 1))
+                node.left = Int32(children)
+                node.right = Int32(children + 1)
+                note(node)
+            }
+            nodes[to] = node
+        }
+        roots.append(root)
+        depths.append(deepest)
+    }
+
+    private mutating func note(_ node: SourceNode<Value>) {
+        if node.missingGoesLeft { usesDefaultLeft = true }
+        // The fast walk replaces a missing value that goes left by -inf, which is not below -inf.
+        if node.kind != .numeric || node.missingGoesLeft && node.value == -.infinity { allowsFastWalk = false }
+    }
+
+    private func problem(of node: SourceNode<Value>) -> String? {
+        let first = Int(node.first)
+        let count = Int(node.count)
+        switch node.kind {
+        case .leaf:
+            if !tables.vectors.isEmpty, first < 0 || (first + 1) * groups > tables.vectors.count {
+                return "its vector \(first) is not in the file"
+            }
+            if !tables.linear.isEmpty, first < 0 || first >= tables.linear.count {
+                return "its linear model is missing"
+            }
+            return nil
+        case .numeric, .numericZeroMissing:
+            if node.value.isNaN { return "its threshold is not a number" }
+        case .categorical:
+            if first < 0 || count < 0 || first + count > tables.categories.count { return "its categories are missing" }
+        }
+        guard node.feature >= 0, node.feature < featureCount else {
+            return "splits on feature \(node.feature) of \(featureCount)"
+        }
+        return nil
+    }
+}

@@ -13,16 +13,19 @@ public struct ModelDescription: Sendable {
     public var featureNames: [String]
     /// An estimate of one row's inference in nanoseconds, made at load: it decides between loop and pool.
     public var nanosecondsPerRow: Double
+    /// Whether the first output is a probability; `nil` where the model does not say.
+    public var isProbability: Bool?
 
     public init(
         platform: String, inputs: [TensorSpec], outputs: [TensorSpec], featureNames: [String] = [],
-        nanosecondsPerRow: Double
+        nanosecondsPerRow: Double, isProbability: Bool? = nil
     ) {
         self.platform = platform
         self.inputs = inputs
         self.outputs = outputs
         self.featureNames = featureNames
         self.nanosecondsPerRow = nanosecondsPerRow
+        self.isProbability = isProbability
     }
 }
 

@@ -1,0 +1,229 @@
+public import AerieCore
+import AerieData
+import AerieJSON
+public import AerieResources
+import AerieTelemetry
+public import Logging
+
+/// Brings the serving table to what each `SeldonDeployment` says.
+///
+/// All or nothing: until every predictor's model is in memory, the deployment answers as before, and a failure leaves
+/// it so and says why in `status`. Only a deployment that has never answered takes traffic with those of its
+/// predictors that did load. A URI that names a stage or an alias is looked up again every `watchInterval`, and what it
+/// newly means is loaded and swapped in; a version, a run or a file is not watched.
+public actor SeldonDeploymentController: Reconciler {
+    public nonisolated var kind: String { "SeldonDeployment" }
+
+    private let service: ServingService
+    private let source: any ModelSource
+    private let pool: ModelPool
+    private let clock: any WallClock
+    private let logger: Logger
+    private let watchInterval: Duration
+    private let inferenceURL: @Sendable () -> String
+    /// Failures in a row, for the pause before the next try.
+    private var failures: [ResourceKey: Int] = [:]
+
+    /// - Parameters:
+    ///   - inferenceURL: where the data plane listens, such as `http://127.0.0.1:8000`; asked at each reconciliation.
+    ///   - watchInterval: how often a stage or an alias is looked up.
+    public init(
+        service: ServingService, source: any ModelSource, loader: ModelLoader, clock: any WallClock = SystemClock(),
+        watchInterval: Duration = .seconds(2), logger: Logger, inferenceURL: @escaping @Sendable () -> String
+    ) {
+        self.service = service
+        self.source = source
+        self.pool = ModelPool(loader: loader)
+        self.clock = clock
+        self.watchInterval = watchInterval
+        self.logger = logger
+        self.inferenceURL = inferenceURL
+    }
+
+    public func reconcile(_ resource: Resource) async throws(AerieError) -> Reconciliation {
+        let (namespace, name) = (resource.metadata.namespace, resource.metadata.name)
+        let asked = SeldonDeploymentSpec(resource).predictors
+        let old = service.served(namespace: namespace, name: name)
+        if old == nil, service.state(named: name) == nil {
+            try service.publish(
+                state(resource, .loading, "the models are being loaded", asked.map { Outcome(asked: $0) }), served: nil)
+        }
+        var outcomes: [Outcome] = []
+        for predictor in asked { outcomes.append(await load(predictor)) }
+        let problems = outcomes.filter { !$0.problem.isEmpty }.map { "\($0.asked.name): \($0.problem)" }
+        let served = serve(resource, outcomes, old: old, failed: !problems.isEmpty)
+        let stale = served === old && !problems.isEmpty
+        let reason = Self.reason(problems, answering: served?.predictors, stale: stale)
+        try service.publish(
+            state(resource, served == nil ? .unavailable : .ready, reason, outcomes, answering: served), served: served)
+        return finish(resource, outcomes, served, reason)
+    }
+
+    public func removed(_ resource: Resource) async throws(AerieError) {
+        failures[resource.key] = nil
+        service.remove(namespace: resource.metadata.namespace, name: resource.metadata.name)
+        logger.info("deployment removed", metadata: ["deployment": "\(resource.key)"])
+    }
+
+    /// What became of one predictor.
+    struct Outcome {
+        var asked: SeldonDeploymentSpec.Predictor
+        var location: ModelLocation?
+        var model: (any InferenceModel)?
+        var problem = ""
+    }
+
+    private func load(_ predictor: SeldonDeploymentSpec.Predictor) async -> Outcome {
+        var outcome = Outcome(asked: predictor)
+        if predictor.isShadow { return outcome }
+        do throws(AerieError) {
+            let location = try await source.fetch(predictor.modelURI)
+            outcome.location = location
+            outcome.model = try await pool.model(at: location)
+        } catch {
+            outcome.problem = error.message
+        }
+        return outcome
+    }
+
+    /// The deployment that is to answer: the old object if nothing changes for the data plane.
+    private func serve(
+        _ resource: Resource, _ outcomes: [Outcome], old: ServedDeployment?, failed: Bool
+    ) -> ServedDeployment? {
+        if failed, let old { return old }
+        let predictors = outcomes.compactMap { outcome -> ServedPredictor? in
+            guard let model = outcome.model, let location = outcome.location else { return nil }
+            return makePredictor(resource, outcome.asked, model, location)
+        }
+        guard !predictors.isEmpty else { return nil }
+        if let old, old.predictors.count == predictors.count,
+            zip(old.predictors, predictors).allSatisfy({ $0.isSame(as: $1) })
+        {
+            return old
+        }
+        let versions = predictors.map { "\($0.name)=\($0.modelVersion)" }.joined(separator: " ")
+        logger.info("deployment changed", metadata: ["deployment": "\(resource.key)", "predictors": "\(versions)"])
+        return ServedDeployment(
+            name: resource.metadata.name, namespace: resource.metadata.namespace, predictors: predictors)
+    }
+
+    private func makePredictor(
+        _ resource: Resource, _ asked: SeldonDeploymentSpec.Predictor, _ model: any InferenceModel,
+        _ location: ModelLocation
+    ) -> ServedPredictor {
+        let labels = Self.labels(asked.labels, model)
+        let slot = service.slot(for: SlotLabels(
+            namespace: resource.metadata.namespace, deployment: resource.metadata.name, predictor: asked.name,
+            predictorVersion: asked.version, modelName: asked.modelName, modelVersion: location.version,
+            negativeLabel: labels?.negative, positiveLabel: labels?.positive))
+        return ServedPredictor(
+            name: asked.name, weight: asked.traffic, modelName: asked.modelName, modelVersion: location.version,
+            modelURI: asked.modelURI, model: model, metricsSlot: slot, labels: labels)
+    }
+
+    /// Predictions are counted for a model with one number a row, unless it says that the number is no probability and
+    /// the deployment does not insist.
+    static func labels(_ asked: PredictionLabels?, _ model: any InferenceModel) -> PredictionLabels? {
+        let description = model.description
+        if let tabular = model as? any TabularModel {
+            guard tabular.outputCount == 1 else { return nil }
+        } else {
+            guard let output = description.outputs.first, output.dataType == .fp32 || output.dataType == .fp64,
+                output.shape.dropFirst().allSatisfy({ $0 == 1 })
+            else { return nil }
+        }
+        if description.isProbability == false { return asked }
+        return asked ?? PredictionLabels()
+    }
+}
+
+// MARK: Telling how it went
+
+extension SeldonDeploymentController {
+    private static func reason(_ problems: [String], answering: [ServedPredictor]?, stale: Bool) -> String {
+        guard !problems.isEmpty else { return "" }
+        let text = problems.joined(separator: "; ")
+        guard let answering else { return text }
+        let versions = answering.map { "\($0.name) (\($0.modelName) version \($0.modelVersion))" }
+        return text + (stale ? "; still answering as before: " : "; answering without it: ")
+            + versions.joined(separator: ", ")
+    }
+
+    private func state(
+        _ resource: Resource, _ state: DeploymentState.State, _ reason: String, _ outcomes: [Outcome],
+        answering: ServedDeployment? = nil
+    ) -> DeploymentState {
+        let name = resource.metadata.name
+        let before = service.state(named: name)
+        let predictors = outcomes.map { outcome in
+            let served = answering?.predictors.first { $0.name == outcome.asked.name }
+            return DeploymentState.Predictor(
+                name: outcome.asked.name, weight: outcome.asked.traffic, isShadow: outcome.asked.isShadow,
+                modelName: outcome.asked.modelName, modelURI: outcome.asked.modelURI,
+                modelVersion: served?.modelVersion ?? "", platform: served?.model.description.platform ?? "",
+                featureNames: served?.model.description.featureNames ?? [], problem: outcome.problem)
+        }
+        var new = DeploymentState(
+            namespace: resource.metadata.namespace, name: name, state: state, reason: reason, predictors: predictors,
+            changed: before?.changed ?? clock.now())
+        if new != before { new.changed = clock.now() }
+        return new
+    }
+
+    private func finish(
+        _ resource: Resource, _ outcomes: [Outcome], _ served: ServedDeployment?, _ reason: String
+    ) -> Reconciliation {
+        let failed = !reason.isEmpty
+        let isWatched = outcomes.contains { !$0.asked.isShadow && ModelURI.isMoving($0.asked.modelURI) }
+        var status: JSONObject = ["state": .string(failed ? "Failed" : "Available")]
+        status["description"] = failed ? .string(reason) : nil
+        status["replicas"] = .int(Int64(served?.predictors.count ?? 0))
+        status["version"] = .string(served?.predictors.map(\.modelVersion).joined(separator: ", ") ?? "")
+        status["address"] = .object(["url": .string("\(inferenceURL())/v2/models/\(resource.metadata.name)/infer")])
+        status["deploymentStatus"] = .object(JSONObject(outcomes.map { outcome in
+            let isServed = served?.predictors.contains { $0.name == outcome.asked.name } ?? false
+            let name = "\(resource.metadata.name)-\(outcome.asked.name)-0-\(outcome.asked.modelName)"
+            return (name, .object(["replicas": 1, "availableReplicas": .int(isServed ? 1 : 0)]))
+        }))
+        status["predictors"] = .array(outcomes.map { predictorStatus($0, served) })
+        let condition = ResourceCondition(
+            isTrue: !failed, reason: failed ? "ModelNotLoaded" : "Available", message: reason, since: clock.now())
+        status = condition.put(into: status, previous: resource.status)
+        guard failed else {
+            failures[resource.key] = nil
+            return Reconciliation(status: status, requeueAfter: isWatched ? watchInterval : nil)
+        }
+        let count = failures[resource.key, default: 0]
+        failures[resource.key] = count + 1
+        if count == 0 { logger.warning("deployment failed", metadata: ["deployment": "\(resource.key)", "why": "\(reason)"]) }
+        return Reconciliation(status: status, requeueAfter: watchInterval * (1 << min(count, 5)))
+    }
+
+    private func predictorStatus(_ outcome: Outcome, _ served: ServedDeployment?) -> JSONValue {
+        let answering = served?.predictors.first { $0.name == outcome.asked.name }
+        var status: JSONObject = ["name": .string(outcome.asked.name)]
+        status["traffic"] = .int(Int64(answering?.weight ?? 0))
+        status["modelName"] = .string(outcome.asked.modelName)
+        status["modelUri"] = .string(outcome.asked.modelURI)
+        status["modelVersion"] = .string(answering?.modelVersion ?? "")
+        status["platform"] = .string(answering?.model.description.platform ?? "")
+        status["ready"] = .bool(answering != nil && outcome.problem.isEmpty)
+        if outcome.asked.isShadow {
+            status["message"] = "a shadow is not loaded"
+        } else if !outcome.problem.isEmpty {
+            status["message"] = .string(outcome.problem)
+        } else if ModelURI.isMoving(outcome.asked.modelURI) {
+            status["watched"] = .string("the stage or alias is looked up every \(watchInterval)")
+        }
+        return .object(status)
+    }
+}
+
+extension ServedPredictor {
+    /// Whether the data plane could not tell the two apart.
+    fileprivate func isSame(as other: ServedPredictor) -> Bool {
+        name == other.name && weight == other.weight && modelName == other.modelName && modelURI == other.modelURI
+            && modelVersion == other.modelVersion && model === other.model && metricsSlot == other.metricsSlot
+            && labels == other.labels
+    }
+}

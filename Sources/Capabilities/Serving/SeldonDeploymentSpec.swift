@@ -1,0 +1,89 @@
+import AerieCore
+import AerieJSON
+import AerieResources
+
+/// The parts of a `SeldonDeployment` that are carried out, read out of a spec of the right shape.
+struct SeldonDeploymentSpec {
+    struct Predictor {
+        var name: String
+        /// Percent; what was left out is filled in.
+        var traffic: Int
+        var isShadow: Bool
+        /// From the annotation or label `version`.
+        var version: String
+        var modelName: String
+        var modelURI: String
+        /// What the deployment says of its classes; `nil` where it says nothing.
+        var labels: PredictionLabels?
+    }
+
+    var predictors: [Predictor]
+
+    init(_ resource: Resource) {
+        let shared = Self.texts(resource.spec["annotations"]).merging(resource.metadata.annotations) { near, _ in near }
+        let all = resource.spec["predictors"]?.array ?? []
+        let taking = all.filter { $0["shadow"]?.bool != true }.count
+        predictors = all.map { predictor in
+            let isShadow = predictor["shadow"]?.bool == true
+            let annotations = Self.texts(predictor["annotations"])
+            let graph = predictor["graph"]
+            let settings = Self.parameters(graph).merging(annotations) { near, _ in near }
+                .merging(shared) { near, _ in near }
+            let traffic = predictor["traffic"]?.int.map { Int(clamping: $0) } ?? 0
+            return Predictor(
+                name: predictor["name"]?.string ?? "",
+                traffic: isShadow ? 0 : taking == 1 ? 100 : min(max(traffic, 0), 100),
+                isShadow: isShadow,
+                version: annotations["version"] ?? Self.texts(predictor["labels"])["version"] ?? "",
+                modelName: graph?["name"]?.string ?? "",
+                modelURI: graph?["modelUri"]?.string ?? "",
+                labels: Self.labels(settings))
+        }
+    }
+
+    private static func labels(_ settings: [String: String]) -> PredictionLabels? {
+        let keys = LabelSetting.allCases.compactMap { settings[$0.rawValue] }
+        guard !keys.isEmpty else { return nil }
+        let defaults = PredictionLabels()
+        return PredictionLabels(
+            threshold: settings[LabelSetting.threshold.rawValue].flatMap { Double($0) } ?? defaults.threshold,
+            negative: settings[LabelSetting.negative.rawValue] ?? defaults.negative,
+            positive: settings[LabelSetting.positive.rawValue] ?? defaults.positive)
+    }
+
+    static func texts(_ value: JSONValue?) -> [String: String] {
+        var texts: [String: String] = [:]
+        for member in value?.object?.members ?? [] { texts[member.key] = member.value.string }
+        return texts
+    }
+
+    private static func parameters(_ graph: JSONValue?) -> [String: String] {
+        var values: [String: String] = [:]
+        for parameter in graph?["parameters"]?.array ?? [] {
+            if let name = parameter["name"]?.string { values[name] = parameter["value"]?.string }
+        }
+        return values
+    }
+}
+
+/// How a deployment names its classes: an annotation of the object, the spec or the predictor, or a parameter of the
+/// graph; the nearest to the model counts.
+enum LabelSetting: String, CaseIterable {
+    case positive = "aerie.dev/positive-label"
+    case negative = "aerie.dev/negative-label"
+    case threshold = "aerie.dev/threshold"
+
+    /// What is wrong with the setting's value; `nil` if nothing is.
+    func problem(_ value: String) -> String? {
+        switch self {
+        case .threshold:
+            guard let number = Double(value), number >= 0, number <= 1 else {
+                return "\"\(value)\" is not a threshold; it must be a number from 0 to 1"
+            }
+            return nil
+        case .positive, .negative:
+            if value.isEmpty { return "a label must not be empty" }
+            return value.utf8.count > 63 ? "a label has at most 63 bytes" : nil
+        }
+    }
+}

@@ -60,11 +60,12 @@ import Testing
                    'b'::ENUM('a', 'b') AS choice, 'd9428888-122b-11e1-b85c-61cd3cbb3210'::UUID AS id, ? AS given
             ORDER BY 1; -- the end
             """, [.text("x")])
-        let texts = table.columns.map { "\($0.typeName) \($0[0])" }
-        #expect(texts == [
-            "INTEGER int(1)", "INTERVAL text(\"3 days\")", "LIST text(\"[1, 2]\")", "STRUCT text(\"{'a': 1}\")",
-            "TIME text(\"01:02:03\")", "ENUM text(\"b\")", "UUID text(\"d9428888-122b-11e1-b85c-61cd3cbb3210\")",
-            "VARCHAR text(\"x\")",
+        #expect(table.columns.map(\.typeName) == [
+            "INTEGER", "INTERVAL", "LIST", "STRUCT", "TIME", "ENUM", "UUID", "VARCHAR",
+        ])
+        #expect(table.columns.map { $0[0] } == [
+            .int(1), .text("3 days"), .text("[1, 2]"), .text("{'a': 1}"), .text("01:02:03"), .text("b"),
+            .text("d9428888-122b-11e1-b85c-61cd3cbb3210"), .text("x"),
         ])
         #expect(table.columns.map(\.name) == ["plain", "span", "list", "record", "clock", "choice", "id", "given"])
     }

@@ -42,9 +42,7 @@ struct DuckDBColumnReader {
             form = plain
             type = Self.typeName(identifier)
         } else {
-            throw AerieError(
-                .invalidArgument,
-                "column '\(name)' is of type \(Self.typeName(identifier)); cast it to VARCHAR in the statement")
+            throw Self.unread(name, identifier)
         }
         values =
             switch form {
@@ -204,6 +202,11 @@ struct DuckDBColumnReader {
     private static func isDecimal(_ type: Int32) -> Bool { type == CDUCKDB_DECIMAL.int }
 
     private static func plain(_ type: Int32) -> Form? { types[type].flatMap(\.form) }
+
+    static func unread(_ column: String, _ type: Int32) -> AerieError {
+        AerieError(
+            .invalidArgument, "column '\(column)' is of type \(typeName(type)); cast it to VARCHAR in the statement")
+    }
 
     /// The library's SQL name of a type.
     static func typeName(_ type: Int32) -> String { types[type]?.name ?? "type \(type)" }

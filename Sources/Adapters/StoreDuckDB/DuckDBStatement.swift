@@ -16,27 +16,41 @@ struct DuckDBStatement {
     func run(
         _ parameters: [SQLValue], ticket: DuckDBTicket, wantsRows: Bool, text: String?, connection: cduckdb_handle
     ) throws(AerieError) -> SQLTable {
-        let types = columnTypes()
-        if wantsRows, let text, types.contains(where: { !DuckDBColumnReader.reads($0) }) {
-            return try runCast(text, types, parameters, ticket: ticket, connection: connection)
+        let columns = (0..<cduckdb_prepared_column_count(handle)).map { index in
+            Column(name: preparedName(index), type: cduckdb_prepared_column_type(handle, index))
+        }
+        if wantsRows, let text, columns.contains(where: { !$0.isRead }) {
+            return try Self.runCast(text, columns, parameters, ticket: ticket, connection: connection)
         }
         try bind(parameters)
         var result = cduckdb_result()
         let status = cduckdb_execute(handle, &result)
         defer { cduckdb_destroy_result(&result) }
         if status != 0 { throw DuckDBSession.error(cduckdb_result_error(&result), ticket: ticket) }
-        return wantsRows ? try Self.fetch(&result, ticket: ticket) : SQLTable(columns: [])
+        if !wantsRows { return SQLTable(columns: []) }
+        // With a parameter of open type, the columns are known only now; a SELECT may be run once more.
+        if let text, cduckdb_is_select(handle) {
+            let columns = (0..<cduckdb_column_count(&result)).map { index in
+                Column(
+                    name: cduckdb_column_name(&result, index).map { String(cString: $0) } ?? "column\(index)",
+                    type: cduckdb_column_type(&result, index))
+            }
+            if columns.contains(where: { !$0.isRead }) {
+                return try Self.runCast(text, columns, parameters, ticket: ticket, connection: connection)
+            }
+        }
+        return try Self.fetch(&result, ticket: ticket)
     }
 
     /// The statement as a subquery whose unread columns are cast to text; they keep the names of their own types.
-    private func runCast(
-        _ text: String, _ types: [Int32], _ parameters: [SQLValue], ticket: DuckDBTicket, connection: cduckdb_handle
+    private static func runCast(
+        _ text: String, _ columns: [Column], _ parameters: [SQLValue], ticket: DuckDBTicket, connection: cduckdb_handle
     ) throws(AerieError) -> SQLTable {
-        let selected = types.enumerated().map { index, type in
-            let name = sqlIdentifier(columnName(index))
-            return DuckDBColumnReader.reads(type) ? "c\(index) AS \(name)" : "CAST(c\(index) AS VARCHAR) AS \(name)"
+        let selected = columns.enumerated().map { index, column in
+            let value = column.isRead ? "c\(index)" : "CAST(c\(index) AS VARCHAR)"
+            return "\(value) AS \(sqlIdentifier(column.name))"
         }
-        let aliases = types.indices.map { "c\($0)" }.joined(separator: ", ")
+        let aliases = columns.indices.map { "c\($0)" }.joined(separator: ", ")
         var prepared: cduckdb_handle?
         defer { if prepared != nil { cduckdb_destroy_prepare(&prepared) } }
         // A statement may end in semicolons and comments, which a subquery may not: then without its last semicolon.
@@ -47,26 +61,25 @@ struct DuckDBStatement {
             return cduckdb_prepare(connection, sql, &prepared) == 0
         }
         guard isPrepared else {
-            let index = types.firstIndex { !DuckDBColumnReader.reads($0) } ?? 0
-            throw AerieError(
-                .invalidArgument,
-                "column '\(columnName(index))' is of type \(DuckDBColumnReader.typeName(types[index])); "
-                    + "cast it to VARCHAR in the statement")
+            let column = columns.first { !$0.isRead } ?? columns[0]
+            throw DuckDBColumnReader.unread(column.name, column.type)
         }
         let statement = try DuckDBStatement(checking: prepared, status: 0, ticket: ticket)
         var table = try statement.run(parameters, ticket: ticket, wantsRows: true, text: nil, connection: connection)
-        for index in table.columns.indices where !DuckDBColumnReader.reads(types[index]) {
-            table.columns[index].typeName = DuckDBColumnReader.typeName(types[index])
+        for (index, column) in columns.enumerated() where !column.isRead {
+            table.columns[index].typeName = DuckDBColumnReader.typeName(column.type)
         }
         return table
     }
 
-    private func columnTypes() -> [Int32] {
-        (0..<cduckdb_prepared_column_count(handle)).map { cduckdb_prepared_column_type(handle, $0) }
+    private struct Column {
+        var name: String
+        var type: Int32
+        var isRead: Bool { DuckDBColumnReader.reads(type) }
     }
 
-    private func columnName(_ index: Int) -> String {
-        guard let name = cduckdb_prepared_column_name(handle, UInt64(index)) else { return "column\(index)" }
+    private func preparedName(_ index: UInt64) -> String {
+        guard let name = cduckdb_prepared_column_name(handle, index) else { return "column\(index)" }
         defer { cduckdb_free(UnsafeMutableRawPointer(mutating: name)) }
         return String(cString: name)
     }

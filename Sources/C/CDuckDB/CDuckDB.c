@@ -34,6 +34,7 @@ typedef struct {
     F(uint64_t, nparams, (h))                                             \
     F(uint64_t, prepared_statement_column_count, (h))                     \
     F(int, prepared_statement_column_type, (h, uint64_t))                 \
+    F(int, prepared_statement_type, (h))                                  \
     F(const char *, prepared_statement_column_name, (h, uint64_t))        \
     F(int, bind_null, (h, uint64_t))                                      \
     F(int, bind_boolean, (h, uint64_t, bool))                             \
@@ -123,6 +124,7 @@ const char *cduckdb_prepare_error(h prepared) { return api.prepare_error(prepare
 void cduckdb_destroy_prepare(h *prepared) { api.destroy_prepare(prepared); }
 uint64_t cduckdb_parameter_count(h prepared) { return api.nparams(prepared); }
 uint64_t cduckdb_prepared_column_count(h prepared) { return api.prepared_statement_column_count(prepared); }
+bool cduckdb_is_select(h prepared) { return api.prepared_statement_type(prepared) == 1; }
 int cduckdb_prepared_column_type(h prepared, uint64_t column) {
     return api.prepared_statement_column_type(prepared, column);
 }

@@ -55,6 +55,8 @@ int cduckdb_prepare(cduckdb_handle connection, const char *sql, cduckdb_handle *
 const char *cduckdb_prepare_error(cduckdb_handle prepared);
 void cduckdb_destroy_prepare(cduckdb_handle *prepared);
 uint64_t cduckdb_parameter_count(cduckdb_handle prepared);
+bool cduckdb_is_select(cduckdb_handle prepared);
+// 0 while the type of a parameter is open.
 uint64_t cduckdb_prepared_column_count(cduckdb_handle prepared);
 int cduckdb_prepared_column_type(cduckdb_handle prepared, uint64_t column);
 // To be freed with cduckdb_free; may be NULL.

@@ -83,7 +83,6 @@ let hummingbird = product("Hummingbird", "hummingbird")
 let hummingbirdTesting = product("HummingbirdTesting", "hummingbird")
 let grdb = product("GRDB", "GRDB.swift")
 let yams = product("Yams", "Yams")
-let mustache = product("Mustache", "swift-mustache")
 let crypto = product("Crypto", "swift-crypto")
 let arguments = product("ArgumentParser", "swift-argument-parser")
 let httpClient = product("AsyncHTTPClient", "async-http-client")
@@ -109,23 +108,23 @@ foundation("AerieResources", uses: ["AerieCore", "AerieJSON", "AerieYAML"], pack
 capability("Experiments", uses: ["AerieCore", "AerieJSON"])
 capability("Registry", uses: ["AerieCore", "AerieJSON", "Experiments"])
 capability("Datasets", uses: ["AerieCore", "AerieData"])
-capability("Quality", uses: ["AerieCore", "AerieJSON", "AerieResources", "Datasets"])
-capability("Features", uses: ["AerieCore", "AerieJSON", "AerieResources", "Datasets"])
+capability("Quality", uses: ["AerieCore", "AerieJSON", "AerieResources", "Datasets"], testUses: ["StoreDuckDB"])
+capability("Features", uses: ["AerieCore", "AerieJSON", "AerieResources", "Datasets"], testUses: ["StoreDuckDB"])
 capability("Training", uses: ["AerieCore", "AerieData", "AerieJSON"])
 capability("Pipelines", uses: ["AerieCore", "AerieJSON", "AerieYAML", "AerieResources"], packages: [crypto, log])
 capability("Steps", uses: ["AerieCore", "AerieJSON", "AerieData", "AerieResources", "Datasets", "Quality", "Features", "Training", "Pipelines"],
-           packages: [crypto])
+           packages: [crypto], testUses: ["StoreDuckDB", "TrainLightGBM"])
 capability("Serving", uses: ["AerieCore", "AerieJSON", "AerieYAML", "AerieData", "AerieTelemetry", "AerieResources", "Registry"], packages: [log])
 
 // MARK: Adapters
 
-adapter("StoreSQLite", uses: ["AerieCore", "AerieJSON", "AerieResources", "Experiments", "Registry", "Pipelines"], packages: [grdb, log])
+adapter("StoreSQLite", uses: ["AerieCore", "AerieJSON", "AerieResources", "Experiments", "Registry", "Pipelines"], packages: [grdb, crypto, log])
 adapter("StoreFiles", uses: ["AerieCore", "Experiments"], packages: [crypto])
 adapter("StoreDuckDB", uses: ["CDuckDB", "AerieCore", "AerieData", "Datasets"])
 adapter("InferTrees", uses: ["AerieCore", "AerieJSON", "AerieData", "Serving"])
 adapter("InferONNX", uses: ["COnnxRuntime", "AerieCore", "AerieJSON", "AerieData", "Serving"])
 adapter("TrainLightGBM", uses: ["CLightGBM", "AerieCore", "AerieJSON", "AerieData", "Training"])
-adapter("RunSubprocess", uses: ["AerieCore", "AerieJSON", "Pipelines"], packages: [log])
+adapter("RunSubprocess", uses: ["AerieCore", "AerieJSON", "AerieResources", "Pipelines"], packages: [log])
 
 // MARK: Edges
 
@@ -133,11 +132,11 @@ edge("ErrorMapping", uses: ["AerieCore"])
 edge("MLflowAPI", uses: ["AerieCore", "AerieJSON", "ErrorMapping", "Experiments", "Registry"], packages: [hummingbird, log],
      testUses: ["StoreSQLite", "StoreFiles"])
 edge("PlatformAPI", uses: ["AerieCore", "AerieJSON", "ErrorMapping", "AerieResources", "AerieTelemetry", "Pipelines", "Serving", "Registry"],
-     packages: [hummingbird, log])
+     packages: [hummingbird, log], testUses: ["StoreSQLite"])
 edge("InferenceAPI", uses: ["AerieCore", "AerieJSON", "AerieData", "AerieTelemetry", "ErrorMapping", "Serving"],
      packages: [nioCore, nioPosix, nioHTTP2, log])
-edge("Console", uses: ["AerieCore", "AerieJSON", "AerieTelemetry", "ErrorMapping", "AerieResources", "Experiments", "Registry", "Pipelines", "Serving"],
-     packages: [hummingbird, mustache, log])
+edge("Console", uses: ["AerieCore", "AerieJSON", "AerieYAML", "AerieTelemetry", "ErrorMapping", "AerieResources", "Experiments", "Registry", "Pipelines", "Serving"],
+     packages: [hummingbird, log])
 
 // MARK: The executable: commands, roles, composition
 
@@ -186,7 +185,9 @@ for name in order {
     if room.hasTests, FileManager.default.fileExists(atPath: Context.packageDirectory + "/Tests/\(name)Tests") {
         targets.append(.testTarget(
             name: "\(name)Tests",
-            dependencies: [.target(name: name)] + dependencies + room.testUses.map { .target(name: $0) },
+            dependencies: [.target(name: name)] + dependencies + room.testUses.map { .target(name: $0) }
+                // The REST edges are tested through Hummingbird's in-process client.
+                + (["MLflowAPI", "PlatformAPI", "Console"].contains(name) ? [hummingbirdTesting] : []),
             path: "Tests/\(name)Tests", swiftSettings: swiftSettings))
     }
 }
@@ -203,7 +204,6 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio-http2", from: "1.46.0"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0"),
-        .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.1.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),

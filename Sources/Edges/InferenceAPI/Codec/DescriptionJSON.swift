@@ -1,0 +1,74 @@
+import Serving
+import AerieData
+import AerieJSON
+
+/// `GET /v2`
+func serverMetadataJSON(version: String) -> String {
+    let extensions: JSONValue = ["binary_tensor_data", "model_repository"]
+    return JSONValue.object(["name": "aerie", "version": .string(version), "extensions": extensions]).text()
+}
+
+/// `GET /v2/models`
+func modelListJSON(_ plan: ServingPlan) -> String {
+    JSONValue.object(["models": .array(plan.deployments.map { .string($0.served.name) })]).text()
+}
+
+/// `POST /v2/repository/index`: a line for each model version.
+func repositoryIndexJSON(_ plan: ServingPlan) -> String {
+    var lines: [JSONValue] = []
+    for deployment in plan.deployments {
+        for version in versions(of: deployment) {
+            lines.append([
+                "name": .string(deployment.served.name), "version": .string(version), "state": "READY", "reason": "",
+            ])
+        }
+    }
+    return JSONValue.array(lines).text()
+}
+
+/// The versions that a deployment serves, each once.
+func versions(of deployment: DeploymentPlan) -> [String] {
+    var versions: [String] = []
+    for predictor in deployment.served.predictors where !versions.contains(predictor.modelVersion) {
+        versions.append(predictor.modelVersion)
+    }
+    return versions
+}
+
+/// `GET /v2/models/{model}`
+func modelMetadataJSON(_ deployment: DeploymentPlan) -> String {
+    let description = deployment.served.predictors[0].model.description
+    return JSONValue.object([
+        "name": .string(deployment.served.name),
+        "versions": .array(versions(of: deployment).map { .string($0) }),
+        "platform": .string(description.platform),
+        "inputs": .array(description.inputs.map(specJSON)),
+        "outputs": .array(description.outputs.map(specJSON)),
+    ]).text()
+}
+
+private func specJSON(_ spec: TensorSpec) -> JSONValue {
+    [
+        "name": .string(spec.name), "datatype": .string(spec.dataType.rawValue),
+        "shape": .array(spec.shape.map { .int(Int64($0)) }),
+    ]
+}
+
+/// `GET /api/v1.0/metadata`: the graph as Seldon tells it.
+func seldonMetadataJSON(_ deployment: DeploymentPlan) -> String {
+    var models = JSONObject()
+    for predictor in deployment.served.predictors {
+        models[predictor.modelName] = [
+            "name": .string(predictor.modelName), "platform": .string(predictor.model.description.platform),
+            "versions": [.string(predictor.modelVersion)],
+            "inputs": .array(predictor.model.description.inputs.map(specJSON)),
+            "outputs": .array(predictor.model.description.outputs.map(specJSON)),
+        ]
+    }
+    let first = deployment.served.predictors[0]
+    return JSONValue.object([
+        "name": .string(deployment.served.name), "models": .object(models),
+        "graphinputs": .array(first.model.description.inputs.map(specJSON)),
+        "graphoutputs": .array(first.model.description.outputs.map(specJSON)),
+    ]).text()
+}

@@ -1,0 +1,151 @@
+import Serving
+import AerieCore
+import AerieData
+import NIOCore
+
+extension GRPCService {
+    /// `grpc.health.v1.Health`, for probes of Kubernetes and load balancers.
+    /// - Parameter isServing: asked at each check; the empty name means the whole server, `nil` an unknown service.
+    public static func health(
+        _ isServing: @escaping @Sendable (String) -> Bool? = { $0.isEmpty ? true : nil }
+    ) -> GRPCService {
+        @Sendable func status(_ message: ByteBuffer) throws(AerieError) -> Bool? {
+            isServing(try firstText(message))
+        }
+        @Sendable func reply(_ status: UInt64) -> ByteBuffer {
+            var writer = ProtobufWriter()
+            writer.number(1, status)
+            return writer.buffer
+        }
+        return GRPCService(name: "grpc.health.v1.Health", methods: [
+            "Check": GRPCMethod(.unary) { call, message in
+                do throws(AerieError) {
+                    guard let serves = try status(message) else { throw .notFound("there is no such service") }
+                    call.finish(reply(serves ? 1 : 2))
+                } catch { call.finish(error) }
+            },
+            "Watch": GRPCMethod(.serverStreaming) { call, message in
+                do throws(AerieError) {
+                    let serves = try status(message)
+                    call.send(reply(serves.map { $0 ? 1 : 2 } ?? 3))
+                    call.next()
+                } catch { call.finish(error) }
+            },
+        ])
+    }
+
+    /// The server's part of `inference.GRPCInferenceService`, for a port without models.
+    public static func serverInfo(version: String) -> GRPCService {
+        GRPCService(name: "inference.GRPCInferenceService", methods: serverMethods(version))
+    }
+
+    /// `inference.GRPCInferenceService`, answered on the plane's loops.
+    public static func inference(_ plane: InferencePlane) -> GRPCService {
+        var methods = serverMethods(plane.options.version)
+        methods["ModelReady"] = GRPCMethod(.unary) { call, message in
+            do throws(AerieError) {
+                let (name, version) = try modelName(message)
+                let deployment = plane.state(for: call.eventLoop).plan.deployments.first { $0.served.name == name }
+                let isReady = deployment.map { version.isEmpty || versions(of: $0).contains(version) } ?? false
+                call.finish(flagReply(isReady))
+            } catch { call.finish(error) }
+        }
+        methods["ModelMetadata"] = GRPCMethod(.unary) { call, message in
+            do throws(AerieError) {
+                let (name, version) = try modelName(message)
+                call.finish(try metadata(plane.state(for: call.eventLoop).plan, name, version))
+            } catch { call.finish(error) }
+        }
+        methods["RepositoryIndex"] = GRPCMethod(.unary) { call, _ in
+            call.finish(repositoryIndex(plane.state(for: call.eventLoop).plan))
+        }
+        methods["ModelInfer"] = GRPCMethod(.unary) { call, message in
+            ModelInferCall(state: plane.state(for: call.eventLoop), call: call, isStream: false).answer(message)
+        }
+        methods["ModelStreamInfer"] = GRPCMethod(.bidirectional) { call, message in
+            ModelInferCall(state: plane.state(for: call.eventLoop), call: call, isStream: true).answer(message)
+        }
+        return GRPCService(name: "inference.GRPCInferenceService", methods: methods)
+    }
+
+    private static func serverMethods(_ version: String) -> [String: GRPCMethod] {
+        var writer = ProtobufWriter()
+        writer.text(1, "aerie".utf8)
+        writer.text(2, version.utf8)
+        writer.text(3, "model_repository".utf8)
+        let metadata = writer.buffer
+        return [
+            "ServerLive": GRPCMethod(.unary) { call, _ in call.finish(flagReply(true)) },
+            "ServerReady": GRPCMethod(.unary) { call, _ in call.finish(flagReply(true)) },
+            "ServerMetadata": GRPCMethod(.unary) { call, _ in call.finish(metadata) },
+        ]
+    }
+}
+
+private func flagReply(_ value: Bool) -> ByteBuffer {
+    var writer = ProtobufWriter()
+    writer.flag(1, value)
+    return writer.buffer
+}
+
+/// The text in the message's first field.
+private func firstText(_ message: ByteBuffer) throws(AerieError) -> String { try modelName(message).name }
+
+/// The texts in fields 1 and 2, as every request about a model has them.
+private func modelName(_ message: ByteBuffer) throws(AerieError) -> (name: String, version: String) {
+    let result = message.withUnsafeReadableBytes { bytes -> Result<(String, String), AerieError> in
+        do throws(AerieError) {
+            var texts = ("", "")
+            var reader = ProtobufReader(bytes)
+            while let field = try reader.next() {
+                switch field.number {
+                case 1: texts.0 = String(decoding: try reader.delimited(field), as: UTF8.self)
+                case 2: texts.1 = String(decoding: try reader.delimited(field), as: UTF8.self)
+                default: try reader.skip(field)
+                }
+            }
+            return .success(texts)
+        } catch { return .failure(error) }
+    }
+    return try result.get()
+}
+
+private func metadata(_ plan: ServingPlan, _ name: String, _ version: String) throws(AerieError) -> ByteBuffer {
+    guard let deployment = plan.deployments.first(where: { $0.served.name == name }) else {
+        throw .notFound("there is no model \(name)")
+    }
+    guard version.isEmpty || versions(of: deployment).contains(version) else {
+        throw .notFound("\(name) has no version \(version)")
+    }
+    let description = deployment.served.predictors[0].model.description
+    var writer = ProtobufWriter()
+    writer.text(1, name.utf8)
+    for version in versions(of: deployment) { writer.text(2, version.utf8) }
+    writer.text(3, description.platform.utf8)
+    func write(_ number: Int, _ specs: [TensorSpec]) {
+        for spec in specs {
+            writer.message(number) {
+                $0.text(1, spec.name.utf8)
+                $0.text(2, spec.dataType.rawValue.utf8)
+                $0.packed(3, spec.shape)
+            }
+        }
+    }
+    write(4, description.inputs)
+    write(5, description.outputs)
+    return writer.buffer
+}
+
+private func repositoryIndex(_ plan: ServingPlan) -> ByteBuffer {
+    var writer = ProtobufWriter()
+    for deployment in plan.deployments {
+        for version in versions(of: deployment) {
+            writer.message(1) {
+                $0.text(1, deployment.served.name.utf8)
+                $0.text(2, version.utf8)
+                $0.text(3, "READY".utf8)
+            }
+        }
+    }
+    return writer.buffer
+}

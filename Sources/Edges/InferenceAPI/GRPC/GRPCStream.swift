@@ -1,0 +1,170 @@
+import NIOCore
+import NIOHPACK
+import NIOHTTP2
+
+/// One HTTP/2 stream: finds the method, cuts the data into messages, writes answers and trailers.
+final class GRPCStream: ChannelInboundHandler {
+    typealias InboundIn = HTTP2Frame.FramePayload
+    typealias OutboundOut = HTTP2Frame.FramePayload
+
+    private let services: [String: GRPCMethod]
+    private let maximumMessageBytes: Int
+    private var context: ChannelHandlerContext?
+    private var method: GRPCMethod?
+    private var call: GRPCCall?
+    private var pending = ByteBuffer()
+    private var messages = 0
+    private var isBusy = false
+    private var hasSentHead = false
+    private var isFinished = false
+    private var inputEnded = false
+
+    private static let head = HPACKHeaders([(":status", "200"), ("content-type", "application/grpc")])
+    private static let success = HPACKHeaders([("grpc-status", "0")])
+
+    /// - Parameter services: methods by path, such as `/grpc.health.v1.Health/Check`.
+    init(services: [String: GRPCMethod], maximumMessageBytes: Int) {
+        self.services = services
+        self.maximumMessageBytes = maximumMessageBytes
+    }
+
+    func handlerAdded(context: ChannelHandlerContext) { self.context = context }
+    func handlerRemoved(context: ChannelHandlerContext) {
+        self.context = nil
+        isFinished = true
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard !isFinished else { return }
+        switch unwrapInboundIn(data) {
+        case .headers(let frame):
+            // A second block of headers are the client's trailers, which say nothing here.
+            if method == nil { begin(frame.headers) }
+            if frame.endStream { inputEnded = true }
+        case .data(let frame):
+            if case .byteBuffer(var bytes) = frame.data {
+                if pending.readableBytes == 0 { pending = bytes } else { pending.writeBuffer(&bytes) }
+            }
+            if frame.endStream { inputEnded = true }
+        default: return
+        }
+        takeMessages()
+    }
+
+    private func begin(_ headers: HPACKHeaders) {
+        guard let context else { return }
+        guard headers.first(name: ":method") == "POST",
+            headers.first(name: "content-type")?.hasPrefix("application/grpc") ?? false
+        else {
+            let refusal = HPACKHeaders([
+                (":status", "415"), ("grpc-status", "13"), ("grpc-message", "a POST of application/grpc was expected"),
+            ])
+            isFinished = true
+            context.writeAndFlush(wrapOutboundOut(.headers(.init(headers: refusal, endStream: true))), promise: nil)
+            return
+        }
+        let path = headers.first(name: ":path") ?? ""
+        guard let found = services[path] else {
+            return finish(status: 12, message: "there is no method \(path)")
+        }
+        method = found
+        call = GRPCCall(eventLoop: context.eventLoop, stream: self)
+    }
+
+    private func takeMessages() {
+        while !isBusy, !isFinished, let method, let call {
+            guard pending.readableBytes >= 5 else { break }
+            let start = pending.readerIndex
+            guard let flag = pending.getInteger(at: start, as: UInt8.self),
+                let length = pending.getInteger(at: start + 1, as: UInt32.self)
+            else { break }
+            if flag != 0 {
+                return finish(
+                    status: flag == 1 ? 12 : 13,
+                    message: flag == 1 ? "compressed messages are not carried out" : "the message's flag is \(flag)")
+            }
+            if Int(length) > maximumMessageBytes {
+                return finish(
+                    status: 8, message: "the message of \(length) bytes is longer than \(maximumMessageBytes)")
+            }
+            guard pending.readableBytes - 5 >= Int(length) else { break }
+            pending.moveReaderIndex(forwardBy: 5)
+            guard let message = pending.readSlice(length: Int(length)) else { break }
+            messages += 1
+            if method.kind != .bidirectional, messages > 1 {
+                return finish(status: 13, message: "the method takes one message")
+            }
+            isBusy = true
+            method.answer(call, message)
+        }
+        guard inputEnded, !isBusy, !isFinished else { return }
+        if pending.readableBytes > 0 { return finish(status: 13, message: "the last message is cut short") }
+        if messages == 0, method?.kind != .bidirectional {
+            return finish(status: 13, message: "the call ended without a message")
+        }
+        if method?.kind == .bidirectional { finish(status: 0, message: "") }
+    }
+
+    func send(_ message: ByteBuffer) {
+        guard let context, !isFinished else { return }
+        sendHead(context)
+        var framed = context.channel.allocator.buffer(capacity: message.readableBytes + 5)
+        framed.writeInteger(UInt8(0))
+        framed.writeInteger(UInt32(truncatingIfNeeded: message.readableBytes))
+        framed.writeImmutableBuffer(message)
+        context.write(wrapOutboundOut(.data(.init(data: .byteBuffer(framed)))), promise: nil)
+    }
+
+    private func sendHead(_ context: ChannelHandlerContext) {
+        guard !hasSentHead else { return }
+        hasSentHead = true
+        context.write(wrapOutboundOut(.headers(.init(headers: Self.head))), promise: nil)
+    }
+
+    func next() {
+        context?.flush()
+        guard isBusy else { return }
+        // A server's stream stays open, and takes no second message.
+        if method?.kind == .serverStreaming { return }
+        isBusy = false
+        if let context, !context.eventLoop.inEventLoop { return }
+        takeMessages()
+    }
+
+    func finish(status: Int, message: String) {
+        guard let context, !isFinished else { return }
+        isFinished = true
+        var trailers = Self.success
+        if status != 0 {
+            trailers = HPACKHeaders([("grpc-status", String(status)), ("grpc-message", percentEncoded(message))])
+        }
+        if !hasSentHead, status != 0 {
+            trailers = HPACKHeaders([
+                (":status", "200"), ("content-type", "application/grpc"), ("grpc-status", String(status)),
+                ("grpc-message", percentEncoded(message)),
+            ])
+            hasSentHead = true
+        }
+        sendHead(context)
+        context.writeAndFlush(wrapOutboundOut(.headers(.init(headers: trailers, endStream: true))), promise: nil)
+        pending = ByteBuffer()
+        // A client that goes on sending after its call has ended is told to stop.
+        if !inputEnded { context.close(promise: nil) }
+    }
+}
+
+/// gRPC's form of a status message: printable ASCII stays, all else and the percent sign become `%XX`.
+func percentEncoded(_ message: String) -> String {
+    let digits = Array("0123456789ABCDEF".utf8)
+    var result: [UInt8] = []
+    for byte in message.utf8 {
+        if byte >= 0x20, byte < 0x7f, byte != UInt8(ascii: "%") {
+            result.append(byte)
+        } else {
+            result += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
+        }
+    }
+    return String(decoding: result, as: UTF8.self)
+}

@@ -1,0 +1,141 @@
+import Serving
+import AerieCore
+import AerieData
+import AerieTelemetry
+import ErrorMapping
+import NIOCore
+
+/// One `ModelInfer`, or one message of a `ModelStreamInfer`. Lives on its event loop, hence `@unchecked Sendable`.
+final class ModelInferCall: @unchecked Sendable {
+    private let state: LoopState
+    private let call: GRPCCall
+    private let isStream: Bool
+    private let start = monotonicNanoseconds()
+    private var slot = -1
+
+    init(state: LoopState, call: GRPCCall, isStream: Bool) {
+        self.state = state
+        self.call = call
+        self.isStream = isStream
+    }
+
+    func answer(_ message: ByteBuffer) {
+        let result = message.withUnsafeReadableBytes { bytes -> Result<Void, AerieError> in
+            do throws(AerieError) { return .success(try infer(bytes)) } catch { return .failure(error) }
+        }
+        if case .failure(let error) = result { fail(error) }
+    }
+
+    private func infer(_ message: UnsafeRawBufferPointer) throws(AerieError) {
+        let scratch = state.scratch
+        scratch.clear()
+        let request = try ModelInferReader(message, into: scratch)
+        guard let deployment = state.plan.deployment(named: request.modelName) else {
+            throw .notFound("there is no model \(String(decoding: request.modelName.prefix(200), as: UTF8.self))")
+        }
+        var plan = deployment.pick(state.random())
+        if !request.modelVersion.isEmpty {
+            guard let named = deployment.predictor(version: request.modelVersion) else {
+                throw .notFound(
+                    "\(deployment.served.name) has no version \(String(decoding: request.modelVersion, as: UTF8.self))")
+            }
+            plan = named
+        }
+        slot = plan.served.metricsSlot
+        try BinaryTensors.readRaw(in: scratch, rowType: plan.tabular == nil ? nil : plan.rowType)
+        try state.selectOutputs(plan, into: &state.selection)
+        let job: ModelJob
+        if let tabular = plan.tabular {
+            let (rows, count) = try RowAssembler(plan: plan, scratch: scratch).assemble()
+            if plan.isFast, plan.nanosecondsPerRow * Double(count) <= state.options.inlineNanoseconds || count == 0 {
+                state.predict(plan, tabular, rows, count)
+                let spec = plan.outputs[0]
+                send(response(plan, request.id, state.selection) { writer, _ in
+                    Self.describe(spec.name, spec.dataType, outputShape(plan, rows: count), &writer)
+                } raw: { writer, _ in
+                    writer.bytes(6, scratch.results.bytes)
+                })
+                state.count(plan, rows: count)
+                return
+            }
+            job = plan.isFast
+                ? ModelJob(plan, rows: rows, count: count)
+                : ModelJob(plan, tensors: [rowTensor(plan, rows, count)])
+        } else {
+            job = ModelJob(plan, tensors: try TensorBuilder(scratch: scratch, body: message).build())
+        }
+        let id = Array(request.id)
+        let selection = state.selection
+        if let result = try state.run(job, completion: { self.finish(job, id, selection, $0) }) {
+            finish(job, id, selection, result)
+        }
+    }
+
+    private func finish(
+        _ job: ModelJob, _ id: [UInt8], _ selection: [SelectedOutput], _ result: Result<[Tensor], AerieError>
+    ) {
+        switch result {
+        case .success(let tensors):
+            send(response(job.plan, id, selection) { writer, output in
+                let tensor = tensors[output.index]
+                Self.describe(tensor.name, tensor.dataType, tensor.shape, &writer)
+            } raw: { writer, output in
+                tensors[output.index].bytes.withUnsafeBytes { writer.bytes(6, $0) }
+            })
+            state.metrics.recordRows(slot: slot, count: job.rows)
+        case .failure(let error): fail(error)
+        }
+    }
+
+    // MARK: Writing
+
+    private func response(
+        _ plan: PredictorPlan, _ id: some Collection<UInt8>, _ selection: [SelectedOutput],
+        describe: (inout ProtobufWriter, SelectedOutput) -> Void, raw: (inout ProtobufWriter, SelectedOutput) -> Void
+    ) -> ByteBuffer {
+        func body(_ writer: inout ProtobufWriter) {
+            writer.text(1, plan.deploymentName.utf8)
+            writer.text(2, plan.versionBytes)
+            writer.text(3, id)
+            for output in selection { writer.message(5) { describe(&$0, output) } }
+            for output in selection { raw(&writer, output) }
+        }
+        var writer = ProtobufWriter(ByteBufferAllocator().buffer(capacity: 256))
+        if isStream { writer.message(2, body) } else { body(&writer) }
+        return writer.buffer
+    }
+
+    private static func describe(_ name: String, _ type: DataType, _ shape: [Int], _ writer: inout ProtobufWriter) {
+        writer.text(1, name.utf8)
+        writer.text(2, type.rawValue.utf8)
+        writer.packed(3, shape)
+    }
+
+    private func send(_ message: ByteBuffer) {
+        if isStream {
+            call.send(message)
+            call.next()
+        } else {
+            call.finish(message)
+        }
+        record(0)
+    }
+
+    /// A stream tells an error in a message and goes on.
+    private func fail(_ error: AerieError) {
+        if isStream {
+            var writer = ProtobufWriter()
+            writer.text(1, error.message.utf8)
+            call.send(writer.buffer)
+            call.next()
+        } else {
+            call.finish(error)
+        }
+        record(error.code.grpcStatus)
+    }
+
+    private func record(_ code: Int) {
+        let duration = monotonicNanoseconds() &- start
+        state.metrics.record(slot: slot, service: isStream ? .grpcStream : .grpc, code: code, nanoseconds: duration)
+    }
+}

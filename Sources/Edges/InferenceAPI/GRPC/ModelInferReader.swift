@@ -1,0 +1,185 @@
+import AerieCore
+import AerieData
+
+/// A `ModelInferRequest` as found in its bytes; names and contents are slices of them.
+struct ModelInferReader {
+    var modelName = UnsafeRawBufferPointer(start: nil, count: 0)
+    var modelVersion = UnsafeRawBufferPointer(start: nil, count: 0)
+    var id = UnsafeRawBufferPointer(start: nil, count: 0)
+    private var rawContents: [UnsafeRawBufferPointer] = []
+
+    /// Reads the message into the scratch. `layOut` must follow before the numbers are used.
+    init(_ message: UnsafeRawBufferPointer, into scratch: InferScratch) throws(AerieError) {
+        var reader = ProtobufReader(message)
+        while let field = try reader.next() {
+            switch field.number {
+            case 1: modelName = try reader.delimited(field)
+            case 2: modelVersion = try reader.delimited(field)
+            case 3: id = try reader.delimited(field)
+            case 5: try Self.readInput(try reader.delimited(field), scratch)
+            case 6: try Self.readOutput(try reader.delimited(field), scratch)
+            case 7: rawContents.append(try reader.delimited(field))
+            default: try reader.skip(field)
+            }
+        }
+        if scratch.inputs.isEmpty { throw .invalid("inputs", "the request has no inputs") }
+        try attachRaw(to: scratch)
+    }
+
+    private static func readInput(_ message: UnsafeRawBufferPointer, _ scratch: InferScratch) throws(AerieError) {
+        var part = InputPart()
+        part.hasShape = true
+        let firstDimension = scratch.dims.count
+        var reader = ProtobufReader(message)
+        while let field = try reader.next() {
+            switch field.number {
+            case 1: part.name = scratch.keep(try reader.delimited(field))
+            case 2:
+                let name = try reader.delimited(field)
+                guard let type = dataType(named: name) else {
+                    throw .invalid("inputs[\(scratch.inputs.count)].datatype", "no such datatype: \(text(name))")
+                }
+                part.dataType = type
+            case 3: try reader.eachVarint(field) { scratch.dims.append(Int(Int64(bitPattern: $0))) }
+            case 5: part.contents = try reader.delimited(field)
+            default: try reader.skip(field)
+            }
+        }
+        part.dims = firstDimension..<scratch.dims.count
+        scratch.inputs.append(part)
+    }
+
+    private static func readOutput(_ message: UnsafeRawBufferPointer, _ scratch: InferScratch) throws(AerieError) {
+        var ask = OutputAsk()
+        var reader = ProtobufReader(message)
+        while let field = try reader.next() {
+            if field.number == 1 { ask.name = scratch.keep(try reader.delimited(field)) } else { try reader.skip(field) }
+        }
+        scratch.outputs.append(ask)
+    }
+
+    private static func text(_ bytes: UnsafeRawBufferPointer) -> String { String(decoding: bytes.prefix(40), as: UTF8.self) }
+
+    /// `raw_input_contents`: for all inputs or for none.
+    private func attachRaw(to scratch: InferScratch) throws(AerieError) {
+        if rawContents.isEmpty {
+            try TypedContents.layOut(scratch)
+            return
+        }
+        guard rawContents.count == scratch.inputs.count else {
+            throw .invalid(
+                "raw_input_contents", "\(rawContents.count) elements for \(scratch.inputs.count) inputs")
+        }
+        for index in scratch.inputs.indices {
+            if let contents = scratch.inputs[index].contents, !contents.isEmpty {
+                throw .invalid("inputs[\(index)].contents", "contents and raw_input_contents cannot be mixed")
+            }
+            scratch.inputs[index].raw = rawContents[index]
+            scratch.inputs[index].binarySize = rawContents[index].count
+            scratch.inputs[index].hasData = true
+        }
+    }
+}
+
+/// Lays typed contents out as raw ones: little-endian elements of the input's type.
+enum TypedContents {
+    static func layOut(_ scratch: InferScratch) throws(AerieError) {
+        var places: [Range<Int>] = []
+        for index in scratch.inputs.indices {
+            let start = scratch.typed.count
+            if let contents = scratch.inputs[index].contents {
+                guard let type = scratch.inputs[index].dataType else {
+                    throw .invalid("inputs[\(index)].datatype", "missing")
+                }
+                try append(contents, type, index, to: scratch.typed)
+            }
+            places.append(start..<scratch.typed.count)
+        }
+        for index in scratch.inputs.indices {
+            scratch.inputs[index].raw = UnsafeRawBufferPointer(rebasing: scratch.typed.bytes[places[index]])
+            scratch.inputs[index].binarySize = places[index].count
+            scratch.inputs[index].hasData = true
+        }
+    }
+
+    /// The field of the contents that holds elements of a type.
+    private static func fieldNumber(_ type: DataType) -> Int? {
+        switch type {
+        case .bool: 1
+        case .int8, .int16, .int32: 2
+        case .int64: 3
+        case .uint8, .uint16, .uint32: 4
+        case .uint64: 5
+        case .fp32: 6
+        case .fp64: 7
+        case .bytes: 8
+        case .fp16, .bf16: nil
+        }
+    }
+
+    private static func append(
+        _ contents: UnsafeRawBufferPointer, _ type: DataType, _ index: Int, to buffer: RowBuffer
+    ) throws(AerieError) {
+        guard let number = fieldNumber(type) else {
+            throw .invalid("inputs[\(index)].contents", "\(type.rawValue) goes into raw_input_contents only")
+        }
+        var reader = ProtobufReader(contents)
+        while let field = try reader.next() {
+            guard field.number == number else {
+                if (1...8).contains(field.number) {
+                    throw .invalid(
+                        "inputs[\(index)].contents", "field \(field.number) does not hold \(type.rawValue)")
+                }
+                try reader.skip(field)
+                continue
+            }
+            switch type {
+            case .fp32: try appendFixed(&reader, field, 4, buffer)
+            case .fp64: try appendFixed(&reader, field, 8, buffer)
+            case .bytes:
+                let element = try reader.delimited(field)
+                buffer.append(UInt32(truncatingIfNeeded: element.count))
+                for byte in element { buffer.append(byte) }
+            default:
+                try reader.eachVarint(field) { value throws(AerieError) in
+                    try appendWhole(value, type, index, buffer)
+                }
+            }
+        }
+    }
+
+    private static func appendFixed(
+        _ reader: inout ProtobufReader, _ field: ProtobufReader.Field, _ width: Int, _ buffer: RowBuffer
+    ) throws(AerieError) {
+        if field.wire == 5, width == 4 { return buffer.append(try reader.fixed32()) }
+        if field.wire == 1, width == 8 { return buffer.append(try reader.fixed64()) }
+        let values = try reader.delimited(field)
+        guard values.count % width == 0 else { throw .invalid("contents", "a packed list is cut short") }
+        let start = buffer.count
+        buffer.resize(to: start + values.count)
+        if let base = values.baseAddress { (buffer.base + start).copyMemory(from: base, byteCount: values.count) }
+    }
+
+    private static func appendWhole(
+        _ value: UInt64, _ type: DataType, _ index: Int, _ buffer: RowBuffer
+    ) throws(AerieError) {
+        func exact<Whole: FixedWidthInteger & BitwiseCopyable>(_: Whole.Type, _ value: some BinaryInteger) throws(AerieError) {
+            guard let whole = Whole(exactly: value) else {
+                throw .invalid("inputs[\(index)].contents", "\(value) does not fit \(type.rawValue)")
+            }
+            buffer.append(whole)
+        }
+        let signed = Int64(bitPattern: value)
+        switch type {
+        case .bool: buffer.append(UInt8(value == 0 ? 0 : 1))
+        case .int8: try exact(Int8.self, signed)
+        case .int16: try exact(Int16.self, signed)
+        case .int32: try exact(Int32.self, signed)
+        case .int64: buffer.append(signed)
+        case .uint8: try exact(UInt8.self, value)
+        case .uint16: try exact(UInt16.self, value)
+        case .uint32: try exact(UInt32.self, value)
+        default: buffer.append(value)
+        }
+    }
+}

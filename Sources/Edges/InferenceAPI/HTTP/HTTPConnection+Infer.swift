@@ -1,0 +1,167 @@
+import Serving
+import AerieCore
+import AerieData
+import AerieTelemetry
+import ErrorMapping
+import NIOCore
+
+extension HTTPConnection {
+    /// `POST /v2/models/{model}[/versions/{version}]/infer`
+    func infer(
+        _ exchange: HTTPExchange, _ route: HTTPRoute, _ request: UnsafeRawBufferPointer, _ body: UnsafeRawBufferPointer
+    ) {
+        var slot = -1
+        do throws(AerieError) {
+            let deployment = try findDeployment(route, seldonModel: nil)
+            var plan = deployment.pick(state.random())
+            if let version = route.version {
+                guard let named = deployment.predictor(version: version) else { throw noSuchVersion(deployment, version) }
+                plan = named
+            }
+            slot = plan.served.metricsSlot
+            let length = UnsafeRawBufferPointer(rebasing: request[exchange.head.inferenceHeaderLength])
+            try readInfer(plan, body, headerLength: length)
+            if try runInfer(plan, body, exchange) { record(exchange, slot, 200, .infer) }
+        } catch {
+            writeError(error, exchange)
+            record(exchange, slot, error.code.httpStatus, .infer)
+        }
+    }
+
+    func record(_ exchange: HTTPExchange, _ slot: Int, _ status: Int, _ service: ServiceKind) {
+        let duration = monotonicNanoseconds() &- exchange.start
+        state.metrics.record(slot: slot, service: service, code: status, nanoseconds: duration)
+    }
+
+    private func readInfer(
+        _ plan: PredictorPlan, _ body: UnsafeRawBufferPointer, headerLength: UnsafeRawBufferPointer
+    ) throws(AerieError) {
+        let scratch = state.scratch
+        scratch.clear()
+        let rowType = plan.tabular == nil ? nil : plan.rowType
+        var jsonLength = body.count
+        if !headerLength.isEmpty {
+            guard let length = decimalNumber(headerLength) else {
+                throw .invalid("Inference-Header-Content-Length", "is not a whole number")
+            }
+            guard length <= body.count else {
+                throw .invalid("Inference-Header-Content-Length", "\(length) is more than the body's \(body.count) bytes")
+            }
+            jsonLength = length
+        }
+        if !headerLength.isEmpty, jsonLength == 0 {
+            try makeRawInput(plan, body)
+        } else {
+            var reader = InferJSONReader(
+                UnsafeRawBufferPointer(rebasing: body[..<jsonLength]), into: scratch, rowType: rowType)
+            try reader.read()
+            try BinaryTensors(tail: UnsafeRawBufferPointer(rebasing: body[jsonLength...])).attach(to: scratch)
+        }
+        try BinaryTensors.readRaw(in: scratch, rowType: rowType)
+    }
+
+    /// A body that is one tensor and nothing else.
+    private func makeRawInput(_ plan: PredictorPlan, _ body: UnsafeRawBufferPointer) throws(AerieError) {
+        guard plan.inputs.count == 1, let spec = plan.inputs.first, let width = spec.dataType.byteCount,
+            spec.shape.count(where: { $0 < 0 }) <= 1
+        else { throw .invalid("", "a raw binary request needs a model with one input of numbers and one free dimension") }
+        let fixed = spec.shape.filter { $0 >= 0 }.reduce(width, &*)
+        guard fixed > 0, body.count % fixed == 0, body.count > 0 else {
+            throw .invalid("", "\(body.count) bytes are not whole rows of \(spec.dataType.rawValue) \(spec.shape)")
+        }
+        var part = InputPart()
+        part.name = spec.name.utf8.withContiguousStorageIfAvailable { state.scratch.keep(UnsafeRawBufferPointer($0)) }
+            ?? 0..<0
+        part.dims = 0..<spec.shape.count
+        state.scratch.dims.append(contentsOf: spec.shape.map { $0 < 0 ? body.count / fixed : $0 })
+        part.hasShape = true
+        part.hasData = true
+        part.dataType = spec.dataType
+        part.raw = body
+        part.binarySize = body.count
+        state.scratch.inputs.append(part)
+        state.scratch.binaryByDefault = true
+    }
+
+    /// - Returns: true if the answer is written, false if it will come from the pool.
+    private func runInfer(
+        _ plan: PredictorPlan, _ body: UnsafeRawBufferPointer, _ exchange: HTTPExchange
+    ) throws(AerieError) -> Bool {
+        try state.selectOutputs(plan, into: &state.selection)
+        let job: ModelJob
+        if let tabular = plan.tabular {
+            let (rows, count) = try RowAssembler(plan: plan, scratch: state.scratch).assemble()
+            if plan.isFast, plan.nanosecondsPerRow * Double(count) <= state.options.inlineNanoseconds || count == 0 {
+                state.predict(plan, tabular, rows, count)
+                writeInfer(plan, .rows(count: count), exchange)
+                state.count(plan, rows: count)
+                return true
+            }
+            job = plan.isFast
+                ? ModelJob(plan, rows: rows, count: count)
+                : ModelJob(plan, tensors: [rowTensor(plan, rows, count)])
+        } else {
+            job = ModelJob(plan, tensors: try TensorBuilder(scratch: state.scratch, body: body).build())
+        }
+        return try runSlowly(job, exchange)
+    }
+
+    private func runSlowly(_ job: ModelJob, _ exchange: HTTPExchange) throws(AerieError) -> Bool {
+        let id = state.scratch.id.map { Array(state.scratch.text[$0]) }
+        let selection = state.selection
+        let plan = job.plan
+        let result = try state.run(job) { [self] result in
+            complete(exchange) {
+                state.scratch.clear()
+                if let id { state.scratch.id = id.withUnsafeBytes { state.scratch.keep($0) } }
+                state.selection = selection
+                finish(plan, job.rows, result, exchange)
+            }
+        }
+        guard let result else {
+            isBusy = true
+            return false
+        }
+        finish(plan, job.rows, result, exchange)
+        return false
+    }
+
+    private func finish(
+        _ plan: PredictorPlan, _ rows: Int, _ result: Result<[Tensor], AerieError>, _ exchange: HTTPExchange
+    ) {
+        switch result {
+        case .success(let tensors):
+            writeInfer(plan, .tensors(tensors), exchange)
+            state.metrics.recordRows(slot: plan.served.metricsSlot, count: rows)
+            record(exchange, plan.served.metricsSlot, 200, .infer)
+        case .failure(let error):
+            writeError(error, exchange)
+            record(exchange, plan.served.metricsSlot, error.code.httpStatus, .infer)
+        }
+    }
+
+    private func writeInfer(_ plan: PredictorPlan, _ prediction: Prediction, _ exchange: HTTPExchange) {
+        var isBinary = false
+        for output in state.selection where output.isBinary { isBinary = true }
+        let answer = HTTPAnswer(
+            200, isBinary ? .octets : .json, keepsAlive: exchange.keepsAlive, isHTTP10: exchange.head.isHTTP10,
+            into: &state.out)
+        state.tail.clear()
+        InferAnswer(plan: plan).writeJSON(
+            prediction, id: state.scratch.id.map { state.scratch.text[$0] }, selection: state.selection,
+            results: state.scratch.results.bytes, to: &state.out, tail: &state.tail)
+        if isBinary {
+            answer.endJSON(&state.out)
+            state.out.writeBuffer(&state.tail)
+        }
+        answer.end(&state.out)
+    }
+}
+
+/// Rows as the tensor that a model's general path takes.
+func rowTensor(_ plan: PredictorPlan, _ rows: UnsafeRawPointer, _ count: Int) -> Tensor {
+    let size = count * plan.featureCount * (plan.rowType == .fp64 ? 8 : 4)
+    return Tensor(
+        name: plan.inputs.first?.name ?? "input", dataType: plan.rowType, shape: [count, plan.featureCount],
+        bytes: Array(UnsafeRawBufferPointer(start: rows, count: size)))
+}

@@ -1,0 +1,176 @@
+import AerieTelemetry
+import Serving
+import AerieCore
+import AerieData
+import ErrorMapping
+import NIOCore
+
+extension HTTPConnection {
+    /// `POST /api/v1.0/predictions`
+    func predictSeldon(
+        _ exchange: HTTPExchange, _ route: HTTPRoute, _ request: UnsafeRawBufferPointer, _ body: UnsafeRawBufferPointer
+    ) {
+        var slot = -1
+        do throws(AerieError) {
+            let named = UnsafeRawBufferPointer(rebasing: request[exchange.head.seldonModel])
+            let plan = try findDeployment(route, seldonModel: named).pick(state.random())
+            slot = plan.served.metricsSlot
+            state.scratch.clear()
+            let rowType: DataType = plan.tabular == nil ? .fp64 : plan.rowType
+            let message = try SeldonMessage.read(body, into: state.scratch, rowType: rowType)
+            let header = UnsafeRawBufferPointer(rebasing: request[exchange.head.seldonPuid])
+            let puid = message.puid.map { Array(state.scratch.text[$0]) }
+                ?? (header.isEmpty ? newPuid() : Array(header))
+            // The identifier goes into a header field: nothing may end the line there.
+            guard puid.allSatisfy({ $0 > 0x20 && $0 < 0x7f }), puid.count <= 256 else {
+                throw .invalid("meta.puid", "must be at most 256 visible ASCII characters")
+            }
+            if try runSeldon(plan, message, puid, exchange) { record(exchange, slot, 200, .predictions) }
+        } catch {
+            writeSeldonError(error, exchange)
+            record(exchange, slot, error.code.httpStatus, .predictions)
+        }
+    }
+
+    private func newPuid() -> [UInt8] {
+        Array(IdentifierSource { [state] in state.random() }.uuid().utf8)
+    }
+
+    private func runSeldon(
+        _ plan: PredictorPlan, _ message: SeldonMessage, _ puid: [UInt8], _ exchange: HTTPExchange
+    ) throws(AerieError) -> Bool {
+        let job: ModelJob
+        if let tabular = plan.tabular {
+            let rows = try message.orderedRows(plan, state.scratch)
+            let isQuick = plan.nanosecondsPerRow * Double(message.rows) <= state.options.inlineNanoseconds
+            if plan.isFast, isQuick {
+                state.predict(plan, tabular, rows, message.rows)
+                writeSeldon(
+                    plan, message.form, puid, rows: message.rows, columns: plan.outputCount,
+                    plan.outputs[0].dataType, state.scratch.results.bytes, exchange)
+                state.count(plan, rows: message.rows)
+                return true
+            }
+            job = plan.isFast
+                ? ModelJob(plan, rows: rows, count: message.rows)
+                : ModelJob(plan, tensors: [rowTensor(plan, rows, message.rows)])
+        } else {
+            job = ModelJob(plan, tensors: [try tensor(plan, message)])
+        }
+        let form = message.form
+        let result = try state.run(job) { [self] result in
+            complete(exchange) { finishSeldon(plan, form, puid, result, exchange) }
+        }
+        if let result { finishSeldon(plan, form, puid, result, exchange) } else { isBusy = true }
+        return false
+    }
+
+    /// The numbers as the only input of a model that takes tensors, in its own element type.
+    private func tensor(_ plan: PredictorPlan, _ message: SeldonMessage) throws(AerieError) -> Tensor {
+        guard plan.inputs.count == 1, let spec = plan.inputs.first else {
+            throw AerieError(.unsupported, "the model has \(plan.inputs.count) inputs; use /v2/models/…/infer")
+        }
+        let values = UnsafeBufferPointer(
+            start: state.scratch.elements.base.assumingMemoryBound(to: Double.self),
+            count: state.scratch.elements.count / 8)
+        let shape = spec.shape.count == 1 ? [values.count] : [message.rows, message.columns]
+        func whole<Element: FixedWidthInteger & BitwiseCopyable>(_: Element.Type) throws(AerieError) -> Tensor {
+            var elements: [Element] = []
+            for value in values {
+                guard let element = Element(exactly: value) else {
+                    throw .invalid("data", "\(value) is no \(spec.dataType.rawValue)")
+                }
+                elements.append(element)
+            }
+            return Tensor(name: spec.name, dataType: spec.dataType, shape: shape, elements: elements)
+        }
+        switch spec.dataType {
+        case .fp32: return Tensor(name: spec.name, dataType: .fp32, shape: shape, elements: values.map { Float($0) })
+        case .fp64: return Tensor(name: spec.name, dataType: .fp64, shape: shape, elements: Array(values))
+        case .int64: return try whole(Int64.self)
+        case .int32: return try whole(Int32.self)
+        case .uint8, .bool: return try whole(UInt8.self)
+        default: throw AerieError(.unsupported, "the model takes \(spec.dataType.rawValue); use /v2/models/…/infer")
+        }
+    }
+
+    private func finishSeldon(
+        _ plan: PredictorPlan, _ form: SeldonMessage.Form, _ puid: [UInt8], _ result: Result<[Tensor], AerieError>,
+        _ exchange: HTTPExchange
+    ) {
+        let slot = plan.served.metricsSlot
+        switch result {
+        case .success(let tensors):
+            guard let first = tensors.first else {
+                writeSeldonError(AerieError(.internal, "the model has no output"), exchange)
+                return record(exchange, slot, 500, .predictions)
+            }
+            let rows = first.shape.first ?? 1
+            let columns = rows > 0 ? (first.elementCount ?? 0) / rows : 0
+            first.bytes.withUnsafeBytes {
+                writeSeldon(plan, form, puid, rows: rows, columns: columns, first.dataType, $0, exchange)
+            }
+            state.metrics.recordRows(slot: slot, count: rows)
+            record(exchange, slot, 200, .predictions)
+        case .failure(let error):
+            writeSeldonError(error, exchange)
+            record(exchange, slot, error.code.httpStatus, .predictions)
+        }
+    }
+
+    private func writeSeldon(
+        _ plan: PredictorPlan, _ form: SeldonMessage.Form, _ puid: [UInt8], rows: Int, columns: Int, _ type: DataType,
+        _ values: UnsafeRawBufferPointer, _ exchange: HTTPExchange
+    ) {
+        let answer = puid.withUnsafeBytes {
+            HTTPAnswer(
+                200, .json, keepsAlive: exchange.keepsAlive, isHTTP10: exchange.head.isHTTP10, puid: $0,
+                isSeldon: true, into: &state.out)
+        }
+        state.out.writeStaticString("{\"meta\":{\"puid\":")
+        state.out.writeQuoted(puid)
+        state.out.writeStaticString(",")
+        state.out.writeBytes(plan.seldonMeta)
+        state.out.writeStaticString(",\"data\":{\"names\":")
+        if columns == max(1, plan.outputCount) {
+            state.out.writeBytes(plan.seldonNames)
+        } else {
+            state.out.writeString("[\((0..<columns).map { "\"t:\($0)\"" }.joined(separator: ","))]")
+        }
+        if form == .tensor {
+            state.out.writeStaticString(",\"tensor\":{\"shape\":[")
+            state.out.writeDecimal(rows)
+            state.out.writeStaticString(",")
+            state.out.writeDecimal(columns)
+            state.out.writeStaticString("],\"values\":[")
+            writeElements(values, type, to: &state.out)
+            state.out.writeStaticString("]}}}")
+        } else {
+            state.out.writeStaticString(",\"ndarray\":[")
+            let stride = (type.byteCount ?? 0) * columns
+            for row in 0..<rows where stride > 0 && (row + 1) * stride <= values.count {
+                state.out.writeStaticString(row == 0 ? "[" : ",[")
+                let slice = UnsafeRawBufferPointer(rebasing: values[(row * stride)..<((row + 1) * stride)])
+                writeElements(slice, type, to: &state.out)
+                state.out.writeStaticString("]")
+            }
+            state.out.writeStaticString("]}}")
+        }
+        answer.end(&state.out)
+    }
+
+    private func writeSeldonError(_ error: AerieError, _ exchange: HTTPExchange) {
+        let status = error.code.httpStatus
+        let answer = HTTPAnswer(
+            status, .json, keepsAlive: exchange.keepsAlive, isHTTP10: exchange.head.isHTTP10, isSeldon: true,
+            into: &state.out)
+        state.out.writeStaticString("{\"status\":{\"code\":")
+        state.out.writeDecimal(status)
+        state.out.writeStaticString(",\"info\":")
+        state.out.writeQuoted(error.message.utf8)
+        state.out.writeStaticString(",\"reason\":")
+        state.out.writeQuoted((error.code == .invalidArgument ? "MICROSERVICE_BAD_DATA" : "ENGINE_ERROR").utf8)
+        state.out.writeStaticString(",\"status\":\"FAILURE\"}}")
+        answer.end(&state.out)
+    }
+}

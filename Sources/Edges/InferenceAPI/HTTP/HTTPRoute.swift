@@ -1,0 +1,116 @@
+/// What a path asks for. The names are slices of the path and live as long as it does.
+struct HTTPRoute {
+    enum Kind {
+        case live, ready, server, models, modelMetadata, modelReady, infer, repositoryIndex
+        case predictions, seldonStatus, seldonMetadata, plainLive, plainReady, metrics, none
+    }
+
+    var kind = Kind.none
+    /// The name in `/v2/models/{model}`.
+    var model: UnsafeRawBufferPointer?
+    var version: UnsafeRawBufferPointer?
+    /// The names in `/seldon/{namespace}/{deployment}`.
+    var namespace: UnsafeRawBufferPointer?
+    var deployment: UnsafeRawBufferPointer?
+
+    /// Reads a path whose percent signs have been resolved. No allocation.
+    init(_ path: UnsafeRawBufferPointer) {
+        var segments = Segments(path: path)
+        guard let first = segments.next() else { return }
+        read(first, &segments)
+        if segments.next() != nil { kind = .none }
+    }
+
+    var isSeldon: Bool { kind == .predictions || kind == .seldonStatus || kind == .seldonMetadata }
+    /// True for what answers to POST; all else answers to GET and HEAD.
+    var isPost: Bool { kind == .infer || kind == .predictions || kind == .repositoryIndex }
+
+    private mutating func read(_ first: UnsafeRawBufferPointer, _ segments: inout Segments) {
+        if equals(first, "v2") { return readV2(&segments) }
+        if equals(first, "api") { return readSeldon(&segments) }
+        if equals(first, "seldon") {
+            guard deployment == nil, let namespace = segments.next(), let name = segments.next(),
+                let next = segments.next()
+            else { return }
+            self.namespace = namespace
+            deployment = name
+            return read(next, &segments)
+        }
+        if equals(first, "ready") || equals(first, "readyz") { kind = .plainReady }
+        if equals(first, "live") || equals(first, "healthz") { kind = .plainLive }
+        if equals(first, "metrics") || equals(first, "prometheus") { kind = .metrics }
+    }
+
+    private mutating func readV2(_ segments: inout Segments) {
+        guard let word = segments.next() else { return kind = .server }
+        if equals(word, "health") {
+            guard let which = segments.next() else { return }
+            if equals(which, "live") { kind = .live }
+            if equals(which, "ready") { kind = .ready }
+        } else if equals(word, "repository") {
+            if let what = segments.next(), equals(what, "index") { kind = .repositoryIndex }
+        } else if equals(word, "models") {
+            guard let name = segments.next() else { return kind = .models }
+            model = name
+            guard var action = segments.next() else { return kind = .modelMetadata }
+            if equals(action, "versions") {
+                version = segments.next()
+                guard version != nil else { return }
+                guard let next = segments.next() else { return kind = .modelMetadata }
+                action = next
+            }
+            if equals(action, "infer") { kind = .infer }
+            if equals(action, "ready") { kind = .modelReady }
+        }
+    }
+
+    private mutating func readSeldon(_ segments: inout Segments) {
+        guard let version = segments.next(), equals(version, "v1.0") || equals(version, "v0.1"),
+            let word = segments.next()
+        else { return }
+        if equals(word, "predictions") { kind = .predictions }
+        if equals(word, "status") {
+            kind = .seldonStatus
+            model = segments.next()
+        }
+        if equals(word, "metadata") {
+            kind = .seldonMetadata
+            model = segments.next()
+        }
+        if equals(word, "health"), let status = segments.next(), equals(status, "status") { kind = .seldonStatus }
+    }
+
+    /// The words between the slashes; empty ones are passed over.
+    private struct Segments {
+        let path: UnsafeRawBufferPointer
+        var at = 0
+
+        mutating func next() -> UnsafeRawBufferPointer? {
+            while at < path.count, path[at] == UInt8(ascii: "/") { at += 1 }
+            guard at < path.count else { return nil }
+            let start = at
+            while at < path.count, path[at] != UInt8(ascii: "/") { at += 1 }
+            return UnsafeRawBufferPointer(rebasing: path[start..<at])
+        }
+    }
+}
+
+/// The path with `%2F` and its like resolved; `nil` where a percent sign is not followed by two hexadecimal digits.
+func percentDecoded(_ path: UnsafeRawBufferPointer) -> [UInt8]? {
+    var result: [UInt8] = []
+    var at = 0
+    while at < path.count {
+        guard path[at] == UInt8(ascii: "%") else {
+            result.append(path[at])
+            at += 1
+            continue
+        }
+        guard at + 2 < path.count,
+            let high = Character(UnicodeScalar(path[at + 1])).hexDigitValue,
+            let low = Character(UnicodeScalar(path[at + 2])).hexDigitValue
+        else { return nil }
+        result.append(UInt8(high << 4 | low))
+        at += 3
+    }
+    return result
+}

@@ -1,0 +1,117 @@
+import AerieCore
+public import NIOCore
+import NIOHTTP2
+import NIOPosix
+import Synchronization
+
+/// A gRPC port over plain HTTP/2, with any services: the inference port's, or only health on the control plane's.
+public final class InferenceGRPCServer: Sendable {
+    private let channel: any Channel
+    private let connections: ConnectionList
+
+    /// The address that was really bound.
+    public let address: SocketAddress?
+    public var port: Int { address?.port ?? 0 }
+
+    private init(channel: any Channel, connections: ConnectionList) {
+        self.channel = channel
+        self.connections = connections
+        address = channel.localAddress
+    }
+
+    /// Binds and begins to accept. For inference services the group must be the plane's.
+    /// - Throws: NIO's error if the address cannot be bound.
+    public static func start(
+        group: any EventLoopGroup, services: [GRPCService], host: String, port: Int,
+        maximumMessageBytes: Int = 64 << 20
+    ) async throws -> InferenceGRPCServer {
+        var methods: [String: GRPCMethod] = [:]
+        for service in services {
+            for (name, method) in service.methods { methods["/\(service.name)/\(name)"] = method }
+        }
+        let connections = ConnectionList()
+        let channel = try await ServerBootstrap(group: group)
+            .serverChannelOption(.backlog, value: 1024)
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+            .childChannelInitializer { [methods] channel in
+                connections.add(channel)
+                return channel.eventLoop.makeCompletedFuture {
+                    try configure(channel, methods, maximumMessageBytes)
+                }
+            }
+            .bind(host: host, port: port).get()
+        return InferenceGRPCServer(channel: channel, connections: connections)
+    }
+
+    private static func configure(
+        _ channel: any Channel, _ methods: [String: GRPCMethod], _ maximumMessageBytes: Int
+    ) throws {
+        var connection = NIOHTTP2Handler.ConnectionConfiguration()
+        connection.initialSettings = [
+            HTTP2Setting(parameter: .maxConcurrentStreams, value: 256),
+            HTTP2Setting(parameter: .maxHeaderListSize, value: 16 << 10),
+            HTTP2Setting(parameter: .initialWindowSize, value: 1 << 20),
+        ]
+        connection.targetWindowSize = 4 << 20
+        // Clients of gRPC probe the bandwidth with pings, many in a second under load.
+        connection.controlFrameRateLimit.maximumCount = 100_000
+        var stream = NIOHTTP2Handler.StreamConfiguration()
+        stream.targetWindowSize = 1 << 20
+        stream.streamResetFrameRateLimit.maximumCount = 2000
+        _ = try channel.pipeline.syncOperations.configureHTTP2Pipeline(
+            mode: .server, connectionConfiguration: connection, streamConfiguration: stream
+        ) { child in
+            child.eventLoop.makeCompletedFuture {
+                try child.pipeline.syncOperations.addHandler(
+                    GRPCStream(services: methods, maximumMessageBytes: maximumMessageBytes))
+            }
+        }
+        try channel.pipeline.syncOperations.addHandler(CloseOnError())
+    }
+
+    /// Stops accepting, lets calls that have begun finish for at most `seconds`, and closes.
+    public func shutdown(within seconds: Int = 10) async {
+        try? await channel.close()
+        connections.quiesce()
+        let deadline = monotonicNanoseconds() + UInt64(max(0, seconds)) * 1_000_000_000
+        while connections.count > 0, monotonicNanoseconds() < deadline {
+            try? await Task.sleep(for: .milliseconds(20))
+        }
+        connections.closeAll()
+    }
+}
+
+/// Closes a connection that does not speak HTTP/2, or breaks its rules.
+private final class CloseOnError: ChannelInboundHandler {
+    typealias InboundIn = Any
+    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+}
+
+/// The open connections of a server, so that they can be ended.
+private final class ConnectionList: Sendable {
+    private let channels = Mutex<[ObjectIdentifier: any Channel]>([:])
+
+    var count: Int { channels.withLock { $0.count } }
+
+    func add(_ channel: any Channel) {
+        let key = ObjectIdentifier(channel)
+        channels.withLock { $0[key] = channel }
+        channel.closeFuture.whenComplete { [weak self] _ in self?.channels.withLock { $0[key] = nil } }
+    }
+
+    /// HTTP/2's own way to say that no further streams are taken.
+    func quiesce() {
+        let open = channels.withLock { Array($0.values) }
+        for channel in open {
+            channel.eventLoop.execute {
+                channel.pipeline.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent())
+            }
+        }
+    }
+
+    func closeAll() {
+        let open = channels.withLock { Array($0.values) }
+        for channel in open { channel.close(promise: nil) }
+    }
+}

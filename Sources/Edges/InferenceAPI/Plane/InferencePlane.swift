@@ -1,0 +1,77 @@
+public import AerieTelemetry
+public import NIOCore
+import NIOPosix
+public import Serving
+
+/// The event loops that answer inference requests, and what they share: nothing but an immutable plan and a pool for
+/// slow models. The HTTP and the gRPC server run on the same plane.
+public final class InferencePlane: Sendable {
+    public struct Options: Sendable {
+        /// Event loops; 0 means one for each core.
+        public var loops = 0
+        public var maximumHeadBytes = 16 << 10
+        public var maximumBodyBytes = 64 << 20
+        /// Seconds that a request may take to arrive (without any progress, for its body).
+        public var requestTimeoutSeconds = 30
+        /// Seconds that a connection may stay open without a request.
+        public var idleTimeoutSeconds = 120
+        /// Requests estimated above this run on the pool. In nanoseconds.
+        public var inlineNanoseconds = 200_000.0
+        public var poolThreads = 2
+        /// Requests that may wait for or run on the pool; more are refused with 429 or RESOURCE_EXHAUSTED.
+        public var poolCapacity = 256
+        /// Where the loops' random numbers begin; `nil` for a random place.
+        public var seed: UInt64?
+        /// The text of `/metrics`, if the data plane is to serve it. Called on the pool.
+        public var metricsText: (@Sendable () -> String)?
+        /// The version told by the server's metadata.
+        public var version = "1"
+
+        public init() {}
+    }
+
+    public let group: any EventLoopGroup
+    /// The counters of each loop, to be registered with the registry that is scraped.
+    public let metrics: [LoopMetrics]
+    let options: Options
+    let states: [LoopState]
+    let pool: InferencePool
+    private let threads: MultiThreadedEventLoopGroup
+
+    /// Starts the threads.
+    public init(options: Options = Options()) {
+        self.options = options
+        threads = MultiThreadedEventLoopGroup(numberOfThreads: options.loops > 0 ? options.loops : System.coreCount)
+        group = threads
+        let pool = InferencePool(threads: options.poolThreads, capacity: options.poolCapacity)
+        self.pool = pool
+        states = threads.makeIterator().map {
+            LoopState(eventLoop: $0, metrics: LoopMetrics(), pool: pool, options: options)
+        }
+        metrics = states.map(\.metrics)
+        for state in states {
+            state.eventLoop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { _ in state.sweep() }
+        }
+    }
+
+    /// Takes a new table; requests that begin from now on see it. Callable from any thread, in the tables' order.
+    public func update(_ table: ServingTable) {
+        let plan = ServingPlan(table)
+        for state in states {
+            state.eventLoop.execute {
+                if plan.table.generation >= state.plan.table.generation { state.plan = plan }
+            }
+        }
+    }
+
+    /// Stops the threads. The servers must have been shut down before.
+    public func shutdown() async {
+        try? await threads.shutdownGracefully()
+        await pool.shutdown()
+    }
+
+    func state(for eventLoop: any EventLoop) -> LoopState {
+        for state in states where state.eventLoop === eventLoop { return state }
+        preconditionFailure("the channel runs on a loop that is not the plane's")
+    }
+}

@@ -1,0 +1,121 @@
+import AerieData
+import Serving
+
+/// A serving table with everything worked out that does not change from request to request: names as bytes, the fixed
+/// parts of answers. Made once for each table and shared by all loops; immutable.
+final class ServingPlan: Sendable {
+    let table: ServingTable
+    let deployments: [DeploymentPlan]
+
+    init(_ table: ServingTable) {
+        self.table = table
+        deployments = table.deployments.map(DeploymentPlan.init)
+    }
+
+    /// The only deployment, if there is exactly one.
+    var only: DeploymentPlan? { deployments.count == 1 ? deployments[0] : nil }
+
+    /// No allocation. Linear for the few that a process serves at once, with the length compared first.
+    func deployment(named name: UnsafeRawBufferPointer) -> DeploymentPlan? {
+        if deployments.count <= 8 {
+            for deployment in deployments where deployment.isNamed(name) { return deployment }
+            return nil
+        }
+        guard let found = table.deployment(named: name) else { return nil }
+        return deployments.first { $0.served === found }
+    }
+}
+
+final class DeploymentPlan: Sendable {
+    let served: ServedDeployment
+    let name: [UInt8]
+    let namespace: [UInt8]
+    let predictors: [PredictorPlan]
+
+    init(_ served: ServedDeployment) {
+        self.served = served
+        name = Array(served.name.utf8)
+        namespace = Array(served.namespace.utf8)
+        predictors = served.predictors.enumerated().map { PredictorPlan($1, index: $0, of: served) }
+    }
+
+    func isNamed(_ other: UnsafeRawBufferPointer) -> Bool {
+        guard other.count == name.count else { return false }
+        for index in 0..<name.count where name[index] != other[index] { return false }
+        return true
+    }
+
+    /// The predictor for a request, by weight.
+    func pick(_ random: UInt64) -> PredictorPlan {
+        if predictors.count == 1 { return predictors[0] }
+        let chosen = served.pick(random)
+        for predictor in predictors where predictor.served === chosen { return predictor }
+        return predictors[0]
+    }
+
+    /// The predictor that serves this model version, for paths that name one.
+    func predictor(version: UnsafeRawBufferPointer) -> PredictorPlan? {
+        for predictor in predictors where predictor.versionBytes.elementsEqual(version) { return predictor }
+        return nil
+    }
+}
+
+final class PredictorPlan: Sendable {
+    let served: ServedPredictor
+    let model: any Serving.InferenceModel
+    let tabular: (any TabularModel)?
+    let deploymentName: String
+    let index: Int
+    let inputs: [TensorSpec]
+    let outputs: [TensorSpec]
+    let outputNames: [[UInt8]]
+    let featureNames: [[UInt8]]
+    let featureCount: Int
+    let outputCount: Int
+    let rowType: DataType
+    let versionBytes: [UInt8]
+    let nanosecondsPerRow: Double
+    /// `{"model_name":"fraud","model_version":"3"`
+    let jsonStart: [UInt8]
+    /// `{"name":"predict","datatype":"FP32","shape":[` for each output.
+    let jsonOutputStarts: [[UInt8]]
+    /// What Seldon's answer says about routing and path, and its columns' names.
+    let seldonMeta: [UInt8]
+    let seldonNames: [UInt8]
+
+    init(_ served: ServedPredictor, index: Int, of deployment: ServedDeployment) {
+        self.served = served
+        self.index = index
+        model = served.model
+        tabular = served.tabular
+        deploymentName = deployment.name
+        let description = served.model.description
+        inputs = description.inputs
+        outputs = description.outputs
+        outputNames = outputs.map { Array($0.name.utf8) }
+        featureNames = description.featureNames.map { Array($0.utf8) }
+        featureCount = served.tabular?.featureCount ?? 0
+        outputCount = served.tabular?.outputCount ?? 0
+        rowType = served.tabular?.rowType ?? .fp32
+        versionBytes = Array(served.modelVersion.utf8)
+        nanosecondsPerRow = description.nanosecondsPerRow
+        jsonStart = Array(
+            "{\"model_name\":\(quoted(deployment.name)),\"model_version\":\(quoted(served.modelVersion))".utf8)
+        jsonOutputStarts = outputs.map {
+            Array("{\"name\":\(quoted($0.name)),\"datatype\":\"\($0.dataType.rawValue)\",\"shape\":[".utf8)
+        }
+        let routing = "\"routing\":{\(quoted(deployment.name)):\(index)}"
+        let path = "\"requestPath\":{\(quoted(served.modelName)):\(quoted(served.modelURI))}"
+        seldonMeta = Array("\(routing),\(path)}".utf8)
+        let columns = max(1, outputCount)
+        seldonNames = Array("[\((0..<columns).map { "\"t:\($0)\"" }.joined(separator: ","))]".utf8)
+    }
+
+    /// True if `predict` alone answers: the model is tabular and has one output of numbers.
+    var isFast: Bool { tabular != nil && outputs.count == 1 && (outputs[0].dataType.byteCount ?? 0) > 0 }
+
+    func outputIndex(_ name: Range<Int>, in scratch: InferScratch) -> Int? {
+        for index in outputNames.indices where scratch.isEqual(name, outputNames[index]) { return index }
+        return nil
+    }
+}

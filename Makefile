@@ -28,4 +28,4 @@ fmt: ## Format the Swift code
 	@swift format --in-place --recursive --configuration .swift-format Sources Tests Benchmarks/*/
 
 clean: ## Remove what the build made; keeps .native and .venv
-	@rm -rf .build bin
+	@rm -rf .build .build-release bin

@@ -5,6 +5,7 @@ import pathlib
 import signal
 import subprocess
 import threading
+import time
 
 import pytest
 
@@ -87,3 +88,67 @@ def start_aerie():
     for server in started:
         if server.process.poll() is None:
             server.stop()
+
+
+class FraudDeployment:
+    """A LightGBM classifier of nine features, logged and registered with the real mlflow and deployed by name."""
+
+    name = "clients-fraud"
+    model = "clients_fraud"
+
+    def __init__(self, server: Aerie):
+        import lightgbm
+        import mlflow
+        import numpy
+        rng = numpy.random.default_rng(7)
+        self.rows = rng.normal(size=(400, 9))
+        labels = (self.rows[:, 0] + self.rows[:, 1] * self.rows[:, 2] > 0.5).astype(int)
+        self.booster = lightgbm.train(
+            {"objective": "binary", "verbosity": -1, "num_threads": 1, "seed": 7},
+            lightgbm.Dataset(self.rows, labels), num_boost_round=20)
+        self.expected = self.booster.predict(self.rows)
+        self.rows = self.rows.tolist()
+        mlflow.set_tracking_uri(server.http)
+        mlflow.set_experiment("clients")
+        with mlflow.start_run(run_name="fraud") as run:
+            mlflow.lightgbm.log_model(self.booster, name="model")
+            self.run_id = run.info.run_id
+        self.version = mlflow.register_model(f"runs:/{self.run_id}/model", self.model).version
+        server.cli("apply", "-f", "-", input=self.manifest(f"models:/{self.model}/{self.version}"))
+        wait_until_available(server, self.name)
+
+    def manifest(self, uri: str) -> str:
+        return f"""
+apiVersion: machinelearning.seldon.io/v1
+kind: SeldonDeployment
+metadata:
+  name: {self.name}
+  annotations:
+    aerie.dev/positive-label: fraud
+    aerie.dev/negative-label: legitimate
+spec:
+  predictors:
+  - name: production
+    replicas: 1
+    graph:
+      name: classifier
+      type: MODEL
+      implementation: SKLEARN_SERVER
+      modelUri: {uri}
+"""
+
+
+def wait_until_available(server: Aerie, name: str, seconds: float = 30) -> dict:
+    """The deployment's status once its state is Available."""
+    deadline, status = time.monotonic() + seconds, None
+    while time.monotonic() < deadline:
+        status = json.loads(server.cli("get", "SeldonDeployment", name, "-o", "json").stdout).get("status") or {}
+        if status.get("state") == "Available":
+            return status
+        time.sleep(0.1)
+    raise AssertionError(f"{name} is not available: {status}")
+
+
+@pytest.fixture(scope="session")
+def fraud_deployment(aerie):
+    return FraudDeployment(aerie)

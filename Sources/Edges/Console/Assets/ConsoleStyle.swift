@@ -1,0 +1,69 @@
+/// The console's one stylesheet: light and dark by the reader's own setting, no build step, no web font.
+enum ConsoleStyle {
+    static let css = """
+        :root{color-scheme:light dark;--bg:#f6f7f9;--panel:#fff;--ink:#1a2233;--soft:#5c6780;--line:#e1e5ee;
+        --accent:#2757d6;--accent-soft:#e8eefc;--good:#14804a;--good-soft:#e2f5ea;--warn:#9a5b00;--warn-soft:#fdf1dc;
+        --bad:#b3261e;--bad-soft:#fce8e6;--c0:#2757d6;--c1:#d2691e;--c2:#14804a;--c3:#8e44ad;--c4:#c2185b;--c5:#00838f;
+        --c6:#7a6a00;--c7:#5d4037;--shadow:0 1px 2px rgba(20,30,60,.06)}
+        @media(prefers-color-scheme:dark){:root{--bg:#10141d;--panel:#181e2a;--ink:#e6eaf3;--soft:#98a3ba;--line:#2a3242;
+        --accent:#7ea2ff;--accent-soft:#1f2b4a;--good:#5fd39a;--good-soft:#15321f;--warn:#f0b45a;--warn-soft:#3a2a10;
+        --bad:#ff8a80;--bad-soft:#3d1a18;--c0:#7ea2ff;--c1:#f0a35e;--c2:#5fd39a;--c3:#c792ea;--c4:#ff80ab;--c5:#4dd0e1;
+        --c6:#d4c24a;--c7:#bcaaa4;--shadow:none}}
+        *{box-sizing:border-box}body{margin:0;background:var(--bg);color:var(--ink);
+        font:14px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Liberation Sans",sans-serif}
+        a{color:var(--accent);text-decoration:none}a:hover{text-decoration:underline}
+        header.top{display:flex;align-items:center;gap:26px;padding:0 28px;height:52px;background:var(--panel);
+        border-bottom:1px solid var(--line);position:sticky;top:0;z-index:5}
+        header.top .brand{font-weight:700;font-size:16px;color:var(--ink);letter-spacing:.2px;display:flex;gap:8px;align-items:center}
+        header.top nav{display:flex;gap:4px;flex:1}header.top nav a{padding:6px 12px;border-radius:7px;color:var(--soft)}
+        header.top nav a:hover{background:var(--bg);text-decoration:none}
+        header.top nav a.here{color:var(--accent);background:var(--accent-soft);font-weight:600}
+        header.top .version{color:var(--soft);font-size:12px}
+        main{max-width:1240px;margin:0 auto;padding:24px 28px 60px}
+        h1{font-size:22px;margin:0 0 4px;font-weight:650}h2{font-size:15px;margin:28px 0 10px;font-weight:650}
+        .crumbs{color:var(--soft);font-size:13px;margin-bottom:6px}.sub{color:var(--soft);margin:0 0 18px}
+        .panel{background:var(--panel);border:1px solid var(--line);border-radius:10px;padding:16px 18px;box-shadow:var(--shadow)}
+        .grid{display:grid;gap:14px;grid-template-columns:repeat(auto-fit,minmax(210px,1fr))}
+        .wide{display:grid;gap:14px;grid-template-columns:repeat(auto-fit,minmax(380px,1fr))}
+        .tile .n{font-size:26px;font-weight:650;font-variant-numeric:tabular-nums}.tile .l{color:var(--soft);font-size:13px}
+        .scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
+        th,td{text-align:left;padding:8px 12px;border-bottom:1px solid var(--line);white-space:nowrap}
+        th{font-weight:600;color:var(--soft);font-size:12px}th.sort{cursor:pointer;user-select:none}
+        th.sort:hover{color:var(--ink)}th[data-dir=up]::after{content:" ▲";font-size:9px}th[data-dir=down]::after{content:" ▼";font-size:9px}
+        tbody tr:hover{background:var(--bg)}tbody tr:last-child td{border-bottom:0}td.num,th.num{text-align:right}
+        td.wrap{white-space:normal;min-width:220px}.flush{padding:0;overflow:hidden}
+        .mono{font-family:ui-monospace,"DejaVu Sans Mono",Menlo,monospace;font-size:12.5px}.soft{color:var(--soft)}
+        .pill{display:inline-block;padding:1px 9px;border-radius:99px;font-size:12px;font-weight:600;background:var(--bg);
+        color:var(--soft);border:1px solid var(--line)}
+        .pill.good{background:var(--good-soft);color:var(--good);border-color:transparent}
+        .pill.warn{background:var(--warn-soft);color:var(--warn);border-color:transparent}
+        .pill.bad{background:var(--bad-soft);color:var(--bad);border-color:transparent}
+        .pill.run{background:var(--accent-soft);color:var(--accent);border-color:transparent}
+        button,.button{font:inherit;font-weight:600;border:1px solid var(--line);background:var(--panel);color:var(--ink);
+        padding:6px 14px;border-radius:8px;cursor:pointer;display:inline-block}button:hover,.button:hover{border-color:var(--accent);
+        text-decoration:none}button.primary{background:var(--accent);border-color:var(--accent);color:var(--panel)}
+        button.danger{color:var(--bad)}button:disabled{opacity:.5;cursor:default}
+        input[type=text],input[type=search],select{font:inherit;color:var(--ink);background:var(--panel);border:1px solid var(--line);
+        border-radius:8px;padding:6px 10px}:focus-visible{outline:2px solid var(--accent);outline-offset:1px}
+        .bar{display:flex;gap:10px;align-items:center;flex-wrap:wrap;margin:0 0 14px}.bar .grow{flex:1}
+        form.inline{display:inline}pre{margin:0;white-space:pre-wrap;word-break:break-word}
+        pre.log{background:#0d1117;color:#d5dce8;padding:14px 16px;border-radius:10px;max-height:420px;overflow:auto;
+        font:12.5px/1.55 ui-monospace,"DejaVu Sans Mono",Menlo,monospace}
+        .empty{color:var(--soft);padding:26px;text-align:center}.empty code{background:var(--bg);padding:2px 7px;border-radius:6px}
+        svg{display:block;max-width:100%}svg text{font:11px system-ui,"Liberation Sans",sans-serif;fill:var(--soft)}
+        svg .axis{stroke:var(--line)}svg .title{font-weight:600;fill:var(--ink);font-size:12px}
+        svg .node rect{fill:var(--panel);stroke:var(--line);stroke-width:1.5}svg .node .name{font-weight:600;fill:var(--ink);font-size:13px}
+        svg .node.good rect{stroke:var(--good);fill:var(--good-soft)}svg .node.bad rect{stroke:var(--bad);fill:var(--bad-soft)}
+        svg .node.run rect{stroke:var(--accent);fill:var(--accent-soft)}svg .node.warn rect{stroke:var(--warn);fill:var(--warn-soft)}
+        svg .edge{fill:none;stroke:var(--soft);stroke-width:1.4;opacity:.55}
+        .legend{display:flex;gap:14px;flex-wrap:wrap;font-size:12px;color:var(--soft);margin-top:8px}
+        .legend i{display:inline-block;width:10px;height:10px;border-radius:3px;margin-right:5px;vertical-align:-1px}
+        .kv{display:grid;grid-template-columns:max-content 1fr;gap:4px 18px}.kv dt{color:var(--soft)}.kv dd{margin:0;word-break:break-word}
+        .split{display:flex;height:10px;border-radius:5px;overflow:hidden;background:var(--line)}.split i{display:block;height:100%}
+        tr.differs td{background:var(--warn-soft)}.progress{height:6px;background:var(--line);border-radius:3px;overflow:hidden;min-width:90px}
+        .progress i{display:block;height:100%;background:var(--accent)}.notice{border-left:3px solid var(--accent);padding:8px 14px;
+        background:var(--accent-soft);border-radius:6px;margin:0 0 16px}.notice.bad{border-color:var(--bad);background:var(--bad-soft)}
+        .lineage{display:flex;gap:8px;align-items:center;flex-wrap:wrap}.lineage .arrow{color:var(--soft)}
+        @media(max-width:700px){header.top{gap:10px;padding:0 12px;overflow-x:auto}main{padding:16px 12px}.version{display:none}}
+        """
+}

@@ -1,0 +1,98 @@
+/// Lines over a common horizontal axis, drawn as SVG on the server.
+struct LineChart {
+    struct Series {
+        var name: String
+        /// In any order; points that are not finite are left out.
+        var points: [(x: Double, y: Double)]
+    }
+
+    var title: String
+    var series: [Series]
+    var width = 560.0
+    var height = 220.0
+    var xLabel = "step"
+
+    /// At most as many points a line as pixels: the first, the last, and each column's lowest and highest.
+    private func thinned(_ points: [(x: Double, y: Double)]) -> [(x: Double, y: Double)] {
+        let sorted = points.filter { $0.x.isFinite && $0.y.isFinite }.sorted { $0.x < $1.x }
+        let limit = Int(width)
+        guard sorted.count > limit else { return sorted }
+        let bucket = (sorted.count + limit / 2 - 1) / (limit / 2)
+        var kept: [(x: Double, y: Double)] = []
+        for start in stride(from: 0, to: sorted.count, by: bucket) {
+            let part = sorted[start..<min(start + bucket, sorted.count)]
+            let low = part.min { $0.y < $1.y }!
+            let high = part.max { $0.y < $1.y }!
+            kept += low.x <= high.x ? [low, high] : [high, low]
+        }
+        return kept
+    }
+
+    func svg() -> HTML {
+        let lines = series.map { ($0.name, thinned($0.points)) }
+        let all = lines.flatMap(\.1)
+        guard let x0 = all.map(\.x).min(), let x1 = all.map(\.x).max(),
+            var y0 = all.map(\.y).min(), var y1 = all.map(\.y).max()
+        else { return "<div class=\"empty\">no points</div>" }
+        if y0 == y1 { (y0, y1) = (y0 - max(abs(y0), 1) * 0.1, y1 + max(abs(y1), 1) * 0.1) }
+        let ticks = Ticks.nice(from: y0, to: y1, about: 4)
+        (y0, y1) = (min(y0, ticks.first ?? y0), max(y1, ticks.last ?? y1))
+        let left = 58.0, right = 14.0, top = 26.0, bottom = 26.0
+        func px(_ x: Double) -> Double {
+            x1 == x0 ? left + (width - left - right) / 2 : left + (x - x0) / (x1 - x0) * (width - left - right)
+        }
+        func py(_ y: Double) -> Double { top + (y1 - y) / (y1 - y0) * (height - top - bottom) }
+
+        var out = """
+            <svg viewBox="0 0 \(Int(width)) \(Int(height))" role="img" aria-label="\(HTML("\(title)").text)">\
+            <text class="title" x="\(Int(left))" y="14">\(HTML("\(title)").text)</text>
+            """
+        for tick in ticks {
+            let y = Format.fixed(py(tick), 1)
+            out += "<line class=\"axis\" x1=\"\(left)\" x2=\"\(width - right)\" y1=\"\(y)\" y2=\"\(y)\"/>"
+            out += "<text x=\"\(left - 6)\" y=\"\(Format.fixed(py(tick) + 4, 1))\" text-anchor=\"end\">\(Format.number(tick))</text>"
+        }
+        out += "<text x=\"\(left)\" y=\"\(height - 8)\">\(Format.number(x0))</text>"
+        out += "<text x=\"\(width - right)\" y=\"\(height - 8)\" text-anchor=\"end\">\(HTML("\(xLabel)").text) \(Format.number(x1))</text>"
+        for (index, line) in lines.enumerated() {
+            let color = "var(--c\(index % 8))"
+            if line.1.count == 1, let point = line.1.first {
+                out += "<circle cx=\"\(Format.fixed(px(point.x), 1))\" cy=\"\(Format.fixed(py(point.y), 1))\" r=\"4\" fill=\"\(color)\"/>"
+                continue
+            }
+            let path = line.1.map { "\(Format.fixed(px($0.x), 1)),\(Format.fixed(py($0.y), 1))" }.joined(separator: " ")
+            out += "<polyline points=\"\(path)\" fill=\"none\" stroke=\"\(color)\" stroke-width=\"1.8\" stroke-linejoin=\"round\"/>"
+        }
+        return HTML(markup: out + "</svg>")
+    }
+
+    /// The names of the lines in their colours; empty for a single one.
+    func legend() -> HTML {
+        guard series.count > 1 else { return "" }
+        let items = series.enumerated().map { index, line -> HTML in
+            "<span><i style=\"background:var(--c\(index % 8))\"></i>\(line.name)</span>"
+        }
+        return "<div class=\"legend\">\(items)</div>"
+    }
+}
+
+/// Round numbers for an axis.
+enum Ticks {
+    /// About `count` multiples of 1, 2 or 5 times a power of ten that lie in the range, its ends included if round.
+    static func nice(from low: Double, to high: Double, about count: Int) -> [Double] {
+        guard low.isFinite, high.isFinite, high > low, count > 0 else { return [] }
+        let raw = (high - low) / Double(count)
+        var power = 1.0
+        while power * 10 <= raw { power *= 10 }
+        while power > raw { power /= 10 }
+        guard power > 0, raw / power < 11 else { return [] }
+        let step = power * (raw / power >= 5 ? 10 : raw / power >= 2 ? 5 : raw / power > 1 ? 2 : 1)
+        var ticks: [Double] = []
+        var index = (low / step).rounded(.up)
+        while index * step <= high + step * 1e-9, ticks.count < 20 {
+            ticks.append(index * step)
+            index += 1
+        }
+        return ticks
+    }
+}

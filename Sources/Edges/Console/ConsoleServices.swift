@@ -1,0 +1,44 @@
+public import AerieCore
+public import AerieResources
+public import AerieTelemetry
+public import Experiments
+public import Pipelines
+public import Registry
+public import Serving
+
+/// What the console reads and what it may ask for.
+public struct ConsoleServices: Sendable {
+    public var experiments: ExperimentService
+    public var registry: RegistryService
+    public var artifacts: any ArtifactStore
+    public var resources: ResourceService
+    public var runner: PipelineRunner
+    public var serving: ServingService
+    /// The live numbers of a deployment; `nil` while there are none.
+    public var stats: @Sendable (_ deployment: String) -> DeploymentStats?
+    /// Where the data plane listens, for the examples.
+    public var inferenceAddress: @Sendable () -> String
+    public var dataDirectory: String
+    public var version: String
+    public var clock: any WallClock
+
+    public init(
+        experiments: ExperimentService, registry: RegistryService, artifacts: any ArtifactStore,
+        resources: ResourceService, runner: PipelineRunner, serving: ServingService,
+        stats: @escaping @Sendable (_ deployment: String) -> DeploymentStats?,
+        inferenceAddress: @escaping @Sendable () -> String, dataDirectory: String, version: String,
+        clock: any WallClock = SystemClock()
+    ) {
+        self.experiments = experiments
+        self.registry = registry
+        self.artifacts = artifacts
+        self.resources = resources
+        self.runner = runner
+        self.serving = serving
+        self.stats = stats
+        self.inferenceAddress = inferenceAddress
+        self.dataDirectory = dataDirectory
+        self.version = version
+        self.clock = clock
+    }
+}

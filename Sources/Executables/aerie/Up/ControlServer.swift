@@ -1,0 +1,76 @@
+import AerieCore
+import Console
+import Hummingbird
+import Logging
+import MLflowAPI
+import NIOCore
+import PlatformAPI
+import ServiceLifecycle
+import Synchronization
+
+/// The control plane's HTTP server: every REST edge and the console on one port.
+final class ControlServer: Sendable {
+    private let group: ServiceGroup
+    private let task: Task<Void, any Error>
+    let port: Int
+
+    private init(group: ServiceGroup, task: Task<Void, any Error>, port: Int) {
+        self.group = group
+        self.task = task
+        self.port = port
+    }
+
+    /// Binds, and returns once it accepts.
+    static func start(
+        platform: Platform, address: ListenAddress, folder: String, inferenceURL: @escaping @Sendable () -> String,
+        logger: Logger
+    ) async throws -> ControlServer {
+        let router = Router()
+        PlatformRoutes(
+            resources: platform.resources,
+            readiness: [
+                ReadinessCheck("metadata") {
+                    do { _ = try await platform.resources.latestSequence() } catch { return error.message }
+                    return nil
+                }
+            ],
+            metrics: { platform.metrics.exposition() }
+        ).addRoutes(to: router)
+        PipelineRoutes(runner: platform.runner).addRoutes(to: router)
+        MLflowRoutes(experiments: platform.experiments, registry: platform.registry, artifacts: platform.artifacts)
+            .register(on: router)
+        ConsoleRoutes(
+            services: ConsoleServices(
+                experiments: platform.experiments, registry: platform.registry, artifacts: platform.artifacts,
+                resources: platform.resources, runner: platform.runner, serving: platform.serving,
+                stats: { name in
+                    let namespace = platform.serving.state(named: name)?.namespace ?? "default"
+                    return platform.sampler.stats(namespace: namespace, deployment: name)
+                },
+                inferenceAddress: inferenceURL, dataDirectory: folder, version: Aerie.version), logger: logger
+        ).register(on: router)
+
+        let (bound, running) = AsyncThrowingStream<Int, any Error>.makeStream()
+        var quiet = logger
+        quiet.logLevel = max(logger.logLevel, .notice)
+        let application = Application(
+            router: router,
+            configuration: .init(address: .hostname(address.host, port: address.port), serverName: nil),
+            onServerRunning: { channel in running.yield(channel.localAddress?.port ?? 0) }, logger: quiet)
+        let group = ServiceGroup(configuration: .init(services: [application], logger: quiet))
+        let task = Task {
+            do { try await group.run() } catch {
+                running.finish(throwing: error)
+                throw error
+            }
+        }
+        for try await port in bound { return ControlServer(group: group, task: task, port: port) }
+        throw AerieError(.unavailable, "the control server ended before it was bound")
+    }
+
+    /// Stops accepting and waits for the requests in flight.
+    func stop() async {
+        await group.triggerGracefulShutdown()
+        _ = try? await task.value
+    }
+}

@@ -1,0 +1,138 @@
+import AerieCore
+import AerieJSON
+import Console
+import ErrorMapping
+import Foundation
+import Hummingbird
+import InferenceAPI
+import Logging
+import MLflowAPI
+import NIOCore
+import PlatformAPI
+import Serving
+import Synchronization
+
+/// The running process: both planes bound, the loops at work.
+final class Server: Sendable {
+    private let platform: Platform
+    private let plane: InferencePlane
+    private let inferenceHTTP: InferenceHTTPServer
+    private let inferenceGRPC: InferenceGRPCServer
+    private let controlGRPC: InferenceGRPCServer
+    private let control: ControlServer
+    private let loops: Task<Void, Never>
+    let readyLine: String
+
+    private init(
+        platform: Platform, plane: InferencePlane, inferenceHTTP: InferenceHTTPServer, inferenceGRPC: InferenceGRPCServer,
+        controlGRPC: InferenceGRPCServer, control: ControlServer, loops: Task<Void, Never>, readyLine: String
+    ) {
+        self.platform = platform
+        self.plane = plane
+        self.inferenceHTTP = inferenceHTTP
+        self.inferenceGRPC = inferenceGRPC
+        self.controlGRPC = controlGRPC
+        self.control = control
+        self.loops = loops
+        self.readyLine = readyLine
+    }
+
+    /// Opens the stores, loads what is deployed, binds the ports, in this order.
+    static func start(_ configuration: Configuration, folder: String) async throws -> Server {
+        let logger = Logger(label: "aerie")
+        let inferenceURL = LateText()
+        let platform = try Platform(
+            folder: folder, nativeFolder: configuration.nativeDirectory, logger: logger,
+            inferenceURL: { inferenceURL.text })
+        var options = InferencePlane.Options()
+        options.loops = configuration.inferenceLoops ?? 0
+        options.maximumBodyBytes = configuration.maximumBody
+        options.version = Aerie.version
+        options.metricsText = { platform.metrics.exposition() }
+        let plane = InferencePlane(options: options)
+        plane.metrics.forEach(platform.metrics.register)
+        platform.serving.subscribe { plane.update($0) }
+
+        let inferenceHTTP = try await bound(configuration.inferenceHTTP, "--inference-http") {
+            try await InferenceHTTPServer.start(plane: plane, host: $0.host, port: $0.port)
+        }
+        inferenceURL.set("http://" + ListenAddress(host: configuration.inferenceHTTP.host, port: inferenceHTTP.port).description)
+        let inferenceGRPC = try await bound(configuration.inferenceGRPC, "--inference-grpc") {
+            try await InferenceGRPCServer.start(plane: plane, host: $0.host, port: $0.port)
+        }
+        let controlGRPC = try await bound(configuration.grpc, "--grpc") {
+            try await InferenceGRPCServer.start(plane: plane, host: $0.host, port: $0.port)
+        }
+        let deployed = try await platform.resources.list(kind: "SeldonDeployment")
+        let loops = Task {
+            await withTaskGroup(of: Void.self) { group in
+                group.addTask { await platform.reconcile.run() }
+                group.addTask { await platform.sampler.run() }
+                group.addTask {
+                    do { try await platform.runner.run() } catch {
+                        logger.error("the pipeline runner ended", metadata: ["error": "\(error)"])
+                    }
+                }
+            }
+        }
+        await settle(deployed.map(\.metadata.name), platform.serving)
+        let control = try await bound(configuration.http, "--http") {
+            try await ControlServer.start(
+                platform: platform, address: $0, folder: folder, inferenceURL: { inferenceURL.text }, logger: logger)
+        }
+        let line: JSONValue = [
+            "ready": true, "http": .string("http://" + ListenAddress(host: configuration.http.host, port: control.port).description),
+            "grpc": .string(ListenAddress(host: configuration.grpc.host, port: controlGRPC.port).description),
+            "inference_http": .string(inferenceURL.text),
+            "inference_grpc": .string(
+                ListenAddress(host: configuration.inferenceGRPC.host, port: inferenceGRPC.port).description),
+            "data_dir": .string(folder), "version": .string(Aerie.version),
+        ]
+        return Server(
+            platform: platform, plane: plane, inferenceHTTP: inferenceHTTP, inferenceGRPC: inferenceGRPC,
+            controlGRPC: controlGRPC, control: control, loops: loops, readyLine: line.text())
+    }
+
+    /// Stops accepting, answers what has begun, ends the steps' processes, and closes the stores.
+    func stop() async {
+        platform.resources.endWatches()
+        await control.stop()
+        async let http: Void = inferenceHTTP.shutdown()
+        async let grpc: Void = inferenceGRPC.shutdown()
+        async let health: Void = controlGRPC.shutdown()
+        _ = await (http, grpc, health)
+        loops.cancel()
+        await loops.value
+        await plane.shutdown()
+        platform.database.checkpoint()
+    }
+
+    /// Waits a moment for what was deployed before to answer again, so that ready means ready; a model that takes
+    /// longer, or fails, does not hold the process up.
+    private static func settle(_ names: [String], _ serving: ServingService) async {
+        let deadline = ContinuousClock.now + .milliseconds(700)
+        while ContinuousClock.now < deadline {
+            let isSettled = names.allSatisfy { name in
+                serving.state(named: name).map { $0.state != .loading } ?? false
+            }
+            if isSettled { return }
+            try? await Task.sleep(for: .milliseconds(5))
+        }
+    }
+
+    private static func bound<Bound>(
+        _ address: ListenAddress, _ flag: String, _ bind: (ListenAddress) async throws -> Bound
+    ) async throws(AerieError) -> Bound {
+        do { return try await bind(address) } catch let error as AerieError { throw error } catch {
+            throw AerieError(
+                .unavailable, "cannot listen on \(address): \(error); choose another address with \(flag)", cause: error)
+        }
+    }
+}
+
+/// Text that is set once, after those who will read it were made.
+private final class LateText: Sendable {
+    private let value = Mutex("")
+    var text: String { value.withLock { $0 } }
+    func set(_ text: String) { value.withLock { $0 = text } }
+}

@@ -1,0 +1,36 @@
+import AerieCore
+import ArgumentParser
+import Foundation
+import Logging
+
+/// `aerie up`: every role in one process, until SIGTERM or SIGINT.
+struct UpCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "up", abstract: "Run everything in one process.",
+        discussion: """
+            Prints one line of JSON once it is ready, with the addresses that were really bound. Ends with 0 after
+            SIGTERM, when the requests in flight have been answered.
+            """)
+
+    @OptionGroup var options: ConfigurationOptions
+
+    func run() async throws {
+        try await ClientOutput.reporting {
+            let configuration = try options.load()
+            LoggingSystem.bootstrap { label in
+                var handler = StreamLogHandler.standardError(label: label)
+                handler.logLevel = configuration.logLevel
+                return handler
+            }
+            // A client that goes away while it is written to is its own affair.
+            signal(SIGPIPE, SIG_IGN)
+            let folder = try DataDirectory(path: configuration.dataDirectory)
+            let server = try await Server.start(configuration, folder: folder.path)
+            print(server.readyLine)
+            fflush(stdout)
+            await Signals.waitForStop()
+            await server.stop()
+            _ = consume folder
+        }
+    }
+}

@@ -1,0 +1,182 @@
+"""The demo behind `make demo`: the fraud use case end to end, told as a table."""
+import json
+import os
+import pathlib
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import time
+
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+os.environ["GIT_PYTHON_REFRESH"] = "quiet"
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BINARY = os.environ.get("AERIE_BIN", str(ROOT / "bin" / "aerie"))
+DATA = pathlib.Path(os.environ.get("AERIE_DEMO_DIR", ROOT / "demo-data"))
+MODEL, DEPLOYMENT, PIPELINE = "fraud_detector", "fraud-detector", "fraud-training"
+report: list[tuple[str, str, float | None]] = []
+
+
+def note(what: str, result: str, seconds: float | None = None) -> None:
+    report.append((what, result, seconds))
+    print(f"  {what}: {result}" + (f"  ({seconds:.2f} s)" if seconds is not None else ""), flush=True)
+
+
+def free(port: int) -> int:
+    """The port if nobody has it, else 0 for any."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+            return port
+        except OSError:
+            return 0
+
+
+def start() -> tuple[subprocess.Popen, dict]:
+    shutil.rmtree(DATA, ignore_errors=True)
+    began = time.monotonic()
+    ports = {"--http": 8080, "--grpc": 8081, "--inference-http": 8000, "--inference-grpc": 8001}
+    flags = [word for flag, port in ports.items() for word in (flag, f"127.0.0.1:{free(port)}")]
+    process = subprocess.Popen([BINARY, "up", "--data-dir", str(DATA / "server"), *flags], stdout=subprocess.PIPE,
+                               stderr=open_log(), text=True, cwd=ROOT)
+    for line in process.stdout:
+        if line.startswith("{") and '"ready"' in line:
+            note("aerie up", "one process, every role", time.monotonic() - began)
+            return process, json.loads(line)
+    sys.exit(f"demo: aerie up ended with {process.wait()}; see {DATA / 'server.log'}")
+
+
+def open_log():
+    DATA.mkdir(parents=True, exist_ok=True)
+    return open(DATA / "server.log", "w")
+
+
+def aerie(server: dict, *arguments: str, show: bool = False) -> str:
+    command = [BINARY, *arguments, "--server", server["http"]]
+    if show:
+        done = subprocess.run(command, cwd=ROOT)
+        out = ""
+    else:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        out = done.stdout
+    if done.returncode != 0:
+        sys.exit(f"demo: aerie {' '.join(arguments)} ended with {done.returncode}\n{out}{done.stderr or ''}")
+    return out
+
+
+def train(server: dict) -> dict:
+    """Applies the example's resources and runs the pipeline; gives back the finished run."""
+    for file in ("suite.yaml", "features.yaml", "pipeline.yaml"):
+        aerie(server, "apply", "-f", str(ROOT / "Examples" / "fraud" / file))
+    source = os.environ.get("AERIE_FRAUD_CSV")
+    parameters = ["--param", f"data={pathlib.Path(source).resolve()}"] if source else []
+    note("data", source or "10,000 generated card transactions, seed 7")
+    began = time.monotonic()
+    aerie(server, "pipeline", "run", PIPELINE, *parameters, "--follow", show=True)
+    runs = json.loads(aerie(server, "pipeline", "runs", "--pipeline", PIPELINE, "-o", "json"))
+    run = (runs["items"] if isinstance(runs, dict) else runs)[0]
+    note("pipeline", " → ".join(step["name"] for step in run["steps"]), time.monotonic() - began)
+    return run
+
+
+def outputs(run: dict, step: str) -> dict:
+    return next(s for s in run["steps"] if s["name"] == step)["outputs"]
+
+
+def percentile(values: list[float], share: float) -> float:
+    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
+
+
+def ask_http(server: dict, rows) -> tuple[list[float], list[float]]:
+    import tritonclient.http as triton
+    client = triton.InferenceServerClient(server["inference_http"].removeprefix("http://"))
+    answers, times = [], []
+    for row in rows:
+        tensor = triton.InferInput("input", [1, rows.shape[1]], "FP64")
+        tensor.set_data_from_numpy(row.reshape(1, -1))
+        began = time.perf_counter()
+        result = client.infer(DEPLOYMENT, [tensor])
+        times.append(time.perf_counter() - began)
+        answers.append(float(result.as_numpy(result.get_response()["outputs"][0]["name"]).ravel()[0]))
+    return answers, times
+
+
+def ask_grpc(server: dict, rows) -> tuple[list[float], list[float]]:
+    import tritonclient.grpc as triton
+    client = triton.InferenceServerClient(server["inference_grpc"])
+    answers, times = [], []
+    for row in rows:
+        tensor = triton.InferInput("input", [1, rows.shape[1]], "FP64")
+        tensor.set_data_from_numpy(row.reshape(1, -1))
+        began = time.perf_counter()
+        result = client.infer(DEPLOYMENT, [tensor])
+        times.append(time.perf_counter() - began)
+        answers.append(float(result.as_numpy(result.get_response().outputs[0].name).ravel()[0]))
+    return answers, times
+
+
+def check_answers(server: dict, run: dict) -> None:
+    """Sends the held-out rows with real clients and compares with the model as the library itself reads it back."""
+    import mlflow
+    import numpy
+    mlflow.set_tracking_uri(server["http"])
+    holdout = json.loads(pathlib.Path(outputs(run, "evaluate")["holdout"]).read_text())
+    rows = numpy.array([[numpy.nan if v is None else v for v in row] for row in holdout["rows"]], dtype=numpy.float64)
+    began = time.monotonic()
+    booster = mlflow.lightgbm.load_model(f"models:/{MODEL}/Production")
+    expected = booster.predict(rows)
+    note("mlflow.lightgbm.load_model", f"models:/{MODEL}/Production read back by the real client",
+         time.monotonic() - began)
+    for name, ask in (("HTTP", ask_http), ("gRPC", ask_grpc)):
+        began = time.monotonic()
+        answers, times = ask(server, rows)
+        worst = max(abs(a - b) for a, b in zip(answers, expected))
+        if worst > 1e-9:
+            sys.exit(f"demo: an answer over {name} differs from the trained model by {worst}")
+        note(f"{len(rows)} held-out rows over {name}",
+             f"all as the model says (largest difference {worst:.1e}); client saw P50 "
+             f"{statistics.median(times) * 1e3:.2f} ms, P99 {percentile(times, 0.99) * 1e3:.2f} ms",
+             time.monotonic() - began)
+
+
+def print_table(server: dict) -> None:
+    width = max(len(what) for what, _, _ in report)
+    print("\n" + "─" * 100)
+    for what, result, seconds in report:
+        print(f"{what:<{width}}  {'' if seconds is None else f'{seconds:7.2f} s'}  {result}" if seconds is not None
+              else f"{what:<{width}}             {result}")
+    print("─" * 100)
+    print(f"console: {server['http']}/console   metrics: {server['http']}/metrics   data: {DATA}")
+
+
+def main() -> None:
+    process, server = start()
+    try:
+        run = train(server)
+        metrics = outputs(run, "evaluate")
+        note("held-out rows", f"AUC {metrics['auc']:.4f}, F1 {metrics['f1']:.4f}, precision {metrics['precision']:.4f}, "
+             f"recall {metrics['recall']:.4f}; logistic baseline F1 {metrics['baseline_f1']:.4f}")
+        # The original file's 33 positives leave its F1 to chance by ±0.03; the promise is for the generated stream.
+        if metrics["auc"] <= 0.95 or metrics["f1"] <= 0.90:
+            sys.exit("demo: AUC > 0.95 and F1 > 0.90 were expected")
+        note("registry", f"{MODEL} version {outputs(run, 'register')['version']}: "
+             "Development → Staging → Production")
+        aerie(server, "get", "SeldonDeployment", DEPLOYMENT)
+        note("deployment", f"{DEPLOYMENT} is available at {server['inference_http']}/v2/models/{DEPLOYMENT}/infer")
+        check_answers(server, run)
+        print_table(server)
+        if sys.stdout.isatty() and "--exit" not in sys.argv:
+            print("The server runs until you press Ctrl-C.")
+            process.wait()
+    except KeyboardInterrupt:
+        print()
+    finally:
+        process.terminate()
+        status = process.wait(30)
+    if status != 0:
+        sys.exit(f"demo: aerie up ended with {status}")
+
+
+main()

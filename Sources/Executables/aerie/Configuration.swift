@@ -1,0 +1,109 @@
+import AerieCore
+import Logging
+
+/// How `aerie up` runs. Every setting has one name, written as a flag (`--data-dir`), in the environment
+/// (`AERIE_DATA_DIR`) and in the file (`data-dir:`); a flag goes before the environment, and that before the file.
+struct Configuration: Sendable, Equatable {
+    /// Everything that is kept; made if it is not there.
+    var dataDirectory = ".aerie"
+    var http = ListenAddress(host: "127.0.0.1", port: 8080)
+    var grpc = ListenAddress(host: "127.0.0.1", port: 8081)
+    var inferenceHTTP = ListenAddress(host: "127.0.0.1", port: 8000)
+    var inferenceGRPC = ListenAddress(host: "127.0.0.1", port: 8001)
+    var logLevel = Logger.Level.info
+    /// Event loops of the data plane; `nil` for one each processor.
+    var inferenceLoops: Int?
+    /// The longest request body that the data plane takes, in bytes.
+    var maximumBody = 64 << 20
+    /// Accept connections from other machines though nobody has to say who they are.
+    var isInsecure = false
+    /// Where the native libraries are; `nil` to look in the usual places.
+    var nativeDirectory: String?
+
+    /// One setting, by its name in flags and the file.
+    enum Setting: String, CaseIterable, Sendable {
+        case dataDirectory = "data-dir"
+        case http, grpc
+        case inferenceHTTP = "inference-http"
+        case inferenceGRPC = "inference-grpc"
+        case logLevel = "log-level"
+        case inferenceLoops = "inference-loops"
+        case maximumBody = "max-body"
+        case isInsecure = "insecure"
+        case nativeDirectory = "native-dir"
+
+        var flag: String { "--\(rawValue)" }
+        var variable: String { "AERIE_" + rawValue.uppercased().map { $0 == "-" ? "_" : String($0) }.joined() }
+    }
+
+    /// Takes over one setting as it was written.
+    /// - Returns: what is wrong with it; `nil` if nothing is.
+    mutating func set(_ setting: Setting, _ text: String) -> String? {
+        do {
+            switch setting {
+            case .dataDirectory: dataDirectory = try Self.path(text)
+            case .http: http = try ListenAddress(text)
+            case .grpc: grpc = try ListenAddress(text)
+            case .inferenceHTTP: inferenceHTTP = try ListenAddress(text)
+            case .inferenceGRPC: inferenceGRPC = try ListenAddress(text)
+            case .logLevel: logLevel = try Self.level(text)
+            case .inferenceLoops: inferenceLoops = try Self.count(text, 1...256)
+            case .maximumBody: maximumBody = try Self.bytes(text)
+            case .isInsecure: isInsecure = try Self.flag(text)
+            case .nativeDirectory: nativeDirectory = try Self.path(text)
+            }
+            return nil
+        } catch {
+            return error.message
+        }
+    }
+
+    private static func path(_ text: String) throws(AerieError) -> String {
+        guard !text.isEmpty else { throw .invalid("", "is empty; name a folder") }
+        guard !text.utf8.contains(0) else { throw .invalid("", "holds a zero byte") }
+        return text
+    }
+
+    private static func level(_ text: String) throws(AerieError) -> Logger.Level {
+        guard let level = Logger.Level(rawValue: text.lowercased()) else {
+            let known = Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")
+            throw .invalid("", "\"\(text.prefix(40))\" is not one of \(known)")
+        }
+        return level
+    }
+
+    private static func count(_ text: String, _ range: ClosedRange<Int>) throws(AerieError) -> Int {
+        guard let value = Int(text), range.contains(value) else {
+            throw .invalid(
+                "", "\"\(text.prefix(40))\" is not a whole number from \(range.lowerBound) to \(range.upperBound)")
+        }
+        return value
+    }
+
+    /// `1048576`, `64KB`, `16MiB`, `1GB`; a K is 1024.
+    private static func bytes(_ text: String) throws(AerieError) -> Int {
+        let digits = text.prefix { $0.isASCII && $0.isNumber }
+        let unit = text.dropFirst(digits.count).drop { $0 == " " }.lowercased()
+        let factors = ["": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30]
+        var short = unit
+        if short.hasSuffix("ib") { short.removeLast(2) } else if short.count == 2, short.hasSuffix("b") { short.removeLast() }
+        let limit = 1024...(2 << 30)
+        guard let value = Int(digits), let factor = factors[short],
+            case let (product, overflow) = value.multipliedReportingOverflow(by: factor), !overflow,
+            limit.contains(product)
+        else { throw .invalid("", "\"\(text.prefix(40))\" is not a size from 1KB to 2GB, such as 64MB") }
+        return product
+    }
+
+    private static func flag(_ text: String) throws(AerieError) -> Bool {
+        switch text.lowercased() {
+        case "true", "1", "yes", "on": return true
+        case "false", "0", "no", "off": return false
+        default: throw .invalid("", "\"\(text.prefix(40))\" is neither true nor false")
+        }
+    }
+
+    var listeners: [(setting: Setting, address: ListenAddress)] {
+        [(.http, http), (.grpc, grpc), (.inferenceHTTP, inferenceHTTP), (.inferenceGRPC, inferenceGRPC)]
+    }
+}

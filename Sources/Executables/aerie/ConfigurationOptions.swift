@@ -1,0 +1,65 @@
+import AerieCore
+import ArgumentParser
+import Foundation
+
+/// The flags of `aerie up`, and the way from them to a `Configuration`.
+struct ConfigurationOptions: ParsableArguments {
+    static let defaultFile = "aerie.yaml"
+
+    @Option(help: "The configuration file; \(ConfigurationOptions.defaultFile) if that is there.")
+    var config: String?
+    @Option(help: "The folder that keeps everything. (default: .aerie)")
+    var dataDir: String?
+    @Option(help: "Control plane and console, host:port; port 0 for a free one. (default: 127.0.0.1:8080)")
+    var http: String?
+    @Option(help: "Control plane gRPC. (default: 127.0.0.1:8081)")
+    var grpc: String?
+    @Option(help: "Inference over HTTP. (default: 127.0.0.1:8000)")
+    var inferenceHttp: String?
+    @Option(help: "Inference over gRPC. (default: 127.0.0.1:8001)")
+    var inferenceGrpc: String?
+    @Option(help: "trace, debug, info, notice, warning, error or critical. (default: info)")
+    var logLevel: String?
+    @Option(help: "Event loops of the data plane. (default: one each processor)")
+    var inferenceLoops: String?
+    @Option(help: "The longest inference request. (default: 64MB)")
+    var maxBody: String?
+    @Option(help: "The folder of the native libraries.")
+    var nativeDir: String?
+    @Flag(name: .long, help: "Accept connections from other machines without authentication.")
+    var insecure = false
+
+    /// What was written on the command line.
+    var flags: [Configuration.Setting: String] {
+        var flags: [Configuration.Setting: String] = [:]
+        flags[.dataDirectory] = dataDir
+        flags[.http] = http
+        flags[.grpc] = grpc
+        flags[.inferenceHTTP] = inferenceHttp
+        flags[.inferenceGRPC] = inferenceGrpc
+        flags[.logLevel] = logLevel
+        flags[.inferenceLoops] = inferenceLoops
+        flags[.maximumBody] = maxBody
+        flags[.nativeDirectory] = nativeDir
+        if insecure { flags[.isInsecure] = "true" }
+        return flags
+    }
+
+    /// Reads the file, if there is one, and puts everything together.
+    /// - Throws: `notFound` for a file that was named and is not there; as `Configuration.load` else.
+    func load(environment: [String: String] = ProcessInfo.processInfo.environment) throws(AerieError) -> Configuration {
+        try Configuration.load(flags: flags, environment: environment, file: try file())
+    }
+
+    private func file() throws(AerieError) -> Configuration.File? {
+        let name = config ?? Self.defaultFile
+        guard let data = FileManager.default.contents(atPath: name) else {
+            guard config != nil || FileManager.default.fileExists(atPath: name) else { return nil }
+            throw .notFound("the configuration file \(name) is not there or cannot be read")
+        }
+        guard let text = String(validating: data, as: UTF8.self) else {
+            throw .invalid("", "the configuration file \(name) is not UTF-8 text")
+        }
+        return Configuration.File(name: name, text: text)
+    }
+}

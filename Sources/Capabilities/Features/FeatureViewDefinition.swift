@@ -1,0 +1,108 @@
+public import AerieCore
+public import AerieJSON
+import Datasets
+
+/// A feature view that has been read and checked.
+public struct FeatureViewDefinition: Sendable, Hashable {
+    public struct Feature: Sendable, Hashable {
+        public var name: String
+        public var type: FeatureType
+    }
+
+    public var name: String
+    public var entities: [String]
+    /// How long a value holds after its time, the last instant included, in microseconds; `nil` for ever.
+    public var timeToLive: Int64?
+    /// `parquet`, `csv` or `table`.
+    public var sourceType: String
+    /// The path of the files or the name of the table.
+    public var location: String
+    /// `nil`: the source's only timestamp column, else `event_timestamp`.
+    public var timestampField: String?
+    public var createdTimestampColumn: String?
+    /// Column of the source -> name of the feature or key.
+    public var fieldMapping: [String: String]
+    public var features: [Feature]
+
+    /// - Throws: `invalidArgument` with every problem and its path below `path`.
+    public static func parse(
+        _ spec: JSONObject, name: String, path: String = "spec"
+    ) throws(AerieError) -> FeatureViewDefinition {
+        var problems: [AerieError.Detail] = []
+        let view = read(spec, name: name, path: path, problems: &problems)
+        if let error = AerieError.invalid("the feature view '\(name)' is wrong", problems: problems) { throw error }
+        return view
+    }
+
+    /// What stands after `FROM` to read the source.
+    public var relation: String {
+        switch sourceType {
+        case "table": location.split(separator: ".").map { sqlIdentifier(String($0)) }.joined(separator: ".")
+        case "csv": "read_csv_auto(\(sqlString(location)))"
+        default: "read_parquet(\(sqlString(location)))"
+        }
+    }
+
+    static func read(
+        _ spec: JSONObject, name: String, path: String, problems: inout [AerieError.Detail]
+    ) -> FeatureViewDefinition {
+        func wrong(_ field: String, _ problem: String) { problems.append(.init(field: "\(path).\(field)", problem: problem)) }
+        if let problem = FeatureName.problem(name) {
+            problems.append(.init(field: path == "spec" ? "metadata.name" : "\(path).name", problem: problem))
+        }
+        let source = spec["source"]?.object ?? [:]
+        let file = source["path"]?.string, table = source["table"]?.string
+        if (file ?? "").isEmpty == (table ?? "").isEmpty { wrong("source", "needs either a path or a table") }
+        var type = source["type"]?.string ?? (table != nil ? "table" : "file")
+        if type == "table", table == nil { wrong("source.table", "is required for a source of type table") }
+        if type == "file" { type = (file ?? "").contains(".csv") ? "csv" : "parquet" }
+        if file?.contains("://") == true { wrong("source.path", "must be a path on this machine, not a URL") }
+        var view = FeatureViewDefinition(
+            name: name, entities: spec["entities"]?.array?.compactMap(\.string) ?? [], timeToLive: nil,
+            sourceType: type, location: file ?? table ?? "", timestampField: source["timestampField"]?.string,
+            createdTimestampColumn: source["createdTimestampColumn"]?.string, fieldMapping: [:], features: [])
+        for member in source["fieldMapping"]?.object?.members ?? [] { view.fieldMapping[member.key] = member.value.string }
+        if let ttl = spec["ttl"], !ttl.isNull {
+            if let microseconds = microseconds(ttl) { view.timeToLive = microseconds == 0 ? nil : microseconds }
+            else { wrong("ttl", "\(ttl.text()) is no duration; write seconds as \"86400s\", or 90m, 24h, 7d; 0s is unlimited") }
+        }
+        view.features = readFeatures(spec["features"]?.array ?? [], "\(path).features", &problems)
+        return view
+    }
+
+    private static func readFeatures(
+        _ list: [JSONValue], _ path: String, _ problems: inout [AerieError.Detail]
+    ) -> [Feature] {
+        if list.isEmpty { problems.append(.init(field: path, problem: "must have at least one feature")) }
+        var features: [Feature] = []
+        for (index, element) in list.enumerated() {
+            let place = "\(path)[\(index)]"
+            let name = element["name"]?.string ?? ""
+            if let problem = FeatureName.problem(name) { problems.append(.init(field: "\(place).name", problem: problem)) }
+            if features.contains(where: { $0.name == name }) {
+                problems.append(.init(field: "\(place).name", problem: "'\(name)' is declared twice"))
+            }
+            let word = element["dtype"]?.string ?? ""
+            guard let type = FeatureType(name: word) else {
+                problems.append(.init(field: "\(place).dtype", problem: "'\(word)' is no type; there are "
+                    + FeatureType.names.joined(separator: ", ")))
+                continue
+            }
+            features.append(Feature(name: name, type: type))
+        }
+        return features
+    }
+
+    /// `86400s`, `90m`, `24h`, `7d`, or a number of seconds, up to 100 years.
+    static func microseconds(_ value: JSONValue) -> Int64? {
+        var unit = 1.0
+        var number = value.double
+        if let text = value.string, let last = text.last {
+            let units: [Character: Double] = ["s": 1, "m": 60, "h": 3600, "d": 86_400]
+            unit = units[last] ?? 1
+            number = Double(units[last] == nil ? text[...] : text.dropLast())
+        }
+        guard let number, number.isFinite, number >= 0, number * unit <= 100 * 366 * 86_400 else { return nil }
+        return Int64((number * unit * 1_000_000).rounded())
+    }
+}

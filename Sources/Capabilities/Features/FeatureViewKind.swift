@@ -1,0 +1,89 @@
+public import AerieCore
+import AerieJSON
+public import AerieResources
+
+/// `kind: FeatureView`: features of some entities, and the table of their values over time.
+public struct FeatureViewKind: ResourceKind {
+    public init() {}
+
+    public var name: String { "FeatureView" }
+    public var apiVersions: [String] { ["aerie.dev/v1"] }
+    public var aliases: [String] { ["featureview", "featureviews", "fv"] }
+    public var columns: [(title: String, path: String)] {
+        [("ENTITIES", "spec.entities"), ("TTL", "spec.ttl"), ("SOURCE", "spec.source.type"), ("ONLINE", "spec.online")]
+    }
+
+    public var schema: FieldSchema { Self.specSchema }
+
+    private static let later = Field.Support.accepted(note: "it is kept, and has no effect yet")
+
+    public static let specSchema = FieldSchema.object([
+        Field("entities", .array(.string)),
+        Field("ttl", .any),
+        Field("source", .object([
+            Field("type", .choice(["parquet", "csv", "file", "table"])),
+            Field("path", .string),
+            Field("table", .string),
+            Field("timestampField", .string),
+            Field("createdTimestampColumn", .string),
+            Field("fieldMapping", .map(.string)),
+        ]), required: true),
+        Field("features", .array(.object([
+            Field("name", .string, required: true),
+            Field("dtype", .string, required: true),
+            Field("description", .string),
+            Field("default", .any, support: later),
+            Field("tags", .map(.string)),
+        ])), required: true),
+        Field("online", .bool, support: later),
+        Field("description", .string),
+        Field("owner", .string),
+        Field("tags", .map(.string)),
+    ])
+
+    public func validate(_ resource: Resource) -> [AerieError.Detail] {
+        var problems: [AerieError.Detail] = []
+        _ = FeatureViewDefinition.read(resource.spec, name: resource.metadata.name, path: "spec", problems: &problems)
+        return problems
+    }
+}
+
+/// `kind: FeatureService`: the features that a model uses, under one name.
+public struct FeatureServiceKind: ResourceKind {
+    public init() {}
+
+    public var name: String { "FeatureService" }
+    public var apiVersions: [String] { ["aerie.dev/v1"] }
+    public var aliases: [String] { ["featureservice", "featureservices", "fs"] }
+    public var columns: [(title: String, path: String)] { [("DESCRIPTION", "spec.description"), ("OWNER", "spec.owner")] }
+
+    public var schema: FieldSchema {
+        .object([
+            Field("features", .array(.string), required: true),
+            Field("description", .string),
+            Field("owner", .string),
+            Field("tags", .map(.string)),
+        ])
+    }
+
+    public func validate(_ resource: Resource) -> [AerieError.Detail] {
+        var problems: [AerieError.Detail] = []
+        if let problem = FeatureName.problem(resource.metadata.name) {
+            problems.append(.init(field: "metadata.name", problem: problem))
+        }
+        let references = resource.spec["features"]?.array ?? []
+        if references.isEmpty { problems.append(.init(field: "spec.features", problem: "must name at least one feature")) }
+        var seen: Set<String> = []
+        for (index, element) in references.enumerated() {
+            let path = "spec.features[\(index)]"
+            guard let text = element.string, let (view, feature) = FeatureName.split(text) else {
+                problems.append(.init(field: path, problem: "\(element.text()) is no reference; write view:feature"))
+                continue
+            }
+            if !seen.insert("\(view):\(feature)").inserted {
+                problems.append(.init(field: path, problem: "'\(text)' is named twice"))
+            }
+        }
+        return problems
+    }
+}

@@ -22,7 +22,8 @@ struct MLmodelManifest {
         do {
             documents = try YAMLDocument.parseAll(text)
         } catch {
-            throw AerieError(.invalidArgument, "\(uri): MLmodel: \(error.message)", details: error.details, cause: error)
+            throw AerieError(
+                .invalidArgument, "\(uri): MLmodel: \(error.message)", details: error.details, cause: error)
         }
         guard let root = documents.first?.value, let flavors = root["flavors"]?.object else {
             throw AerieError(.invalidArgument, "\(uri): MLmodel has no flavors")

@@ -51,8 +51,8 @@ public struct ModelLoader: Sendable {
         let flavors = found.isEmpty ? "no flavor" : "the flavors " + found.joined(separator: ", ")
         let known = formats.map(\.flavor).joined(separator: ", ")
         let fix = found.contains("sklearn")
-            ? "log an sklearn model as ONNX (skl2onnx, then mlflow.onnx.log_model), or train it with xgboost or lightgbm "
-                + "and log it with that library's flavor"
+            ? "log an sklearn model as ONNX (skl2onnx, then mlflow.onnx.log_model), or train it with xgboost or "
+                + "lightgbm and log it with that library's flavor"
             : "log it with mlflow.xgboost, mlflow.lightgbm or mlflow.onnx"
         return AerieError(
             .unsupported,
@@ -66,7 +66,8 @@ public struct ModelLoader: Sendable {
         let isInside = !data.isEmpty && !data.hasPrefix("/") && !data.contains("\0") && !parts.contains("..")
         guard isInside else {
             throw AerieError(
-                .invalidArgument, "\(uri): MLmodel names the data file \"\(data)\", which is outside of the model's folder")
+                .invalidArgument,
+                "\(uri): MLmodel names the data file \"\(data)\", which is outside of the model's folder")
         }
         let path = folder + "/" + data
         guard let real = TextFile.realPath(path), let root = TextFile.realPath(folder) else {

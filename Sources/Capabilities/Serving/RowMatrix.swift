@@ -28,13 +28,15 @@ public struct RowMatrix: ~Copyable {
         guard type == .fp32 || type == .fp64 else {
             throw AerieError(.invalidArgument, "rows are FP32 or FP64, not \(type.rawValue)")
         }
-        guard rows >= 0, columns >= 0 else { throw AerieError(.invalidArgument, "a matrix cannot have a negative size") }
+        guard rows >= 0, columns >= 0 else {
+            throw AerieError(.invalidArgument, "a matrix cannot have a negative size")
+        }
         let (elements, overflow) = rows.multipliedReportingOverflow(by: columns)
         let size = type == .fp32 ? 4 : 8
         guard !overflow, elements <= Self.maximumByteCount / size else {
             throw AerieError(
                 .resourceExhausted,
-                "\(rows) rows of \(columns) columns are more than \(Self.maximumByteCount >> 20) MiB; send fewer at once")
+                "\(rows) rows of \(columns) columns need more than \(Self.maximumByteCount >> 20) MiB; send fewer")
         }
         if elements * size > capacity {
             pointer.deallocate()

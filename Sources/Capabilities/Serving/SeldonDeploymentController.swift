@@ -195,7 +195,9 @@ extension SeldonDeploymentController {
         }
         let count = failures[resource.key, default: 0]
         failures[resource.key] = count + 1
-        if count == 0 { logger.warning("deployment failed", metadata: ["deployment": "\(resource.key)", "why": "\(reason)"]) }
+        if count == 0 {
+            logger.warning("deployment failed", metadata: ["deployment": "\(resource.key)", "why": "\(reason)"])
+        }
         return Reconciliation(status: status, requeueAfter: watchInterval * (1 << min(count, 5)))
     }
 

@@ -46,7 +46,8 @@ public struct SeldonDeploymentKind: ResourceKind {
                 }
             }
             if let uri = predictor["graph"]?["modelUri"]?.string, ["gs", "s3"].contains(ModelURI.scheme(uri)) {
-                warnings.append("\(path).graph.modelUri: \(uri) cannot be fetched by this build; use models:/NAME/VERSION")
+                warnings.append(
+                    "\(path).graph.modelUri: \(uri) cannot be fetched by this build; use models:/NAME/VERSION")
             }
         }
         if let name = resource.spec["name"]?.string, name != resource.metadata.name {
@@ -80,7 +81,7 @@ enum SeldonDeploymentSchema {
         Field("labels", .map(.string)),
         Field("annotations", .map(.string)),
         accepted("replicas", replicas, oneProcess),
-        accepted("componentSpecs", .array(componentSpec), "no container is started; the model is served in this process"),
+        accepted("componentSpecs", .array(componentSpec), "no container is started; the model runs in this process"),
         accepted("autoscaling", autoscaling, oneProcess),
         accepted("explainer", explainer, "no explainer is started"),
         accepted("svcOrchSpec", .object([

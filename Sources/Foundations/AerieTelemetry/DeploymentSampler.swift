@@ -76,9 +76,8 @@ public final class DeploymentSampler: Sendable {
     private static func stats(_ key: TrafficKey, _ track: Track, _ tracks: [TrafficKey: Track]) -> DeploymentStats {
         var predictors: [String: TrafficStats] = [:]
         for (other, otherTrack) in tracks {
-            guard let name = other.predictor, other.namespace == key.namespace, other.deployment == key.deployment else {
-                continue
-            }
+            guard let name = other.predictor, other.namespace == key.namespace, other.deployment == key.deployment
+            else { continue }
             predictors[name] = window(otherTrack)
         }
         return DeploymentStats(

@@ -71,7 +71,8 @@ struct LoopSnapshot {
 
     private mutating func add(_ counts: LoopMetrics.Counts, _ slot: SlotLabels) {
         let model = [
-            ("deployment_name", slot.deployment), ("model_name", slot.modelName), ("model_version", slot.modelVersion),
+            ("deployment_name", slot.deployment), ("model_name", slot.modelName),
+            ("model_version", slot.modelVersion),
         ]
         if counts.rows > 0 { rows[Exposition.labels(model), default: 0] += counts.rows }
         for (label, count) in [(slot.negativeLabel, counts.negative), (slot.positiveLabel, counts.positive)] {
@@ -81,8 +82,9 @@ struct LoopSnapshot {
     }
 
     func write(to out: inout String) {
-        latency("seldon_api_executor_server_requests_seconds", "Duration of inference requests, by outcome", server, &out)
-        latency("seldon_api_executor_client_requests_seconds", "The model's part of inference requests", client, &out)
+        let name = "seldon_api_executor"
+        latency("\(name)_server_requests_seconds", "Duration of inference requests, by outcome", server, &out)
+        latency("\(name)_client_requests_seconds", "The model's part of inference requests", client, &out)
         counts("model_predictions_total", "Predictions by class, by the deployment's threshold", predictions, &out)
         counts("aerie_inference_rows_total", "Rows predicted", rows, &out)
         counts("aerie_inference_unrouted_requests_total", "Requests for no known deployment", unrouted, &out)

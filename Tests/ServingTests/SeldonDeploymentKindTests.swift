@@ -1,0 +1,167 @@
+import AerieCore
+import AerieResources
+import Serving
+import Testing
+
+@Suite("The kind SeldonDeployment")
+struct SeldonDeploymentKindTests {
+    private static let reader = ManifestReader(kinds: KindRegistry([SeldonDeploymentKind()]))
+
+    private static func manifest(_ spec: String, metadata: String = "  name: fraud") -> String {
+        "apiVersion: machinelearning.seldon.io/v1\nkind: SeldonDeployment\nmetadata:\n\(metadata)\nspec:\n"
+            + spec.split(separator: "\n", omittingEmptySubsequences: false).map { "  " + $0 }.joined(separator: "\n")
+    }
+
+    /// One predictor whose graph has these lines besides its name and model.
+    private static func graph(_ lines: String) -> String {
+        "predictors:\n- name: main\n  graph:\n    name: classifier\n    modelUri: models:/fraud/1\n"
+            + lines.split(separator: "\n").map { "    " + $0 }.joined(separator: "\n")
+    }
+
+    /// One predictor with these lines besides its name and graph.
+    private static func predictor(_ lines: String) -> String {
+        "predictors:\n- name: main\n  graph: {name: classifier, modelUri: models:/fraud/1}\n"
+            + lines.split(separator: "\n").map { "  " + $0 }.joined(separator: "\n")
+    }
+
+    /// Predictors of these names and traffic.
+    private static func split(_ predictors: [(String, String)]) -> String {
+        "predictors:\n" + predictors.map {
+            "- {name: \($0.0), graph: {name: m, modelUri: models:/fraud/1}, \($0.1)}"
+        }.joined(separator: "\n")
+    }
+
+    static let wrong: [(String, String, String)] = [
+        ("no predictors", "name: x", "spec.predictors"),
+        ("an empty list", "predictors: []", "spec.predictors"),
+        ("predictors that are no list", "predictors: {name: a}", "spec.predictors"),
+        ("an unknown field", "predictor: []\n" + graph(""), "spec.predictor"),
+        ("an unknown protocol", "protocol: thrift\n" + graph(""), "spec.protocol"),
+        ("kafka", "serverType: kafka\n" + graph(""), "spec.serverType"),
+        ("negative replicas", "replicas: -1\n" + graph(""), "spec.replicas"),
+        ("no name", "predictors: [{graph: {name: a, modelUri: models:/m/1}}]", "spec.predictors[0].name"),
+        ("a capital in a name", split([("Main", "traffic: 100")]), "spec.predictors[0].name"),
+        ("a name that ends in a dash", split([("main-", "traffic: 100")]), "spec.predictors[0].name"),
+        ("a name of 64 characters", split([(String(repeating: "a", count: 64), "shadow: false")]),
+         "spec.predictors[0].name"),
+        ("a name twice", split([("a", "traffic: 50"), ("a", "traffic: 50")]), "spec.predictors[1].name"),
+        ("no graph", "predictors: [{name: a}]", "spec.predictors[0].graph"),
+        ("traffic that adds up to 90", split([("a", "traffic: 80"), ("b", "traffic: 10")]), "spec.predictors"),
+        ("traffic that adds up to 110", split([("a", "traffic: 80"), ("b", "traffic: 30")]), "spec.predictors"),
+        ("two predictors without traffic", split([("a", "shadow: false"), ("b", "shadow: false")]), "spec.predictors"),
+        ("traffic over 100", split([("a", "traffic: 101")]), "spec.predictors[0].traffic"),
+        ("negative traffic", split([("a", "traffic: -1")]), "spec.predictors[0].traffic"),
+        ("half a percent", split([("a", "traffic: 99.5")]), "spec.predictors[0].traffic"),
+        ("one predictor with 50", split([("a", "traffic: 50")]), "spec.predictors[0].traffic"),
+        ("only shadows", split([("a", "shadow: true")]), "spec.predictors"),
+        ("traffic of shadows", split([("a", "traffic: 50"), ("b", "traffic: 30"), ("c", "traffic: 20, shadow: true")]),
+         "spec.predictors"),
+        ("shadow as a word", split([("a", "shadow: 'yes'")]), "spec.predictors[0].shadow"),
+        ("an unknown implementation", graph("implementation: SKLEARN"), "spec.predictors[0].graph.implementation"),
+        ("a router", graph("implementation: RANDOM_ABTEST"), "spec.predictors[0].graph.implementation"),
+        ("a type of node", graph("type: ROUTER"), "spec.predictors[0].graph.type"),
+        ("an unknown type of node", graph("type: MODLE"), "spec.predictors[0].graph.type"),
+        ("children", graph("children: [{name: b, modelUri: models:/m/1}]"), "spec.predictors[0].graph.children"),
+        ("a wrong child", graph("children: [{nam: b}]"), "spec.predictors[0].graph.children[0].nam"),
+        ("tensorflow's protocol for XGBoost", "protocol: tensorflow\n" + graph("implementation: XGBOOST_SERVER"),
+         "spec.predictors[0].graph.implementation"),
+        ("no modelUri", "predictors: [{name: a, graph: {name: m}}]", "spec.predictors[0].graph.modelUri"),
+        ("an empty modelUri", "predictors: [{name: a, graph: {name: m, modelUri: ''}}]",
+         "spec.predictors[0].graph.modelUri"),
+        ("an unknown scheme", "predictors: [{name: a, graph: {name: m, modelUri: 'ftp://h/m'}}]",
+         "spec.predictors[0].graph.modelUri"),
+        ("a model without version", "predictors: [{name: a, graph: {name: m, modelUri: 'models:/fraud'}}]",
+         "spec.predictors[0].graph.modelUri"),
+        ("an empty alias", "predictors: [{name: a, graph: {name: m, modelUri: 'models:/fraud@'}}]",
+         "spec.predictors[0].graph.modelUri"),
+        ("a number that is none", graph("parameters: [{name: a, value: x, type: INT}]"),
+         "spec.predictors[0].graph.parameters[0].value"),
+        ("a parameter twice", graph("parameters: [{name: a, value: x}, {name: a, value: y}]"),
+         "spec.predictors[0].graph.parameters[1].name"),
+        ("a parameter that is no string", graph("parameters: [{name: a, value: 1}]"),
+         "spec.predictors[0].graph.parameters[0].value"),
+        ("a threshold over 1", graph("parameters: [{name: aerie.dev/threshold, value: '50'}]"),
+         "spec.predictors[0].graph.parameters[0].value"),
+        ("a threshold that is no number", predictor("annotations: {aerie.dev/threshold: half}"),
+         "spec.predictors[0].annotations.aerie.dev/threshold"),
+        ("an empty label", "annotations: {aerie.dev/positive-label: ''}\n" + graph(""),
+         "spec.annotations.aerie.dev/positive-label"),
+        ("replicas upside down", predictor("autoscaling: {minReplicas: 5, maxReplicas: 2}"),
+         "spec.predictors[0].autoscaling.maxReplicas"),
+        ("an unknown explainer", predictor("explainer: {type: Oracle}"), "spec.predictors[0].explainer.type"),
+        ("a container outside of its pod", predictor("componentSpecs: [{containers: []}]"),
+         "spec.predictors[0].componentSpecs[0].containers"),
+    ]
+
+    @Test("wrong input is refused with the path of its field and a line", arguments: wrong)
+    func refused(_ name: String, _ spec: String, _ path: String) throws {
+        let error = try #require(throws: AerieError.self) { try Self.reader.read(Self.manifest(spec)) }
+        #expect(error.code == .invalidArgument)
+        #expect(error.details.contains { $0.field == path }, "\(name): \(error.details.map(\.field))")
+        #expect(error.details.allSatisfy { $0.line != nil && !$0.problem.isEmpty })
+    }
+
+    @Test("several problems are told at once")
+    func together() throws {
+        let spec = Self.split([("A", "traffic: 10"), ("b", "traffic: 20")])
+        let error = try #require(throws: AerieError.self) { try Self.reader.read(Self.manifest(spec)) }
+        #expect(error.details.map(\.field) == ["spec.predictors[0].name", "spec.predictors"])
+    }
+
+    @Test("the unknown implementation's message lists the known ones")
+    func listsImplementations() throws {
+        let text = Self.manifest(Self.graph("implementation: SKLEARN"))
+        let error = try #require(throws: AerieError.self) { try Self.reader.read(text) }
+        for known in ["SKLEARN_SERVER", "XGBOOST_SERVER", "MLFLOW_SERVER", "TRITON_SERVER"] {
+            #expect(error.message.contains(known))
+        }
+    }
+
+    @Test("the document's first deployment is accepted, with a warning for each field that steers pods")
+    func foundingDocument() throws {
+        let manifests = try Self.reader.read(FoundingDocument.deployment)
+        #expect(manifests.map(\.resource.metadata.name) == ["fraud-detector"])
+        let warnings = manifests[0].warnings
+        for path in ["replicas", "componentSpecs", "autoscaling", "graph.implementation", "graph.modelUri"] {
+            #expect(warnings.contains { $0.hasPrefix("spec.predictors[0].\(path): ") }, "\(path): \(warnings)")
+        }
+        #expect(warnings.count == 5)
+    }
+
+    @Test("the document's A/B test, which names neither type nor implementation, is accepted")
+    func abTest() throws {
+        #expect(try Self.reader.read(FoundingDocument.abTest).count == 1)
+    }
+
+    @Test("protocol grpc, the older API versions and a zero share are accepted")
+    func accepted() throws {
+        let both = Self.split([("a", "traffic: 100"), ("b", "traffic: 0")])
+        for version in ["v1", "v1alpha2", "v1alpha3"] {
+            let text = Self.manifest("protocol: grpc\n" + both)
+                .replacing("seldon.io/v1", with: "seldon.io/\(version)")
+            #expect(try Self.reader.read(text)[0].warnings.isEmpty)
+        }
+        let shadow = Self.split([("a", "shadow: false"), ("b", "shadow: true")])
+        #expect(try Self.reader.read(Self.manifest(shadow))[0].warnings.contains { $0.contains("[1].shadow") })
+    }
+
+    @Test("every form of a model's URI that can be asked for is accepted", arguments: [
+        "models:/fraud/3", "models:/fraud/Production", "models:/fraud@champion", "models:/fraud/latest",
+        "runs:/abc/model", "/srv/model.ubj", "file:///srv/model", "gs://bucket/m", "s3://bucket/m",
+        "relative/model.txt", "models:/m-0a1b",
+    ])
+    func uris(_ uri: String) throws {
+        let text = Self.manifest("predictors: [{name: a, graph: {name: m, modelUri: '\(uri)'}}]")
+        #expect(try Self.reader.read(text).count == 1)
+    }
+
+    @Test("stages and aliases move, versions, runs and files do not")
+    func moving() {
+        for uri in ["models:/fraud/Production", "models:/fraud@champion", "models:/fraud/latest"] {
+            #expect(ModelURI.isMoving(uri))
+        }
+        for uri in ["models:/fraud/3", "runs:/a/model", "/srv/model.ubj", "models:/m-0a1b"] {
+            #expect(!ModelURI.isMoving(uri))
+        }
+    }
+}

@@ -1,6 +1,7 @@
 import AerieCore
 import AerieJSON
 import ArgumentParser
+import ErrorMapping
 
 struct ApplyCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

@@ -1,5 +1,6 @@
 import AerieCore
 import AerieJSON
+import AerieResources
 import AerieYAML
 import ArgumentParser
 

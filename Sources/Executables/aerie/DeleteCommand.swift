@@ -22,7 +22,7 @@ struct DeleteCommand: AsyncParsableCommand {
                 do {
                     let gone = try await client.delete(path)
                     print("\(gone["kind"]?.string ?? "")/\(gone["metadata"]?["name"]?.string ?? "") deleted")
-                } catch let error where ignoreNotFound && error.code == .notFound && error.reason != "kind.unknown" {
+                } catch let error as AerieError where ignoreNotFound && error.code == .notFound && error.reason != "kind.unknown" {
                     continue
                 }
             }

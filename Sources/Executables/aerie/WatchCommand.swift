@@ -22,26 +22,27 @@ struct WatchCommand: AsyncParsableCommand {
             let argument = try ResourceArgument(kind, name)
             let client = try server.client()
             let path = try argument.path(namespace: allNamespaces ? "-" : namespace.namespace ?? "default")
-            // Lines must come as they happen, also into a pipe.
-            setvbuf(stdout, nil, _IOLBF, 0)
             var layout: ResourceTable?
             var widths: [Int] = []
             try await client.stream(path, query: [("watch", "true")]) { event throws(AerieError) in
-                guard format == .table else { return print(event.text()) }
+                guard format == .table else { return Self.show(event.text()) }
                 guard let object = event["object"] else { return }
                 if layout == nil {
                     let table = try await ResourceTable.fetch(
                         kind: object["kind"]?.string ?? "", client: client, showsNamespace: allNamespaces, isWide: false)
                     layout = table
                     widths = (["EVENT"] + table.titles).map { max(9, $0.count) }
-                    print(Self.line(["EVENT"] + table.titles, &widths))
+                    Self.show(Self.line(["EVENT"] + table.titles, &widths))
                 }
                 let row = layout?.row(object, now: SystemClock().now()) ?? []
-                print(Self.line([event["type"]?.string ?? ""] + row, &widths))
+                Self.show(Self.line([event["type"]?.string ?? ""] + row, &widths))
             }
             throw AerieError(.unavailable, "the server ended the watch")
         }
     }
+
+    /// Written at once: lines must come as they happen, also into a pipe.
+    private static func show(_ line: String) { FileHandle.standardOutput.write(Data((line + "\n").utf8)) }
 
     /// Columns grow with what has been seen so far, as what comes later is not known.
     private static func line(_ cells: [String], _ widths: inout [Int]) -> String {

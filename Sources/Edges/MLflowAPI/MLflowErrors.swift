@@ -1,0 +1,22 @@
+import AerieCore
+import HTTPTypes
+
+extension AerieError {
+    /// MLflow's name of the error and the status that goes with it. `RESOURCE_ALREADY_EXISTS` is a 400 there.
+    var mlflow: (code: String, status: HTTPResponse.Status) {
+        switch code {
+        case .invalidArgument: ("INVALID_PARAMETER_VALUE", .badRequest)
+        // Its server calls a wrong state a wrong parameter, and its INVALID_STATE would be a 500.
+        case .failedPrecondition: ("INVALID_PARAMETER_VALUE", .badRequest)
+        case .notFound: ("RESOURCE_DOES_NOT_EXIST", .notFound)
+        case .alreadyExists: ("RESOURCE_ALREADY_EXISTS", .badRequest)
+        case .conflict: ("RESOURCE_CONFLICT", .conflict)
+        case .permissionDenied: ("PERMISSION_DENIED", .forbidden)
+        case .unauthenticated: ("UNAUTHENTICATED", .unauthorized)
+        case .resourceExhausted: ("REQUEST_LIMIT_EXCEEDED", .tooManyRequests)
+        case .unsupported: ("NOT_IMPLEMENTED", .notImplemented)
+        case .unavailable, .deadlineExceeded, .cancelled: ("TEMPORARILY_UNAVAILABLE", .serviceUnavailable)
+        default: ("INTERNAL_ERROR", .internalServerError)
+        }
+    }
+}

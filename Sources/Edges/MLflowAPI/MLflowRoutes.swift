@@ -1,0 +1,103 @@
+public import AerieCore
+import AerieJSON
+public import Experiments
+public import HTTPTypes
+public import Hummingbird
+public import Logging
+import NIOCore
+public import Registry
+
+/// MLflow's REST API, as the unmodified Python client speaks it.
+///
+/// Every endpoint is decode, one call of a capability, encode. The paths are served below `/api/2.0` and
+/// `/ajax-api/2.0`, and below `3.0` of both, as clients use either. Bodies of JSON are limited to 16 MiB; artifacts are
+/// streamed and have no limit.
+public struct MLflowRoutes: Sendable {
+    let experiments: ExperimentService
+    let registry: RegistryService
+    let artifacts: any ArtifactStore
+    let logger: Logger
+    let actor: @Sendable (HTTPRequest) -> String
+
+    /// The version of the protocol that clients are told.
+    public static let version = "3.18.0"
+    static let jsonLimit = 16 << 20
+
+    /// - Parameter actor: who sends a request, for the history of stages; called once a request that changes one.
+    public init(
+        experiments: ExperimentService, registry: RegistryService, artifacts: any ArtifactStore,
+        logger: Logger = Logger(label: "aerie.mlflow"), actor: @escaping @Sendable (HTTPRequest) -> String = { _ in "local" }
+    ) {
+        self.experiments = experiments
+        self.registry = registry
+        self.artifacts = artifacts
+        self.logger = logger
+        self.actor = actor
+    }
+
+    /// Adds the endpoints to a router, with `GET /health` and `GET /version`, which clients ask for.
+    public func register<Context: RequestContext>(on router: Router<Context>) {
+        router.get("/health") { _, _ in "OK" }
+        router.get("/version") { _, _ in Self.version }
+        for prefix in ["/api/2.0", "/ajax-api/2.0", "/api/3.0", "/ajax-api/3.0"] {
+            for endpoint in Endpoint.all {
+                router.on(RouterPath(prefix + endpoint.path), method: endpoint.method) { request, context in
+                    await answer(request, context, endpoint)
+                }
+            }
+            registerArtifacts(on: router, prefix: prefix)
+            for method: HTTPRequest.Method in [.get, .post, .put, .patch, .delete] {
+                router.on(RouterPath(prefix + "/mlflow/**"), method: method) { request, _ in
+                    Self.response(
+                        .notFound, code: "ENDPOINT_NOT_FOUND",
+                        "No endpoint \(request.method.rawValue) \(request.uri.path) is served here")
+                }
+            }
+        }
+    }
+
+    private func answer<Context: RequestContext>(_ request: Request, _ context: Context, _ endpoint: Endpoint) async -> Response {
+        do throws(AerieError) {
+            let call = try await Call(request, parameters: context.parameters, actor: actor)
+            return Self.response(.ok, try await endpoint.handle(self, call))
+        } catch {
+            return failure(error, request)
+        }
+    }
+
+    func failure(_ error: AerieError, _ request: Request) -> Response {
+        let mapped = error.mlflow
+        if mapped.status.code >= 500 {
+            logger.error(
+                "request failed",
+                metadata: ["path": "\(request.uri.path)", "error": "\(error)"])
+        }
+        return Self.response(mapped.status, code: mapped.code, error.message)
+    }
+
+    static func response(_ status: HTTPResponse.Status, code: String, _ message: String) -> Response {
+        response(status, ["error_code": .string(code), "message": .string(message)])
+    }
+
+    static func response(_ status: HTTPResponse.Status, _ body: JSONObject) -> Response {
+        Response(
+            status: status, headers: [.contentType: "application/json"],
+            body: ResponseBody(byteBuffer: ByteBuffer(string: JSONValue.object(body).text())))
+    }
+}
+
+/// One endpoint: a path below the prefix, and what it does.
+struct Endpoint: Sendable {
+    typealias Handler = @Sendable (MLflowRoutes, Call) async throws(AerieError) -> JSONObject
+    let method: HTTPRequest.Method
+    let path: String
+    let handle: Handler
+
+    init(_ method: HTTPRequest.Method, _ path: String, _ handle: @escaping Handler) {
+        self.method = method
+        self.path = path
+        self.handle = handle
+    }
+
+    static let all: [Endpoint] = experiments + runs + loggedModels + registry + versions + server
+}

@@ -75,7 +75,7 @@ public struct RowMatrix: ~Copyable {
             throw AerieError(.invalidArgument, "BYTES cannot be read as numbers; send FP32 or FP64")
         }
         let count = source.count / size
-        guard count > 0 else { return }
+        if source.isEmpty { return }
         guard source.count % size == 0, start >= 0, stride >= 1,
             count - 1 <= (elementCount - 1 - start) / stride, start < elementCount
         else {

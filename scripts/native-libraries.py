@@ -132,11 +132,15 @@ def install(pins, folder, architecture, wheels):
         entry = install_wheel(name, version, hashes, folder, architecture, wheels)
         if entry is None:
             complete = False
+            # What could not be fetched again may still be here from before.
+            if problem_of(name, version, folder, before.get(name), architecture) is None:
+                entries.append(before[name])
             continue
         entries.append(entry)
         old = before.get(name, {}).get("file")
         if old and old != entry["file"] and os.path.basename(old) == old:
-            os.unlink(os.path.join(folder, old)) if os.path.exists(os.path.join(folder, old)) else None
+            if os.path.exists(os.path.join(folder, old)):
+                os.unlink(os.path.join(folder, old))
     libpython = find_libpython(architecture)
     if libpython is None:
         say("MISSING", "libpython 3.11 (DuckDB needs it): install Debian's package libpython3.11", sys.stderr)
@@ -159,14 +163,10 @@ def main(arguments):
     if len(arguments) < 4 or arguments[0] not in ("check", "install"):
         print(__doc__, file=sys.stderr)
         return 64
-    verb, pins, folder, architecture = read_verb(arguments)
-    if verb == "check":
+    pins, folder, architecture = read_pins(arguments[1]), arguments[2], arguments[3]
+    if arguments[0] == "check":
         return 0 if check(pins, folder, architecture) else 1
     return 0 if install(pins, folder, architecture, arguments[4]) else 1
-
-
-def read_verb(arguments):
-    return arguments[0], read_pins(arguments[1]), arguments[2], arguments[3]
 
 
 if __name__ == "__main__":

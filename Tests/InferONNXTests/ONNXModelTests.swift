@@ -11,7 +11,9 @@ import Testing
     func load(_ name: String) throws -> any InferenceModel { try ONNXFormat().load(file: Self.fixtures + name) }
 
     func bytes(_ texts: [String]) -> [UInt8] {
-        texts.flatMap { text in withUnsafeBytes(of: UInt32(text.utf8.count).littleEndian, Array.init) + Array(text.utf8) }
+        texts.flatMap { text in
+            withUnsafeBytes(of: UInt32(text.utf8.count).littleEndian, Array.init) + Array(text.utf8)
+        }
     }
 
     @Test("A model describes its inputs, outputs, types, shapes and cost")

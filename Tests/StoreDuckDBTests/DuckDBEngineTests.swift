@@ -140,7 +140,8 @@ import Testing
         try await engine.execute(
             """
             CREATE TABLE events AS SELECT * FROM (VALUES ('a', 10), ('a', 25), ('b', 5)) AS t(who, moment);
-            CREATE TABLE features AS SELECT * FROM (VALUES ('a', 9, 1.0), ('a', 20, 2.0), ('b', 6, 9.0)) AS t(who, moment, x);
+            CREATE TABLE features AS
+                SELECT * FROM (VALUES ('a', 9, 1.0), ('a', 20, 2.0), ('b', 6, 9.0)) AS t(who, moment, x);
             """)
         let table = try await engine.query(
             """

@@ -79,9 +79,12 @@ struct SeededGenerator: RandomNumberGenerator {
         #expect(first.modelText != third.modelText)
     }
 
-    @Test("Early stopping keeps the best round of a falling and of a rising metric", arguments: ["binary_logloss", "auc"])
+    @Test(
+        "Early stopping keeps the best round of a falling and of a rising metric", arguments: ["binary_logloss", "auc"])
     func earlyStopping(_ metric: String) throws {
-        let parameters = [("objective", "binary"), ("metric", metric), ("learning_rate", "0.5"), ("min_data_in_leaf", "2")]
+        let parameters = [
+            ("objective", "binary"), ("metric", metric), ("learning_rate", "0.5"), ("min_data_in_leaf", "2"),
+        ]
         let booster = try trainer.train(
             rows(500, seed: 4), validation: rows(500, seed: 5),
             options: options(parameters.map { (name: $0, value: $1) }, rounds: 500, early: 10)
@@ -114,7 +117,9 @@ struct SeededGenerator: RandomNumberGenerator {
     @Test("Several classes have one output each, and weights move the model")
     func classesAndWeights() throws {
         var data = rows(1500, seed: 9)
-        for row in 0..<data.rowCount { data.labels[row] = Float(data.values[row * 4 + 2].truncatingRemainder(dividingBy: 3)) }
+        for row in 0..<data.rowCount {
+            data.labels[row] = Float(data.values[row * 4 + 2].truncatingRemainder(dividingBy: 3))
+        }
         let parameters = [("objective", "multiclass"), ("num_class", "3")].map { (name: $0, value: $1) }
         let plain = try trainer.train(data, validation: nil, options: options(parameters, rounds: 10)) { _ in true }
         let outputs = try trainer.predict(modelText: plain.modelText, values: data.values, featureCount: 4)
@@ -162,7 +167,8 @@ struct SeededGenerator: RandomNumberGenerator {
         category.categoricalFeatures = [4]
         let empty = LabelledRows(featureNames: ["a"], values: [], labels: [])
         for (data, words) in [
-            (short, "39 values"), (unlabelled, "row 3"), (weights, "1 weights"), (category, "feature 4"), (empty, "no rows"),
+            (short, "39 values"), (unlabelled, "row 3"), (weights, "1 weights"), (category, "feature 4"),
+            (empty, "no rows"),
         ] {
             let error = #expect(throws: AerieError.self) {
                 try trainer.train(data, validation: nil, options: options()) { _ in true }

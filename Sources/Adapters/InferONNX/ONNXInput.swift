@@ -33,7 +33,8 @@ final class ONNXInput {
     init(_ tensor: Tensor, _ spec: TensorSpec) throws(AerieError) {
         let field = "inputs.\(tensor.name)"
         let fits = spec.shape.isEmpty
-            || (spec.shape.count == tensor.shape.count && zip(spec.shape, tensor.shape).allSatisfy { $0 < 0 || $0 == $1 })
+            || spec.shape.count == tensor.shape.count
+                && zip(spec.shape, tensor.shape).allSatisfy { $0 < 0 || $0 == $1 }
         if !fits { throw .invalid(field, "the shape is \(tensor.shape), but the model takes \(spec.shape)") }
         guard let count = tensor.elementCount else { throw .invalid(field, "\(tensor.shape) is not a shape") }
         self.spec = spec
@@ -49,7 +50,8 @@ final class ONNXInput {
         }
         let (bytes, overflow) = count.multipliedReportingOverflow(by: size)
         if overflow || bytes != tensor.bytes.count {
-            throw .invalid(field, "\(tensor.bytes.count) bytes are not \(count) elements of \(tensor.dataType.rawValue)")
+            let type = tensor.dataType.rawValue
+            throw .invalid(field, "\(tensor.bytes.count) bytes are not \(count) elements of \(type)")
         }
         // Never empty, as the library wants an address even for no elements.
         let target = UnsafeMutableRawBufferPointer.allocate(byteCount: max(16, count * wanted), alignment: 64)
@@ -171,13 +173,17 @@ final class ONNXInput {
                 throw .invalid(field, "an element of \(length) bytes goes beyond the end", offset: offset - 4)
             }
             let text = bytes[offset..<offset + length]
-            if text.contains(0) { throw .invalid(field, "an element holds a zero byte, which texts may not", offset: offset) }
+            if text.contains(0) {
+                throw .invalid(field, "an element holds a zero byte, which texts may not", offset: offset)
+            }
             starts.append(out.count)
             out.append(contentsOf: text)
             out.append(0)
             offset += length
         }
-        if starts.count != count { throw .invalid(field, "\(starts.count) elements are given for the shape \(tensor.shape)") }
+        if starts.count != count {
+            throw .invalid(field, "\(starts.count) elements are given for the shape \(tensor.shape)")
+        }
         let storage = UnsafeMutableRawBufferPointer.allocate(byteCount: max(1, out.count), alignment: 16)
         storage.copyBytes(from: out)
         return (storage, starts)

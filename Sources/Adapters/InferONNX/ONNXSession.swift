@@ -34,7 +34,9 @@ final class ONNXSession: @unchecked Sendable {
 
     private func list(
         _ count: Int,
-        _ read: (Int, UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>, UnsafeMutablePointer<cort_type>) -> cort_status
+        _ read: (
+            Int, UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>, UnsafeMutablePointer<cort_type>
+        ) -> cort_status
     ) throws(AerieError) -> [Port] {
         var ports: [Port] = []
         for index in 0..<count {

@@ -17,7 +17,8 @@ enum ONNXStructure {
     static func check(file path: String) throws(AerieError) {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else {
-            throw AerieError(errno == ENOENT ? .notFound : .invalidArgument, "\(path): \(String(cString: strerror(errno)))")
+            let code: AerieError.Code = errno == ENOENT ? .notFound : .invalidArgument
+            throw AerieError(code, "\(path): \(String(cString: strerror(errno)))")
         }
         defer { close(descriptor) }
         var info = stat()
@@ -37,7 +38,9 @@ enum ONNXStructure {
             guard field == graphField, let range else { return }
             try walk(bytes, path, in: range, what: "the graph") { (_, _) throws(AerieError) in }
         }
-        if !seen.contains(graphField) { throw .invalid(path, "no graph up to byte \(size), so this is no ONNX model", offset: size) }
+        if !seen.contains(graphField) {
+            throw .invalid(path, "no graph up to byte \(size), so this is no ONNX model", offset: size)
+        }
         if !seen.contains(operatorSetField) {
             throw .invalid(path, "no operator set up to byte \(size), so this is no ONNX model", offset: size)
         }
@@ -71,8 +74,10 @@ enum ONNXStructure {
             default: throw broken(path, what, "wire type \(tag & 7) does not exist in ONNX", start)
             }
             guard length <= UInt64(range.upperBound - offset) else {
-                throw broken(path, what, "a field of \(length) bytes goes \(length - UInt64(range.upperBound - offset)) "
-                    + "bytes beyond the end (the file is truncated or altered)", start)
+                let excess = length - UInt64(range.upperBound - offset)
+                throw broken(
+                    path, what,
+                    "a field of \(length) bytes goes \(excess) bytes beyond the end (the file is cut or altered)", start)
             }
             if tag & 7 == 2 { content = offset..<offset + Int(length) }
             offset += Int(length)

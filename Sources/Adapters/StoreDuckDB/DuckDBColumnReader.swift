@@ -54,7 +54,9 @@ struct DuckDBColumnReader {
             }
     }
 
-    mutating func append(_ data: UnsafeRawPointer?, _ validity: UnsafePointer<UInt64>?, count rows: Int) throws(AerieError) {
+    mutating func append(
+        _ data: UnsafeRawPointer?, _ validity: UnsafePointer<UInt64>?, count rows: Int
+    ) throws(AerieError) {
         appendNulls(validity, rows)
         count += rows
         if case .nothing = form {

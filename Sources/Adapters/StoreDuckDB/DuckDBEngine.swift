@@ -35,7 +35,8 @@ public final class DuckDBEngine: SQLEngine {
     private let session: DuckDBSession
     private let queue = DispatchQueue(label: "aerie.duckdb")
 
-    /// - Parameter path: the database's file, made if it is not there; `nil` for one in memory that ends with the engine.
+    /// - Parameter path: the database's file, made if it is not there; `nil` for one in memory, which ends with the
+    ///   engine.
     public init(path: String? = nil, options: Options = Options()) {
         session = DuckDBSession(path: path, options: options)
     }

@@ -61,7 +61,7 @@ struct DoctorReport {
         let missing = findings.filter { !$0.isPresent }
         for finding in missing {
             lines += [
-                "", "\(finding.name): \(finding.problem ?? "missing")", "  without it: no \(finding.cost)",
+                "", "\(finding.name): \(finding.problem ?? "missing")", "  needed for: \(finding.cost)",
                 "  to install: \(finding.install)",
             ]
         }

@@ -12,7 +12,7 @@ struct DoctorFinding {
     var path: String?
     /// Why it cannot be used; `nil` if it can.
     var problem: String?
-    /// What cannot be done without it.
+    /// What needs it, and so cannot be done without it.
     var cost: String
     /// The command that installs it.
     var install: String
@@ -38,7 +38,7 @@ struct DoctorFinding {
             case .libpython: finding.version = "3.11"
             }
         } catch {
-            finding.problem = error.message
+            finding.problem = error.details.first?.problem ?? error.message
         }
         return finding
     }
@@ -46,7 +46,9 @@ struct DoctorFinding {
     /// The version that the installation wrote down; LightGBM's library does not tell its own.
     private static func recordedVersion(of library: NativeLibrary, beside path: String) -> String? {
         let manifest = URL(fileURLWithPath: path).deletingLastPathComponent().appendingPathComponent("manifest.json")
-        guard let data = try? Data(contentsOf: manifest), let value = try? JSONValue.parse(Array(data)) else { return nil }
+        guard let data = try? Data(contentsOf: manifest), let value = try? JSONValue.parse(Array(data)) else {
+            return nil
+        }
         let entry = value["libraries"]?.array?.first { $0["name"]?.string == library.rawValue }
         return entry?["version"]?.string
     }
@@ -79,7 +81,8 @@ struct DoctorFinding {
 
     private static func sandboxedEnvironments() -> DoctorFinding {
         var finding = DoctorFinding(
-            name: "Python venv", cost: "environments of their own for Python steps", install: NativeLibrary.installCommand)
+            name: "Python venv", cost: "environments of their own for Python steps",
+            install: NativeLibrary.installCommand)
         guard let path = program("python3"), output(of: path, ["-c", "import ensurepip, venv; print('yes')"]) == "yes"
         else {
             finding.problem = "python3 cannot make environments (venv and ensurepip)"

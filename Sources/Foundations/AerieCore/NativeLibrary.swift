@@ -15,7 +15,7 @@ public enum NativeLibrary: String, Sendable, CaseIterable {
     /// The command that installs every one of them.
     public static let installCommand = "scripts/bootstrap"
 
-    /// What cannot be done without it, as the end of a sentence.
+    /// What needs it, as the end of a sentence: without it that cannot be done.
     public var cost: String {
         switch self {
         case .duckDB: "SQL over CSV and Parquet: the ingest, validate and features steps, and offline features"
@@ -80,9 +80,10 @@ public enum NativeLibraries {
     public static func missing(_ library: NativeLibrary, _ problem: String) -> AerieError {
         AerieError(
             .unavailable,
-            "\(library.title) is not available: \(problem). Without it there is no \(library.cost). "
+            "\(library.title) is not available: \(problem). It is needed for \(library.cost). "
                 + "`\(NativeLibrary.installCommand)` installs it.",
-            reason: "native.\(library.rawValue)")
+            reason: "native.\(library.rawValue)",
+            details: [AerieError.Detail(field: library.rawValue, problem: problem)])
     }
 
     /// The library's file in a folder; the last by name, if there are several.

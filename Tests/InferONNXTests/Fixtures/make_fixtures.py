@@ -41,7 +41,8 @@ def classifier(name, with_maps):
         nodes_values=[0.5, 0.0, 0.0], nodes_hitrates=[1.0, 1.0, 1.0],
         nodes_modes=["BRANCH_LEQ", "LEAF", "LEAF"], nodes_truenodeids=[1, 0, 0], nodes_falsenodeids=[2, 0, 0],
         nodes_missing_value_tracks_true=[0, 0, 0], class_treeids=[0] * 6, class_nodeids=[1] * 3 + [2] * 3,
-        class_ids=[0, 1, 2] * 2, class_weights=[0.75, 0.125, 0.125, 0.25, 0.5, 0.25], classlabels_int64s=[0, 1, 2], post_transform="NONE")]
+        class_ids=[0, 1, 2] * 2, class_weights=[0.75, 0.125, 0.125, 0.25, 0.5, 0.25],
+        classlabels_int64s=[0, 1, 2], post_transform="NONE")]
     outputs = [tensor("label", TensorProto.INT64, ["rows"])]
     if with_maps:
         nodes.append(helper.make_node("ZipMap", ["scores"], ["output_probability"], domain="ai.onnx.ml",

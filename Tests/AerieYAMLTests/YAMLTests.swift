@@ -63,10 +63,15 @@ import Testing
     @Test("what the writer writes reads back as the same value")
     func roundTrip() throws {
         let strings = [
-            "", "true", "no", "Null", "1", "1.5", "-", "- a", "a: b", "a:", ":a", "a #b", "#", "line\nline", "line\n", "\n",
-            " lead", "trail ", "tab\there", "é😀", "{}", "[a]", "*a", "&a", "!t", "%d", "@x", "`x", "'q'", "\"q\"", "~", "y",
-            "a\\b", "0x1", "2026-01-01", "/models/x", "s3://b/k?x=1&y=2", "a\n\nb", "a \nb", "  a\nb", "\u{7f}", "\u{1}",
-            "\u{feff}x", "a\r\nb", "\u{85}", "\u{2028}", ".inf", "1e3", "x'y", "long " + String(repeating: "w ", count: 200) + "e",
+            "", "true", "no", "Null", "1", "1.5", "-", "- a", "a: b", "a:", ":a", "a #b", "#", "line\nline", "line\n",
+            "\n",
+            " lead", "trail ", "tab\there", "é😀", "{}", "[a]", "*a", "&a", "!t", "%d", "@x", "`x", "'q'", "\"q\"",
+            "~", "y",
+            "a\\b", "0x1", "2026-01-01", "/models/x", "s3://b/k?x=1&y=2",
+            "a\n\nb", "a \nb", "  a\nb", "\u{7f}", "\u{1}",
+            "x\u{feff}y", "a\r\nb", "\u{85}", "\u{2028}", ".inf", "1e3", "x'y",
+            "long " + String(
+                repeating: "w ", count: 200) + "e",
             "---", "...", "a\n---\nb", "=", "<<", "a,b", "a]b", "\ttab", "a\n\n", "| x", "> y", "a\n\tb",
         ]
         var object = JSONObject(strings.enumerated().map { ("k\($0.offset)", .string($0.element)) })
@@ -74,7 +79,8 @@ import Testing
             object["key \(index) \(string)"] = .int(Int64(index))
         }
         let value: JSONValue = [
-            "strings": .object(object), "list": .array(strings.map { .string($0) }), "empty": [:], "none": [], "null": nil,
+            "strings": .object(object), "list": .array(
+                strings.map { .string($0) }), "empty": [:], "none": [], "null": nil,
             "nested": [["a": [1, 2, ["b": [[3], []]]], "c": 1.5], [[true]], [:], "x"], "big": .int(.min),
         ]
         let text = YAMLWriter.text(value)
@@ -91,12 +97,12 @@ import Testing
 
     @Test("the writer's form is the one that people write")
     func form() {
-        let value: JSONValue = ["kind": "X", "list": [["name": "a", "n": 1], "b"], "text": "one\ntwo\n", "none": []]
+        let value: JSONValue = ["kind": "X", "list": [["name": "a", "size": 1], "b"], "text": "one\ntwo\n", "none": []]
         #expect(YAMLWriter.text(value) == """
             kind: X
             list:
               - name: a
-                n: 1
+                size: 1
               - b
             text: |
               one

@@ -47,7 +47,8 @@ import Testing
             let (status, body) = try await client.send(.post, "/api/v1/apply", text)
             #expect(status == 400)
             #expect(body["error"]?["code"] == "invalidArgument")
-            #expect(body["error"]?["details"]?[0]?["field"] == "spec.size" && body["error"]?["details"]?[0]?["line"] == 13)
+            #expect(
+                body["error"]?["details"]?[0]?["field"] == "spec.size" && body["error"]?["details"]?[0]?["line"] == 13)
             #expect(try await client.send(.get, "/api/v1/namespaces/default/gadget").1["items"]?.array?.isEmpty == true)
         }
     }
@@ -76,7 +77,8 @@ import Testing
         ("GET", "/api/v1/namespaces/default/gadget?labelSelector=a=b=c=d", nil, 400, "invalidArgument"),
         ("GET", "/api/v1/namespaces/default/gadget?watch=maybe", nil, 400, "invalidArgument"),
         ("GET", "/api/v1/namespaces/default/gadget?watch=true&resourceVersion=x", nil, 400, "invalidArgument"),
-        ("POST", "/api/v1/apply", "", 400, "invalidArgument"), ("POST", "/api/v1/apply", "a: [", 400, "invalidArgument"),
+        ("POST", "/api/v1/apply", "", 400, "invalidArgument"), (
+            "POST", "/api/v1/apply", "a: [", 400, "invalidArgument"),
         ("POST", "/api/v1/apply?dryRun=perhaps", "a: 1", 400, "invalidArgument"),
         ("POST", "/api/v1/apply?namespace=A", PlatformFixture.gadget("a"), 400, "invalidArgument"),
         ("POST", "/api/v1/apply", "\u{0}", 400, "invalidArgument"),
@@ -124,7 +126,7 @@ import Testing
         try await fixture.application().test(.live) { client in
             async let lines = client.execute(
                 uri: "/api/v1/namespaces/default/gadget?watch=true", method: .get
-            ) { String(buffer: $0.body).split(separator: "\n").map { try JSONValue.parse(String($0)) } }
+            ) { try String(buffer: $0.body).split(separator: "\n").map { try JSONValue.parse(String($0)) } }
             try await Task.sleep(for: .milliseconds(300))
             _ = try await service.apply(PlatformFixture.gadget("a", size: 2), actor: "x")
             _ = try await service.apply(PlatformFixture.gadget("b"), actor: "x")

@@ -16,7 +16,8 @@ struct ResourceStoreCheck: Sendable, CustomTestStringConvertible {
     static func widget(_ name: String, _ size: Int64 = 1, namespace: String = "default") -> Resource {
         Resource(
             apiVersion: "aerie.dev/v1", kind: "Widget",
-            metadata: ResourceMetadata(name: name, namespace: namespace, labels: ["l": "1"]), spec: ["size": .int(size)])
+            metadata: ResourceMetadata(name: name, namespace: namespace, labels: ["l": "1"]),
+            spec: ["size": .int(size)])
     }
 
     static func code(_ body: () async throws -> Void) async -> AerieError.Code? {

@@ -35,17 +35,21 @@ import Testing
         ("htpp: 127.0.0.1:1", "htpp", 1, "did you mean \"http\""),
         ("\ndata_dir: x", "data_dir", 2, "did you mean \"data-dir\""),
         ("http: 8080", "http", 1, "has no port; write host:port"), ("http: :8080", "http", 1, "names no host"),
-        ("http: 127.0.0.1:99999", "http", 1, "between 0 and 65535"), ("http: 127.0.0.1:", "http", 1, "between 0 and 65535"),
+        ("http: 127.0.0.1:99999", "http", 1, "between 0 and 65535"), (
+            "http: 127.0.0.1:", "http", 1, "between 0 and 65535"),
         ("http: 127.0.0.1:-1", "http", 1, "between 0 and 65535"), ("http: '::1:80'", "http", 1, "in brackets"),
         ("http: '[xyz]:80'", "http", 1, "no IPv6 address"), ("http: http://x:80", "http", 1, "colon in its host"),
         ("http: a b:80", "http", 1, "no host name"),
         ("grpc: 0.0.0.0:8081", "grpc", 1, "--insecure"), ("http: example.com:80", "http", 1, "--insecure"),
-        ("log-level: loud", "log-level", 1, "not one of trace"), ("inference-loops: 0", "inference-loops", 1, "from 1 to 256"),
-        ("inference-loops: two", "inference-loops", 1, "from 1 to 256"), ("max-body: 1", "max-body", 1, "from 1KB to 2GB"),
-        ("max-body: 9999999999999999999GB", "max-body", 1, "from 1KB to 2GB"), ("max-body: 1TB", "max-body", 1, "from 1KB"),
+        ("log-level: loud", "log-level", 1, "not one of trace"), (
+            "inference-loops: 0", "inference-loops", 1, "from 1 to 256"),
+        ("inference-loops: two", "inference-loops", 1, "from 1 to 256"), (
+            "max-body: 1", "max-body", 1, "from 1KB to 2GB"),
+        ("max-body: 9999999999999999999GB", "max-body", 1, "from 1KB to 2GB"), (
+            "max-body: 1TB", "max-body", 1, "from 1KB"),
         ("insecure: maybe", "insecure", 1, "neither true nor false"), ("data-dir: ''", "data-dir", 1, "is empty"),
         ("data-dir: [a]", "data-dir", 1, "one value was expected"), ("- a", "", 1, "settings were expected"),
-        ("http: [", "", 1, "line"), ("http: 127.0.0.1:1\nhttp: 127.0.0.1:2", "http", 2, "written twice"),
+        ("http: [", "", 1, "line"), ("http: 127.0.0.1:1\nhttp: 127.0.0.1:2", "http", 1, "written twice"),
         ("http: 127.0.0.1:1\n---\ngrpc: 127.0.0.1:2", "", 3, "several documents"),
         ("\ngrpc: 127.0.0.1:8080", "grpc", 2, "taken by http already"),
     ] as [(String, String, Int, String)])

@@ -21,7 +21,8 @@ enum ResourceAudit {
         let body = resource.declaration.text()
         try db.execute(
             sql: """
-                INSERT INTO resource_audit (sequence, time, actor, action, kind, namespace, name, generation, body, hash)
+                INSERT INTO resource_audit (
+                    sequence, time, actor, action, kind, namespace, name, generation, body, hash)
                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                 """,
             arguments: [
@@ -75,7 +76,8 @@ enum ResourceAudit {
             .int(entry.generation), .string(body),
         ]
         let digits = Array("0123456789abcdef".utf8)
-        let bytes = SHA256.hash(data: Array(fields.text().utf8)).flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }
+        let bytes = SHA256.hash(
+            data: Array(fields.text().utf8)).flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }
         return String(decoding: bytes, as: UTF8.self)
     }
 }

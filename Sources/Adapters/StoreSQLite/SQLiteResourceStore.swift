@@ -16,7 +16,9 @@ public final class SQLiteResourceStore: ResourceStore {
     private let identifiers: IdentifierSource
 
     /// - Parameter database: opened with `SQLiteResourceStore.migrations` among its migrations.
-    public init(database: MetadataDatabase, clock: any WallClock = SystemClock(), identifiers: IdentifierSource = .system) {
+    public init(
+        database: MetadataDatabase, clock: any WallClock = SystemClock(), identifiers: IdentifierSource = .system
+    ) {
         self.database = database
         self.clock = clock
         self.identifiers = identifiers
@@ -113,11 +115,13 @@ public final class SQLiteResourceStore: ResourceStore {
         if version == 0, old != nil { throw AerieError(.alreadyExists, "\(key) exists already") }
         guard version > 0 else { return }
         guard let old else {
-            throw AerieError(.conflict, "\(key) is gone; it was expected at version \(version)", reason: "resource.version")
+            throw AerieError(
+                .conflict, "\(key) is gone; it was expected at version \(version)", reason: "resource.version")
         }
         guard old.metadata.resourceVersion == version else {
             throw AerieError(
-                .conflict, "\(key) is at version \(old.metadata.resourceVersion), not \(version); read it again and retry",
+                .conflict,
+                "\(key) is at version \(old.metadata.resourceVersion), not \(version); read it again and retry",
                 reason: "resource.version")
         }
     }

@@ -49,7 +49,10 @@ enum ResourceRows {
 
     static func save(_ resource: Resource, _ db: Database) throws {
         try db.execute(
-            sql: "INSERT OR REPLACE INTO resource (kind, namespace, name, uid, version, body, created) VALUES (?,?,?,?,?,?,?)",
+            sql: """
+                INSERT OR REPLACE INTO resource (kind, namespace, name, uid, version, body, created)
+                VALUES (?, ?, ?, ?, ?, ?, ?)
+                """,
             arguments: [
                 resource.kind, resource.metadata.namespace, resource.metadata.name, resource.metadata.uid,
                 resource.metadata.resourceVersion, resource.json.text(), resource.metadata.created?.milliseconds ?? 0,
@@ -85,7 +88,8 @@ enum ResourceEvents {
             ])
         // Numbers have no gaps, so that each new one pushes out at most one old one.
         try db.execute(
-            sql: "DELETE FROM resource_event WHERE sequence <= ?", arguments: [sequence - SQLiteResourceStore.keptEvents])
+            sql: "DELETE FROM resource_event WHERE sequence <= ?",
+            arguments: [sequence - SQLiteResourceStore.keptEvents])
     }
 
     static func fetch(after sequence: Int64, limit: Int, _ db: Database) throws -> [ResourceEvent] {
@@ -100,7 +104,8 @@ enum ResourceEvents {
             arguments: [sequence, max(0, limit)]
         ).map { row in
             ResourceEvent(
-                change: ResourceEvent.Change(rawValue: row["change"]) ?? .modified, resource: try ResourceRows.resource(row),
+                change: ResourceEvent.Change(
+                    rawValue: row["change"]) ?? .modified, resource: try ResourceRows.resource(row),
                 sequence: row["sequence"])
         }
     }

@@ -23,7 +23,8 @@ public struct JSONErrorMiddleware<Context: RequestContext>: RouterMiddleware {
         } catch is NIOTooManyBytesError {
             let limit = PlatformRoutes<Context>.maximumBody / (1 << 20)
             return Response(
-                error: AerieError(.resourceExhausted, "the request body is longer than \(limit) MB"), status: .contentTooLarge)
+                error: AerieError(.resourceExhausted, "the request body is longer than \(limit) MB"),
+                status: .contentTooLarge)
         } catch let error as any HTTPResponseError {
             return Self.response(error, request)
         } catch is CancellationError {
@@ -39,7 +40,8 @@ public struct JSONErrorMiddleware<Context: RequestContext>: RouterMiddleware {
         switch error.status {
         case .notFound:
             return Response(
-                error: AerieError(.notFound, "there is no \(request.method) \(request.uri.path)", reason: "route.unknown"))
+                error: AerieError(
+                    .notFound, "there is no \(request.method) \(request.uri.path)", reason: "route.unknown"))
         case .unauthorized: return Response(error: AerieError(.unauthenticated, message))
         case .forbidden: return Response(error: AerieError(.permissionDenied, message))
         case _ where error.status.kind == .clientError:

@@ -43,6 +43,10 @@ public struct PlatformRoutes<Context: RequestContext>: Sendable {
         let api = router.group("api/v1").add(middleware: JSONErrorMiddleware())
         addResources(to: api)
         addDeclarations(to: api)
+        // Whatever else is asked for below this path is answered as JSON, too.
+        for method in [HTTPRequest.Method.get, .post, .put, .patch, .delete] {
+            api.on("**", method: method) { _, _ -> Response in throw HTTPError(.notFound) }
+        }
     }
 
     private func addHealth(to router: some RouterMethods<Context>) {

@@ -51,7 +51,9 @@ extension PlatformRoutes {
     private func list(_ request: Request, _ context: Context) async throws -> Response {
         let kind = try kind(context)
         let namespace = try namespace(context)
-        if try Self.flag("watch", request) { return try watch(request, kind: kind.name, namespace: namespace, name: nil) }
+        if try Self.flag("watch", request) {
+            return try watch(request, kind: kind.name, namespace: namespace, name: nil)
+        }
         let selector = request.uri.queryParameters["labelSelector"].map(String.init)
         // Before the listing: watching from here may show a change again, but never misses one.
         let sequence = try await resources.latestSequence()
@@ -65,11 +67,14 @@ extension PlatformRoutes {
 
     /// One event a line, as they happen: `{"type": "ADDED", "sequence": …, "object": {…}}`. Ends when the server shuts
     /// down; the client then watches again after the last `sequence` it saw.
-    private func watch(_ request: Request, kind: String, namespace: String?, name: String?) throws(AerieError) -> Response {
+    private func watch(
+        _ request: Request, kind: String, namespace: String?, name: String?
+    ) throws(AerieError) -> Response {
         var after: Int64?
         if let version = request.uri.queryParameters["resourceVersion"], !version.isEmpty {
             guard let number = Int64(version), number >= 0 else {
-                throw .invalid("resourceVersion", "\"\(version.prefix(40))\" is not a version that this server gave out")
+                throw .invalid(
+                    "resourceVersion", "\"\(version.prefix(40))\" is not a version that this server gave out")
             }
             after = number
         }

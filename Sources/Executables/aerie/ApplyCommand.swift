@@ -20,7 +20,8 @@ struct ApplyCommand: AsyncParsableCommand {
             let sources = try manifests.read()
             // One request is all or nothing already; several are made so by trying them first.
             if sources.count > 1 || dryRun {
-                try await DeclarationRequest.tryAll(sources, client: client, namespace: namespace.namespace, show: dryRun)
+                try await DeclarationRequest.tryAll(
+                    sources, client: client, namespace: namespace.namespace, show: dryRun)
             }
             guard !dryRun else { return }
             for source in sources {

@@ -102,7 +102,9 @@ struct PlatformClient: Sendable {
         return request
     }
 
-    private func execute(_ request: HTTPClientRequest, deadline: NIODeadline) async throws(AerieError) -> HTTPClientResponse {
+    private func execute(
+        _ request: HTTPClientRequest, deadline: NIODeadline
+    ) async throws(AerieError) -> HTTPClientResponse {
         do { return try await Self.http.execute(request, deadline: deadline) } catch { throw unreachable(error) }
     }
 

@@ -4,7 +4,9 @@ import Foundation
 
 /// `-f FILE`, several times, `-` for the standard input, a folder for the manifests in it.
 struct ManifestOptions: ParsableArguments {
-    @Option(name: [.customShort("f"), .customLong("filename")], help: "A file, a folder of manifests, or - for the standard input.")
+    @Option(
+        name: [.customShort("f"), .customLong("filename")],
+        help: "A file, a folder of manifests, or - for the standard input.")
     var files: [String] = []
 
     /// One text that was named.
@@ -25,7 +27,8 @@ struct ManifestOptions: ParsableArguments {
 
     private static func read(_ file: String) throws(AerieError) -> [Source] {
         if file == "-" {
-            return [Source(name: "standard input", text: try decode(FileHandle.standardInput.readDataToEndOfFile(), file))]
+            let data = FileHandle.standardInput.readDataToEndOfFile()
+            return [Source(name: "standard input", text: try decode(data, "the standard input"))]
         }
         var isFolder: ObjCBool = false
         guard FileManager.default.fileExists(atPath: file, isDirectory: &isFolder) else {
@@ -48,7 +51,9 @@ struct ManifestOptions: ParsableArguments {
     }
 
     private static func decode(_ data: Data, _ name: String) throws(AerieError) -> String {
-        guard let text = String(validating: data, as: UTF8.self) else { throw .invalid("", "\(name) is not UTF-8 text") }
+        guard let text = String(validating: data, as: UTF8.self) else {
+            throw .invalid("", "\(name) is not UTF-8 text")
+        }
         return text
     }
 }

@@ -36,12 +36,15 @@ enum ClientOutput {
     static func table(_ titles: [String], _ rows: [[String]]) -> String {
         var widths = titles.map(\.count)
         for row in rows {
-            for (index, cell) in row.enumerated() where index < widths.count { widths[index] = max(widths[index], cell.count) }
+            for (index, cell) in row.enumerated() where index < widths.count {
+                widths[index] = max(widths[index], cell.count)
+            }
         }
         return ([titles] + rows).map { row in
             var line = ""
             for (index, cell) in row.enumerated() {
-                line += index + 1 < row.count ? cell + String(repeating: " ", count: widths[index] - cell.count + 3) : cell
+                line += index + 1 < row.count ? cell + String(
+                    repeating: " ", count: widths[index] - cell.count + 3) : cell
             }
             return line + "\n"
         }.joined()

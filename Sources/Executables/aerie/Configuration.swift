@@ -86,7 +86,11 @@ struct Configuration: Sendable, Equatable {
         let unit = text.dropFirst(digits.count).drop { $0 == " " }.lowercased()
         let factors = ["": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30]
         var short = unit
-        if short.hasSuffix("ib") { short.removeLast(2) } else if short.count == 2, short.hasSuffix("b") { short.removeLast() }
+        if short.hasSuffix("ib") {
+            short.removeLast(2)
+        } else if short.count == 2, short.hasSuffix("b") {
+            short.removeLast()
+        }
         let limit = 1024...(2 << 30)
         guard let value = Int(digits), let factor = factors[short],
             case let (product, overflow) = value.multipliedReportingOverflow(by: factor), !overflow,

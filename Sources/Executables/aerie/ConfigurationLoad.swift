@@ -36,7 +36,9 @@ extension Configuration {
         if let file {
             let (settings, wrong) = read(file)
             problems += wrong
-            for entry in settings { take(entry.setting, entry.text, Origin(field: entry.setting.rawValue, line: entry.line)) }
+            for entry in settings {
+                take(entry.setting, entry.text, Origin(field: entry.setting.rawValue, line: entry.line))
+            }
         }
         for setting in Setting.allCases {
             if let text = environment[setting.variable] { take(setting, text, Origin(field: setting.variable)) }
@@ -60,13 +62,14 @@ extension Configuration {
             if !listener.address.isLoopback, !isInsecure {
                 problems.append((
                     listener.setting,
-                    "\(listener.address) can be reached from other machines, and nobody would have to say who they are; "
+                    "\(listener.address) can be reached from other machines, and nobody has to say who they are; "
                         + "listen on 127.0.0.1, or accept that with --insecure"
                 ))
             }
             let earlier = listeners[..<index].first { $0.address == listener.address && $0.address.port != 0 }
             if let earlier {
-                problems.append((listener.setting, "\(listener.address) is taken by \(earlier.setting.rawValue) already"))
+                problems.append(
+                    (listener.setting, "\(listener.address) is taken by \(earlier.setting.rawValue) already"))
             }
         }
         return problems

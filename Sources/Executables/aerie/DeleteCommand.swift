@@ -22,8 +22,8 @@ struct DeleteCommand: AsyncParsableCommand {
                 do {
                     let gone = try await client.delete(path)
                     print("\(gone["kind"]?.string ?? "")/\(gone["metadata"]?["name"]?.string ?? "") deleted")
-                } catch let error as AerieError where ignoreNotFound && error.code == .notFound && error.reason != "kind.unknown" {
-                    continue
+                } catch let error as AerieError {
+                    guard ignoreNotFound, error.code == .notFound, error.reason != "kind.unknown" else { throw error }
                 }
             }
         }
@@ -43,8 +43,10 @@ struct DeleteCommand: AsyncParsableCommand {
     static func paths(_ source: ManifestOptions.Source, namespace: String?) throws(AerieError) -> [String] {
         var paths: [String] = []
         for document in try YAMLDocument.parseAll(source.text) {
-            guard let kind = document.value["kind"]?.string, let name = document.value["metadata"]?["name"]?.string else {
-                throw .invalid("", "kind and metadata.name are needed to delete it", line: document.line(of: "metadata"))
+            guard let kind = document.value["kind"]?.string, let name = document.value["metadata"]?["name"]?.string
+            else {
+                throw .invalid(
+                    "", "kind and metadata.name are needed to delete it", line: document.line(of: "metadata"))
             }
             let written = document.value["metadata"]?["namespace"]?.string
             if let written, let namespace, written != namespace {

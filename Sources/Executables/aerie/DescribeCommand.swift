@@ -37,7 +37,8 @@ struct DescribeCommand: AsyncParsableCommand {
         out += field("Generation", "\(metadata?["generation"]?.int ?? 0)")
         for (title, key) in [("Labels", "labels"), ("Annotations", "annotations")] {
             let members = metadata?[key]?.object?.members ?? []
-            out += field(title, members.isEmpty ? "<none>" : members.map { "\($0.key)=\($0.value.string ?? "")" }.joined(separator: ", "))
+            let pairs = members.map { "\($0.key)=\($0.value.string ?? "")" }
+            out += field(title, pairs.isEmpty ? "<none>" : pairs.joined(separator: ", "))
         }
         out += "Spec:\n" + indented(object["spec"])
         var status = object["status"]?.object ?? [:]

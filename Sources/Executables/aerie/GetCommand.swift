@@ -12,7 +12,8 @@ struct GetCommand: AsyncParsableCommand {
     @Argument(help: "The object's name.") var name: String?
     @OptionGroup var namespace: NamespaceOptions
     @Flag(name: [.customShort("A"), .long], help: "Objects of all namespaces.") var allNamespaces = false
-    @Option(name: [.customShort("o"), .customLong("output")], help: "table, wide, json or yaml.") var format = Format.table
+    @Option(
+        name: [.customShort("o"), .customLong("output")], help: "table, wide, json or yaml.") var format = Format.table
     @Option(name: [.customShort("l"), .customLong("selector")], help: "Only those with these labels: label=value, …")
     var selector: String?
     @OptionGroup var server: ServerOptions

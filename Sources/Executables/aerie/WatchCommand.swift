@@ -29,7 +29,8 @@ struct WatchCommand: AsyncParsableCommand {
                 guard let object = event["object"] else { return }
                 if layout == nil {
                     let table = try await ResourceTable.fetch(
-                        kind: object["kind"]?.string ?? "", client: client, showsNamespace: allNamespaces, isWide: false)
+                        kind: object["kind"]?.string ?? "", client: client, showsNamespace: allNamespaces,
+                        isWide: false)
                     layout = table
                     widths = (["EVENT"] + table.titles).map { max(9, $0.count) }
                     Self.show(Self.line(["EVENT"] + table.titles, &widths))
@@ -49,7 +50,8 @@ struct WatchCommand: AsyncParsableCommand {
         var line = ""
         for (index, cell) in cells.enumerated() where index < widths.count {
             widths[index] = max(widths[index], cell.count)
-            line += index + 1 < cells.count ? cell + String(repeating: " ", count: widths[index] - cell.count + 3) : cell
+            line += index + 1 < cells.count ? cell + String(
+                repeating: " ", count: widths[index] - cell.count + 3) : cell
         }
         return line
     }

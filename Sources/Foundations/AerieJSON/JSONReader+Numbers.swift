@@ -102,7 +102,9 @@ extension JSONReader {
                 for index in (at + 1)..<range.upperBound {
                     let byte = bytes[index]
                     if byte == UInt8(ascii: "-") { negative = true }
-                    if byte &- UInt8(ascii: "0") < 10 { written = min(written &* 10 &+ Int(byte &- UInt8(ascii: "0")), 99999) }
+                    if byte &- UInt8(ascii: "0") < 10 {
+                        written = min(written &* 10 &+ Int(byte &- UInt8(ascii: "0")), 99999)
+                    }
                 }
                 return (mantissa, exponent + (negative ? -written : written))
             }

@@ -107,7 +107,8 @@ extension JSONValue: Codable {
 
     public init(from decoder: any Decoder) throws {
         if let keyed = try? decoder.container(keyedBy: MemberKey.self) {
-            self = .object(JSONObject(try keyed.allKeys.map { ($0.stringValue, try keyed.decode(JSONValue.self, forKey: $0)) }))
+            self = .object(
+                JSONObject(try keyed.allKeys.map { ($0.stringValue, try keyed.decode(JSONValue.self, forKey: $0)) }))
             return
         }
         if var list = try? decoder.unkeyedContainer() {

@@ -55,7 +55,8 @@ actor EventFeed {
         guard let after = sequence else {
             let latest = try await store.latestSequence()
             if let kind = filter.kind {
-                for resource in try await store.list(kind: kind, namespace: filter.namespace) where filter.admits(resource) {
+                for resource in try await store.list(
+                    kind: kind, namespace: filter.namespace) where filter.admits(resource) {
                     listed[resource.key] = resource.metadata.resourceVersion
                     waiting.append(
                         ResourceEvent(change: .added, resource: resource, sequence: resource.metadata.resourceVersion))

@@ -145,7 +145,9 @@ actor KindReconciliation {
             guard !Task.isCancelled else { return (true, nil) }
             logger.warning("reconciling failed", metadata: ["resource": "\(key)", "error": "\(error)"])
             let status = failed(resource, error)
-            do throws(AerieError) { try await service.putStatus(key, uid: resource.metadata.uid, status: status) } catch {
+            do throws(AerieError) {
+                try await service.putStatus(key, uid: resource.metadata.uid, status: status)
+            } catch {
                 logger.warning("writing the status failed", metadata: ["resource": "\(key)", "error": "\(error)"])
             }
             return (true, nil)

@@ -13,19 +13,25 @@ public struct LabelSelector: Sendable, Hashable {
         var terms: [Term] = []
         for part in text.split(separator: ",") {
             let word = part.filter { $0 != " " }
-            let differs = word.contains("!=")
-            let sides = word.split(separator: "=", maxSplits: 2, omittingEmptySubsequences: false)
-                .filter { !$0.isEmpty }
-            guard var key = sides.first.map(String.init), sides.count <= 2 else {
-                throw .invalid("labelSelector", "\"\(SchemaChecker.cut(word))\": write label=value, label!=value or label")
+            let sign = ["!=", "==", "="].first { word.contains($0) }
+            let sides = sign.map { word.split(separator: $0, omittingEmptySubsequences: false) } ?? [word[...]]
+            guard let first = sides.first, !first.isEmpty, sides.count <= 2 else {
+                throw .invalid(
+                    "labelSelector", "\"\(SchemaChecker.cut(word))\": write label=value, label!=value or label")
             }
-            if differs { key.removeLast() }
-            if let problem = NameRules.problem(labelKey: key) { throw .invalid("labelSelector", "\"\(key)\": \(problem)") }
+            let key = String(first)
+            if let problem = NameRules.problem(labelKey: key) {
+                throw .invalid("labelSelector", "\"\(key)\": \(problem)")
+            }
             let value = sides.count == 2 ? String(sides[1]) : ""
             if let problem = NameRules.problem(labelValue: value) {
                 throw .invalid("labelSelector", "\"\(value)\": \(problem)")
             }
-            terms.append(differs ? .differs(key, value) : word.contains("=") ? .equals(key, value) : .exists(key))
+            switch sign {
+            case nil: terms.append(.exists(key))
+            case "!=": terms.append(.differs(key, value))
+            default: terms.append(.equals(key, value))
+            }
         }
         self.terms = terms
     }

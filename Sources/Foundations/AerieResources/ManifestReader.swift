@@ -36,7 +36,8 @@ public struct ManifestReader: Sendable {
         guard !documents.isEmpty else { throw .invalid("", "the text holds no object") }
         guard documents.count <= Self.maximumDocuments else {
             throw AerieError(
-                .resourceExhausted, "\(documents.count) documents in one text; at most \(Self.maximumDocuments) are read")
+                .resourceExhausted,
+                "\(documents.count) documents in one text; at most \(Self.maximumDocuments) are read")
         }
         var manifests: [Manifest] = []
         var problems: [AerieError.Detail] = []
@@ -47,7 +48,8 @@ public struct ManifestReader: Sendable {
             guard let manifest else { continue }
             if let earlier = seen[manifest.resource.key] {
                 let problem = "\(manifest.resource.key) stands in this text already, on line \(earlier)"
-                problems.append(.init(field: "metadata.name", problem: problem, line: document.line(of: "metadata.name")))
+                problems.append(
+                    .init(field: "metadata.name", problem: problem, line: document.line(of: "metadata.name")))
             }
             seen[manifest.resource.key] = document.line(of: "") ?? 1
             manifests.append(manifest)
@@ -100,7 +102,9 @@ public struct ManifestReader: Sendable {
     /// `get -o yaml`, here or from Kubernetes, can be applied as it is.
     private static func shape(spec: FieldSchema) -> FieldSchema {
         let serverMade = ["creationTimestamp", "uid", "resourceVersion", "generation", "managedFields", "selfLink"]
-        let unused = ["ownerReferences", "finalizers", "generateName", "deletionTimestamp", "deletionGracePeriodSeconds"]
+        let unused = [
+            "ownerReferences", "finalizers", "generateName", "deletionTimestamp", "deletionGracePeriodSeconds",
+        ]
         return .object([
             Field("apiVersion", .string, required: true),
             Field("kind", .string, required: true),

@@ -14,7 +14,9 @@ public enum NameRules {
 
     public static func problem(namespace: String) -> String? {
         guard !namespace.isEmpty else { return "is empty" }
-        guard namespace.utf8.count <= 63 else { return "has \(namespace.utf8.count) characters; at most 63 are allowed" }
+        guard namespace.utf8.count <= 63 else {
+            return "has \(namespace.utf8.count) characters; at most 63 are allowed"
+        }
         guard isLabel(namespace[...]) else {
             return "\"\(namespace)\" may hold only lowercase letters, digits and '-', "
                 + "and must begin and end with a letter or digit" + suggestion(namespace)
@@ -55,7 +57,8 @@ public enum NameRules {
     private static func suggestion(_ name: String) -> String {
         let mended = name.lowercased().map { $0 == "_" || $0 == " " ? "-" : $0 }
         let text = String(mended)
-        guard text != name, text.split(separator: ".", omittingEmptySubsequences: false).allSatisfy({ isLabel($0) }) else {
+        guard text != name, text.split(
+            separator: ".", omittingEmptySubsequences: false).allSatisfy({ isLabel($0) }) else {
             return ""
         }
         return "; try \"\(SchemaChecker.cut(text))\""

@@ -10,7 +10,9 @@ public struct Resource: Sendable, Hashable {
     /// Written by the kind's reconciler only; an applied `status` is ignored.
     public var status: JSONObject?
 
-    public init(apiVersion: String, kind: String, metadata: ResourceMetadata, spec: JSONObject, status: JSONObject? = nil) {
+    public init(
+        apiVersion: String, kind: String, metadata: ResourceMetadata, spec: JSONObject, status: JSONObject? = nil
+    ) {
         self.apiVersion = apiVersion
         self.kind = kind
         self.metadata = metadata
@@ -48,7 +50,8 @@ public struct ResourceMetadata: Sendable, Hashable {
     public var created: Timestamp?
 
     public init(
-        name: String, namespace: String = "default", labels: [String: String] = [:], annotations: [String: String] = [:],
+        name: String, namespace: String = "default", labels: [String: String] = [:],
+        annotations: [String: String] = [:],
         uid: String = "", resourceVersion: Int64 = 0, generation: Int64 = 0, created: Timestamp? = nil
     ) {
         self.name = name

@@ -39,7 +39,8 @@ public struct ResourceCondition: Sendable, Hashable {
     /// The status with this condition in place of the one of its type. The old time is kept while the old answer is.
     public func put(into status: JSONObject, previous: JSONObject?) -> JSONObject {
         var condition = self
-        if let old = (previous?["conditions"]?.array ?? []).compactMap(ResourceCondition.init).first(where: { $0.type == type }),
+        if let old = (
+            previous?["conditions"]?.array ?? []).compactMap(ResourceCondition.init).first(where: { $0.type == type }),
             old.isTrue == isTrue
         { condition.since = old.since }
         var conditions = (status["conditions"]?.array ?? []).filter { $0["type"]?.string != type }
@@ -51,7 +52,9 @@ public struct ResourceCondition: Sendable, Hashable {
 }
 
 extension Resource {
-    public var conditions: [ResourceCondition] { (status?["conditions"]?.array ?? []).compactMap(ResourceCondition.init) }
+    public var conditions: [ResourceCondition] {
+        (status?["conditions"]?.array ?? []).compactMap(ResourceCondition.init)
+    }
     /// True once the reconciler has said so of the present `spec`.
     public var isReady: Bool {
         status?["observedGeneration"]?.int == metadata.generation

@@ -2,7 +2,9 @@
 public enum UnifiedDiff {
     /// Empty if the texts are equal. Cost: the product of the two counts of lines, which are limited to 4,000 each;
     /// longer texts are shown as wholly replaced.
-    public static func text(from old: String, to new: String, oldName: String, newName: String, context: Int = 3) -> String {
+    public static func text(
+        from old: String, to new: String, oldName: String, newName: String, context: Int = 3
+    ) -> String {
         guard old != new else { return "" }
         let changes = changes(lines(old), lines(new))
         var out = "--- \(oldName)\n+++ \(newName)\n"

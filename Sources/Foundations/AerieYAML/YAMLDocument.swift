@@ -62,7 +62,9 @@ public struct YAMLDocument: Sendable {
         let place = mark.map { "line \($0.line): " } ?? ""
         return AerieError(
             .invalidArgument, "\(place)the same key is written twice: \(names)",
-            details: [.init(field: names, problem: "the same key is written twice", line: mark?.line, column: mark?.column)])
+            details: [
+                .init(field: names, problem: "the same key is written twice", line: mark?.line, column: mark?.column)
+            ])
     }
 
     private static func translate(_ error: YamlError) -> AerieError {
@@ -135,8 +137,12 @@ private struct Builder {
         default: break
         }
         if let value = Int64(text) { return .int(value) }
-        if text.hasPrefix("0x"), let value = Int64(text.dropFirst(2), radix: 16), !text.contains("-") { return .int(value) }
-        if text.hasPrefix("0o"), let value = Int64(text.dropFirst(2), radix: 8), !text.contains("-") { return .int(value) }
+        if text.hasPrefix("0x"), let value = Int64(text.dropFirst(2), radix: 16), !text.contains("-") {
+            return .int(value)
+        }
+        if text.hasPrefix("0o"), let value = Int64(text.dropFirst(2), radix: 8), !text.contains("-") {
+            return .int(value)
+        }
         if let first = text.utf8.first(where: { $0 != UInt8(ascii: "-") && $0 != UInt8(ascii: "+") }),
             first == UInt8(ascii: ".") || (first >= UInt8(ascii: "0") && first <= UInt8(ascii: "9")),
             !text.contains("x"), !text.contains("_"), let value = Double(text)

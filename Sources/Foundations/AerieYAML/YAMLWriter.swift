@@ -75,7 +75,7 @@ public struct YAMLWriter: Sendable {
 
     private static func isPrintable(_ scalar: Unicode.Scalar) -> Bool {
         scalar.value >= 0x20 && scalar.value != 0x7f && !(0x80...0x9f).contains(scalar.value)
-            && scalar.value != 0xfeff && scalar.value != 0x2028 && scalar.value != 0x2029 && scalar.value < 0xfffe
+            && ![0xfeff, 0x2028, 0x2029, 0xfffe, 0xffff].contains(scalar.value)
     }
 
     private static func scalar(_ value: JSONValue) -> String {
@@ -87,9 +87,23 @@ public struct YAMLWriter: Sendable {
         }
     }
 
-    /// The string without quotes where every reader takes it for that string; in JSON's quotes elsewhere.
+    /// The string without quotes where every reader takes it for that string; in JSON's quotes elsewhere, with what
+    /// YAML does not allow in a text escaped, too.
     private static func plainOrQuoted(_ text: String) -> String {
-        isSafePlain(text) ? text : JSONValue.string(text).text()
+        guard !isSafePlain(text) else { return text }
+        let quoted = JSONValue.string(text).text()
+        guard !quoted.unicodeScalars.allSatisfy(isPrintable) else { return quoted }
+        var out = ""
+        for scalar in quoted.unicodeScalars {
+            guard !isPrintable(scalar) else {
+                out.unicodeScalars.append(scalar)
+                continue
+            }
+            let digits = String(scalar.value, radix: 16)
+            let width = digits.count > 4 ? 8 : 4
+            out += (width == 8 ? "\\U" : "\\u") + String(repeating: "0", count: width - digits.count) + digits
+        }
+        return out
     }
 
     private static func isSafePlain(_ text: String) -> Bool {

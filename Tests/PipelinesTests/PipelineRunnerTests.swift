@@ -27,7 +27,8 @@ import Testing
         #expect(try String(contentsOfFile: path, encoding: .utf8) == "byecontentcontent")
         let log = shop.services.log
         #expect(log.started == ["exp-demo"] && log.finished == [true])
-        #expect(log.params["parameters.word"] == "bye" && log.params["two.text"] == "content")
+        #expect(log.params["parameters.word"] == "bye" && log.params["two.two.text"] == "content")
+        #expect(Set(log.metrics.map(\.key)) == ["one.length", "two.length"])
         #expect(log.artifacts == ["one/file.txt": "byecontent", "two/file.txt": "byecontentcontent"])
         #expect(log.tags["aerie.step.one"] == "succeeded" && log.tags["aerie.pipelineRun"] == run.id)
         let chunk = try await runner.log(run: run.id, step: "one", offset: 0)

@@ -125,4 +125,7 @@ extension PipelineRunner {
 
     /// What changes from now on, of one run or of all. A listener that falls 1,024 events behind loses the oldest.
     public nonisolated func events(run id: String? = nil) -> AsyncStream<PipelineEvent> { hub.listen(run: id) }
+
+    /// Ends every stream that `events` gave, so that the answers which carry them can be finished before a shutdown.
+    public nonisolated func endEvents() { hub.finish() }
 }

@@ -38,7 +38,12 @@ extension PipelineRunner {
             }
             var tags = ["aerie.step.\(step)": state.rawValue]
             if state == .cached { tags["aerie.step.\(step).cachedFrom"] = results.runID }
-            try await services.log(run: tracking, params: results.params, metrics: results.metrics, tags: tags)
+            // Two steps of one kind log the same names, and a parameter of a tracking run has one value.
+            let kind = run[step]?.uses
+            let prefix = run.steps.count { $0.uses == kind } > 1 ? "\(step)." : ""
+            let params = Dictionary(results.params.map { (prefix + $0.key, $0.value) }, uniquingKeysWith: { $1 })
+            let metrics = results.metrics.map { StepMetric(key: prefix + $0.key, value: $0.value, step: $0.step) }
+            try await services.log(run: tracking, params: params, metrics: metrics, tags: tags)
         } catch {
             throw AerieError(
                 error.code, "its results could not be logged to the tracking run \(tracking): \(error.message)", cause: error)

@@ -1,3 +1,4 @@
+import AerieCore
 import GRDB
 
 extension SQLiteExperimentStore {
@@ -5,11 +6,12 @@ extension SQLiteExperimentStore {
     public static let migrations: [Migration] = [
         Migration("experiments.1") { db in
             for statement in experimentTables + runTables + loggedModelTables { try db.execute(sql: statement) }
+            let now = SystemClock().now().milliseconds
             try db.execute(
                 sql: """
                     INSERT INTO experiments (id, name, artifact_location, stage, creation_time, last_update_time)
                     VALUES (0, 'Default', 'mlflow-artifacts:/0', 'active',
-                        CAST(unixepoch('subsec') * 1000 AS INTEGER), CAST(unixepoch('subsec') * 1000 AS INTEGER))
+                        CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER), CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER))
                     """)
         }
     ]

@@ -1,0 +1,226 @@
+"""The founding document's MLflow examples and what lies around them, with the real client."""
+import json
+import os
+import time
+import uuid
+
+import numpy as np
+import pandas as pd
+import pytest
+
+mlflow = pytest.importorskip("mlflow")
+
+import mlflow.lightgbm
+import mlflow.onnx
+import mlflow.sklearn
+import mlflow.xgboost
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.metrics import accuracy_score, f1_score
+
+
+@pytest.fixture
+def client(aerie, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", aerie.http)
+    mlflow.set_tracking_uri(aerie.http)
+    mlflow.set_registry_uri(aerie.http)
+    yield MlflowClient()
+    while mlflow.active_run():
+        mlflow.end_run()
+
+
+@pytest.fixture(scope="module")
+def data():
+    random = np.random.default_rng(7)
+    X = pd.DataFrame(random.normal(size=(400, 4)), columns=["amount", "hour", "velocity", "trust"])
+    y = ((X.amount * X.velocity + X.trust) > 0).astype(int)
+    return X[:300], X[300:], y[:300], y[300:]
+
+
+def unique(name):
+    return f"{name}-{uuid.uuid4().hex[:8]}"
+
+
+def test_founding_document_2_2_and_2_4(client, data):
+    X_train, X_test, y_train, y_test = data
+    mlflow.set_experiment("credit_card_fraud_detection")
+
+    with mlflow.start_run(run_name="rf_baseline"):
+        # Log parameters
+        mlflow.log_param("n_estimators", 100)
+        mlflow.log_param("max_depth", 10)
+
+        # Train model
+        model = RandomForestClassifier(n_estimators=100, max_depth=10)
+        model.fit(X_train, y_train)
+
+        # Log metrics
+        y_pred = model.predict(X_test)
+        accuracy = accuracy_score(y_test, y_pred)
+        mlflow.log_metric("accuracy", accuracy)
+        mlflow.log_metric("f1_score", f1_score(y_test, y_pred))
+
+        # Log model. The format is named because skops, the default, refuses a random forest's own types.
+        mlflow.sklearn.log_model(model, "model", serialization_format="cloudpickle")
+        run_id = mlflow.active_run().info.run_id
+
+    run = client.get_run(run_id)
+    assert run.info.status == "FINISHED" and run.info.run_name == "rf_baseline"
+    assert run.data.params == {"n_estimators": "100", "max_depth": "10"}
+    assert run.data.metrics["accuracy"] == accuracy
+
+    # Register model
+    model_uri = f"runs:/{run_id}/model"
+    mv = mlflow.register_model(model_uri, "fraud_detector")
+
+    # Add description
+    client.update_model_version(
+        name="fraud_detector",
+        version=mv.version,
+        description="XGBoost model trained on Q4 2024 data with new velocity features"
+    )
+
+    # Transition stages
+    client.transition_model_version_stage(name="fraud_detector", version=mv.version, stage="Staging")
+    client.transition_model_version_stage(
+        name="fraud_detector", version=mv.version, stage="Production", archive_existing_versions=True)
+
+    assert "velocity" in client.get_model_version("fraud_detector", mv.version).description
+    for uri in (f"models:/fraud_detector/{mv.version}", "models:/fraud_detector/Production", model_uri):
+        loaded = mlflow.pyfunc.load_model(uri)
+        assert (loaded.predict(X_test) == y_pred).all(), uri
+
+
+def test_stages_archive_what_was_there(client, data):
+    name = unique("stages")
+    client.create_registered_model(name)
+    mlflow.set_experiment(unique("stages"))
+    with mlflow.start_run():
+        info = mlflow.sklearn.log_model(
+            RandomForestClassifier(n_estimators=2).fit(data[0], data[2]), name="model", serialization_format="cloudpickle")
+    versions = [mlflow.register_model(info.model_uri, name).version for _ in range(2)]
+    for version in versions:
+        client.transition_model_version_stage(name, version, "Production", archive_existing_versions=True)
+    assert [client.get_model_version(name, v).current_stage for v in versions] == ["Archived", "Production"]
+    assert [v.version for v in client.get_latest_versions(name, ["Production"])] == [versions[1]]
+    client.set_registered_model_alias(name, "champion", versions[0])
+    assert client.get_model_version_by_alias(name, "champion").version == versions[0]
+    assert (mlflow.pyfunc.load_model(f"models:/{name}@champion").predict(data[1]) >= 0).all()
+    client.delete_registered_model_alias(name, "champion")
+    client.set_model_version_tag(name, versions[0], "reviewed", "yes")
+    assert [v.version for v in client.search_model_versions(f"name='{name}' and tags.reviewed='yes'")] == [versions[0]]
+    client.rename_registered_model(name, name + "-renamed")
+    assert client.search_registered_models(f"name LIKE '{name}%'")[0].name == name + "-renamed"
+    client.delete_registered_model(name + "-renamed")
+    with pytest.raises(MlflowException) as error:
+        client.get_registered_model(name)
+    assert error.value.error_code == "RESOURCE_DOES_NOT_EXIST"
+
+
+def test_xgboost_lightgbm_and_onnx_models_come_back(client, data):
+    import lightgbm
+    import xgboost
+    from skl2onnx import to_onnx
+
+    X_train, X_test, y_train, _ = data
+    mlflow.set_experiment(unique("flavors"))
+    with mlflow.start_run() as run:
+        booster = xgboost.train({"objective": "binary:logistic", "max_depth": 3},
+                                xgboost.DMatrix(X_train, label=y_train), num_boost_round=5)
+        uris = {"xgboost": mlflow.xgboost.log_model(booster, name="xgb").model_uri}
+        gbm = lightgbm.train({"objective": "binary", "verbose": -1}, lightgbm.Dataset(X_train, y_train), 5)
+        uris["lightgbm"] = mlflow.lightgbm.log_model(gbm, name="lgb").model_uri
+        forest = RandomForestClassifier(n_estimators=5, random_state=0).fit(X_train, y_train)
+        graph = to_onnx(forest, X_train.to_numpy(np.float32)[:1], options={"zipmap": False}, target_opset=15)
+        uris["onnx"] = mlflow.onnx.log_model(graph, name="onnx").model_uri
+    assert len(client.get_run(run.info.run_id).outputs.model_outputs) == 3
+    assert np.allclose(mlflow.xgboost.load_model(uris["xgboost"]).predict(xgboost.DMatrix(X_test)),
+                       booster.predict(xgboost.DMatrix(X_test)))
+    assert np.allclose(mlflow.lightgbm.load_model(uris["lightgbm"]).predict(X_test), gbm.predict(X_test))
+    answer = mlflow.pyfunc.load_model(uris["onnx"]).predict(X_test.to_numpy(np.float32))
+    assert (list(answer.values())[0] == forest.predict(X_test)).all()
+    found = mlflow.search_logged_models(experiment_ids=[run.info.experiment_id], output_format="list")
+    assert {m.name for m in found} == {"xgb", "lgb", "onnx"} and all(m.status == "READY" for m in found)
+
+
+def test_search_runs_orders_pages_and_filters(client):
+    experiment = client.create_experiment(unique("search"), tags={"team": "risk"})
+    for index in range(12):
+        run = client.create_run(experiment, run_name=f"run-{index:02}", start_time=1000 + index)
+        client.log_batch(run.info.run_id, metrics=[mlflow.entities.Metric("auc", index / 10, 1, 0)],
+                         params=[mlflow.entities.Param("depth", str(index % 3))],
+                         tags=[mlflow.entities.RunTag("odd key", "yes")] if index % 2 else [])
+    def names(filter="", **more):
+        return [r.info.run_name[4:] for r in client.search_runs([experiment], filter, **more)]
+    assert names()[0] == "11"
+    assert names("metrics.auc > 0.85 AND params.depth = '0'") == ["09"]
+    assert names("tags.`odd key` IS NULL", order_by=["metrics.auc ASC"]) == ["00", "02", "04", "06", "08", "10"]
+    assert names("attributes.run_name LIKE 'run-1%'") == ["11", "10"]
+    assert names("run_name ILIKE 'RUN-1%'") == ["11", "10"]
+    assert names("params.depth != '0' and start_time < 1003") == ["02", "01"]
+    seen, token = [], None
+    while True:
+        page = client.search_runs([experiment], max_results=5, page_token=token, order_by=["attributes.start_time ASC"])
+        seen += [r.info.run_name[4:] for r in page]
+        client.create_run(experiment, run_name="late", start_time=1)
+        token = page.token
+        if not token:
+            break
+    assert seen == [f"{i:02}" for i in range(12)]
+    with pytest.raises(MlflowException) as error:
+        client.search_runs([experiment], "metrics.auc > 1 OR metrics.auc < 0")
+    assert error.value.error_code == "INVALID_PARAMETER_VALUE" and "OR" in str(error.value)
+    assert [e.experiment_id for e in client.search_experiments(filter_string="tags.team = 'risk'")].count(experiment) == 1
+
+
+def test_metrics_history_delete_and_restore(client):
+    experiment = client.create_experiment(unique("life"))
+    run = client.create_run(experiment).info.run_id
+    for step, value in enumerate([0.5, float("nan"), float("inf"), -1.0]):
+        client.log_metric(run, "loss", value, timestamp=100 + step, step=step)
+    client.log_metric(run, "loss", 9.0, timestamp=1, step=0)
+    history = client.get_metric_history(run, "loss")
+    assert len(history) == 5 and client.get_run(run).data.metrics["loss"] == -1.0
+    assert client.get_metric_history(run, "none") == []
+    client.set_tag(run, "mlflow.runName", "renamed")
+    assert client.get_run(run).info.run_name == "renamed"
+    client.delete_run(run)
+    with pytest.raises(MlflowException):
+        client.log_metric(run, "loss", 1.0)
+    client.restore_run(run)
+    client.delete_experiment(experiment)
+    assert client.get_run(run).info.lifecycle_stage == "deleted"
+    client.restore_experiment(experiment)
+    assert client.get_run(run).info.lifecycle_stage == "active"
+    with pytest.raises(MlflowException) as error:
+        client.create_experiment(client.get_experiment(experiment).name)
+    assert error.value.error_code == "RESOURCE_ALREADY_EXISTS"
+
+
+def test_artifacts_go_up_and_down(client, tmp_path):
+    mlflow.set_experiment(unique("artifacts"))
+    content = os.urandom(3_000_000)
+    (tmp_path / "up" / "deep").mkdir(parents=True)
+    (tmp_path / "up" / "deep" / "a file.bin").write_bytes(content)
+    with mlflow.start_run() as run:
+        mlflow.log_artifacts(str(tmp_path / "up"), "data")
+        mlflow.log_dict({"a": 1}, "config.json")
+        mlflow.log_text("hello", "notes/hello.txt")
+    run_id = run.info.run_id
+    assert [f.path for f in client.list_artifacts(run_id)] == ["config.json", "data", "notes"]
+    assert [(f.path, f.file_size) for f in client.list_artifacts(run_id, "data/deep")] == [("data/deep/a file.bin", 3_000_000)]
+    down = client.download_artifacts(run_id, "data", str(tmp_path))
+    assert open(down + "/deep/a file.bin", "rb").read() == content
+    assert mlflow.artifacts.load_dict(run.info.artifact_uri + "/config.json") == {"a": 1}
+
+
+def test_datasets_are_kept(client, data):
+    mlflow.set_experiment(unique("datasets"))
+    with mlflow.start_run() as run:
+        mlflow.log_input(mlflow.data.from_pandas(data[0], name="transactions"), context="training")
+    inputs = client.get_run(run.info.run_id).inputs.dataset_inputs
+    assert [(i.dataset.name, i.tags[0].value) for i in inputs] == [("transactions", "training")]
+    assert json.loads(inputs[0].dataset.profile)["num_rows"] == 300
+    found = client.search_runs([run.info.experiment_id], "dataset.name = 'transactions' AND dataset.context = 'training'")
+    assert [r.info.run_id for r in found] == [run.info.run_id]

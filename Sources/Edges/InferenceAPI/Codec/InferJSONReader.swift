@@ -122,7 +122,8 @@ struct InferJSONReader {
                 }
                 part.binarySize = size
             } else if reader.matches(key, "shared_memory_region") {
-                throw JSONError(offset: reader.offset, problem: "shared memory is not carried out; send the data itself")
+                throw JSONError(
+                    offset: reader.offset, problem: "shared memory is not carried out; send the data itself")
             } else {
                 try reader.skipValue()
             }
@@ -144,7 +145,8 @@ struct InferJSONReader {
                     if reader.matches(key, "binary_data") {
                         ask.isBinary = try reader.readBool()
                     } else if reader.matches(key, "classification") {
-                        throw JSONError(offset: reader.offset, problem: "the classification extension is not carried out")
+                        throw JSONError(
+                            offset: reader.offset, problem: "the classification extension is not carried out")
                     } else {
                         try reader.skipValue()
                     }

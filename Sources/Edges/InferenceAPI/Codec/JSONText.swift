@@ -58,7 +58,9 @@ extension ByteBuffer {
             switch byte {
             case UInt8(ascii: "\""): writeStaticString("\\\"")
             case UInt8(ascii: "\\"): writeStaticString("\\\\")
-            case 0..<0x20: writeString(byte < 16 ? "\\u000\(String(byte, radix: 16))" : "\\u00\(String(byte, radix: 16))")
+            case 0..<0x20:
+                writeStaticString(byte < 16 ? "\\u000" : "\\u00")
+                writeString(String(byte, radix: 16))
             default: writeInteger(byte)
             }
         }

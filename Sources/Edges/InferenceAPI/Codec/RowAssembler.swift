@@ -35,7 +35,8 @@ struct RowAssembler {
         guard let type = part.dataType else { throw .invalid("inputs[\(index)].datatype", "missing") }
         guard part.hasShape else { throw .invalid("inputs[\(index)].shape", "missing") }
         guard type != .bytes else {
-            throw .invalid("inputs[\(index)].datatype", "BYTES are no numbers; the model takes \(plan.rowType.rawValue)")
+            throw .invalid(
+                "inputs[\(index)].datatype", "BYTES are no numbers; the model takes \(plan.rowType.rawValue)")
         }
         guard let count = scratch.elementCount(part.dims) else {
             throw .invalid(
@@ -48,7 +49,8 @@ struct RowAssembler {
                     "inputs[\(index)].datatype", "\(type.rawValue) has no JSON form; use the binary data format")
             }
             if part.list.hasMissing, type != .fp32, type != .fp64 {
-                throw .invalid("inputs[\(index)].data", "a missing value in \(type.rawValue); only FP32 and FP64 have one")
+                throw .invalid(
+                    "inputs[\(index)].data", "a missing value in \(type.rawValue); only FP32 and FP64 have one")
             }
             if part.list.isRagged { throw .invalid("inputs[\(index)].data", "the nested lists differ in length") }
         }

@@ -48,7 +48,9 @@ struct SeldonMessage {
                         try reader.skipValue()
                     }
                 }
-            } else if reader.matches(key, "binData") || reader.matches(key, "strData") || reader.matches(key, "jsonData") {
+            } else if reader.matches(key, "binData") || reader.matches(key, "strData")
+                || reader.matches(key, "jsonData")
+            {
                 throw JSONError(offset: reader.offset, problem: "the model takes numbers: data.ndarray or data.tensor")
             } else {
                 try reader.skipValue()
@@ -66,7 +68,9 @@ struct SeldonMessage {
                 let offset = reader.offset
                 let list = try numbers(&reader, scratch, rowType)
                 if list.isRagged { throw JSONError(offset: offset, problem: "the rows of ndarray differ in length") }
-                if list.depth > 2 { throw JSONError(offset: offset, problem: "ndarray is nested more than rows of numbers") }
+                if list.depth > 2 {
+                    throw JSONError(offset: offset, problem: "ndarray is nested more than rows of numbers")
+                }
                 rows = list.depth == 1 ? (list.count == 0 ? 0 : 1) : list.rows
                 columns = list.depth == 1 ? list.count : list.width
             } else if reader.matches(key, "tensor") {
@@ -139,7 +143,9 @@ struct SeldonMessage {
         }
         var order: [Int] = []
         for feature in plan.featureNames {
-            guard let at = names.firstIndex(where: { scratch.isEqual($0, feature) }) else { return scratch.elements.base }
+            guard let at = names.firstIndex(where: { scratch.isEqual($0, feature) }) else {
+                return scratch.elements.base
+            }
             order.append(at)
         }
         if order.elementsEqual(0..<columns) { return scratch.elements.base }

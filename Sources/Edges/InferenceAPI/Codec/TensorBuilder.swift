@@ -105,7 +105,9 @@ struct TensorBuilder {
         withUnsafeBytes(of: value.littleEndian) { bytes.append(contentsOf: $0) }
     }
 
-    private func readReal<Scalar: RowScalar>(_ reader: inout JSONReader, as _: Scalar.Type) throws(JSONError) -> Scalar {
+    private func readReal<Scalar: RowScalar>(
+        _ reader: inout JSONReader, as _: Scalar.Type
+    ) throws(JSONError) -> Scalar {
         switch try reader.peek() {
         case .null:
             try reader.readNull()

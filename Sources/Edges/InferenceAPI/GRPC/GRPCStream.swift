@@ -15,6 +15,7 @@ final class GRPCStream: ChannelInboundHandler {
     private var pending = ByteBuffer()
     private var messages = 0
     private var isBusy = false
+    private var isTaking = false
     private var hasSentHead = false
     private var isFinished = false
     private var inputEnded = false
@@ -48,6 +49,9 @@ final class GRPCStream: ChannelInboundHandler {
                 if pending.readableBytes == 0 { pending = bytes } else { pending.writeBuffer(&bytes) }
             }
             if frame.endStream { inputEnded = true }
+            if isBusy, pending.readableBytes > maximumMessageBytes {
+                return finish(status: 8, message: "more messages wait than \(maximumMessageBytes) bytes")
+            }
         default: return
         }
         takeMessages()
@@ -74,6 +78,8 @@ final class GRPCStream: ChannelInboundHandler {
     }
 
     private func takeMessages() {
+        isTaking = true
+        defer { isTaking = false }
         while !isBusy, !isFinished, let method, let call {
             guard pending.readableBytes >= 5 else { break }
             let start = pending.readerIndex
@@ -129,8 +135,8 @@ final class GRPCStream: ChannelInboundHandler {
         // A server's stream stays open, and takes no second message.
         if method?.kind == .serverStreaming { return }
         isBusy = false
-        if let context, !context.eventLoop.inEventLoop { return }
-        takeMessages()
+        // The loop that gave out the message goes on by itself; an answer that came later starts it again.
+        if !isTaking { takeMessages() }
     }
 
     func finish(status: Int, message: String) {

@@ -53,12 +53,18 @@ struct ModelInferReader {
         var ask = OutputAsk()
         var reader = ProtobufReader(message)
         while let field = try reader.next() {
-            if field.number == 1 { ask.name = scratch.keep(try reader.delimited(field)) } else { try reader.skip(field) }
+            if field.number == 1 {
+                ask.name = scratch.keep(try reader.delimited(field))
+            } else {
+                try reader.skip(field)
+            }
         }
         scratch.outputs.append(ask)
     }
 
-    private static func text(_ bytes: UnsafeRawBufferPointer) -> String { String(decoding: bytes.prefix(40), as: UTF8.self) }
+    private static func text(_ bytes: UnsafeRawBufferPointer) -> String {
+        String(decoding: bytes.prefix(40), as: UTF8.self)
+    }
 
     /// `raw_input_contents`: for all inputs or for none.
     private func attachRaw(to scratch: InferScratch) throws(AerieError) {
@@ -163,7 +169,9 @@ enum TypedContents {
     private static func appendWhole(
         _ value: UInt64, _ type: DataType, _ index: Int, _ buffer: RowBuffer
     ) throws(AerieError) {
-        func exact<Whole: FixedWidthInteger & BitwiseCopyable>(_: Whole.Type, _ value: some BinaryInteger) throws(AerieError) {
+        func exact<Whole: FixedWidthInteger & BitwiseCopyable>(
+            _: Whole.Type, _ value: some BinaryInteger
+        ) throws(AerieError) {
             guard let whole = Whole(exactly: value) else {
                 throw .invalid("inputs[\(index)].contents", "\(value) does not fit \(type.rawValue)")
             }

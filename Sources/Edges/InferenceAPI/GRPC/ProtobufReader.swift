@@ -5,7 +5,7 @@ struct ProtobufReader {
     private let bytes: UnsafeRawBufferPointer
     private(set) var at = 0
 
-    struct Field {
+    struct Field: Equatable {
         var number: Int
         var wire: Int
     }

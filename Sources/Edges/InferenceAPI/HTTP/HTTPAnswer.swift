@@ -29,7 +29,8 @@ struct HTTPAnswer {
         case .json: out.writeStaticString("Content-Type: application/json\r\n")
         case .text: out.writeStaticString("Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n")
         case .octets:
-            out.writeStaticString("Content-Type: application/octet-stream\r\nInference-Header-Content-Length:          0")
+            out.writeStaticString("Content-Type: application/octet-stream\r\n")
+            out.writeStaticString("Inference-Header-Content-Length:          0")
             jsonLengthEnd = out.writerIndex
             out.writeStaticString("\r\n")
         }

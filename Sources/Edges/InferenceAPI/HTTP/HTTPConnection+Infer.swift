@@ -15,7 +15,9 @@ extension HTTPConnection {
             let deployment = try findDeployment(route, seldonModel: nil)
             var plan = deployment.pick(state.random())
             if let version = route.version {
-                guard let named = deployment.predictor(version: version) else { throw noSuchVersion(deployment, version) }
+                guard let named = deployment.predictor(version: version) else {
+                    throw noSuchVersion(deployment, version)
+                }
                 plan = named
             }
             slot = plan.served.metricsSlot
@@ -45,7 +47,8 @@ extension HTTPConnection {
                 throw .invalid("Inference-Header-Content-Length", "is not a whole number")
             }
             guard length <= body.count else {
-                throw .invalid("Inference-Header-Content-Length", "\(length) is more than the body's \(body.count) bytes")
+                throw .invalid(
+                    "Inference-Header-Content-Length", "\(length) is more than the body's \(body.count) bytes")
             }
             jsonLength = length
         }
@@ -64,7 +67,9 @@ extension HTTPConnection {
     private func makeRawInput(_ plan: PredictorPlan, _ body: UnsafeRawBufferPointer) throws(AerieError) {
         guard plan.inputs.count == 1, let spec = plan.inputs.first, let width = spec.dataType.byteCount,
             spec.shape.count(where: { $0 < 0 }) <= 1
-        else { throw .invalid("", "a raw binary request needs a model with one input of numbers and one free dimension") }
+        else {
+            throw .invalid("", "a raw binary request needs a model with one input of numbers and one free dimension")
+        }
         let fixed = spec.shape.filter { $0 >= 0 }.reduce(width, &*)
         guard fixed > 0, body.count % fixed == 0, body.count > 0 else {
             throw .invalid("", "\(body.count) bytes are not whole rows of \(spec.dataType.rawValue) \(spec.shape)")

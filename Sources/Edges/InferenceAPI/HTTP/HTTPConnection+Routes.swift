@@ -29,7 +29,8 @@ extension HTTPConnection {
         }
         let isAllowed = route.isPost ? head.method == .post : head.method == .get || head.method == .head
         guard isAllowed else {
-            return writeError(405, "use \(route.isPost ? "POST" : "GET") here", exchange, allow: route.isPost ? "POST" : "GET, HEAD")
+            let methods: StaticString = route.isPost ? "POST" : "GET, HEAD"
+            return writeError(405, "use \(route.isPost ? "POST" : "GET") here", exchange, allow: methods)
         }
         let encoding = UnsafeRawBufferPointer(rebasing: request[head.contentEncoding])
         if !encoding.isEmpty, !equalsIgnoringCase(encoding, "identity") {
@@ -100,7 +101,7 @@ extension HTTPConnection {
         }
         if let name = seldonModel, !name.isEmpty {
             guard let deployment = plan.deployment(named: name) else {
-                throw .notFound("there is no deployment \(String(decoding: name, as: UTF8.self)), named by seldon-model")
+                throw .notFound("seldon-model: there is no deployment \(String(decoding: name, as: UTF8.self))")
             }
             return deployment
         }
@@ -113,7 +114,7 @@ extension HTTPConnection {
     func noSuchVersion(_ deployment: DeploymentPlan, _ version: UnsafeRawBufferPointer) -> AerieError {
         let versions = deployment.served.predictors.map(\.modelVersion).joined(separator: ", ")
         return .notFound(
-            "\(deployment.served.name) has no version \(String(decoding: version, as: UTF8.self)); it serves \(versions)")
+            "\(deployment.served.name) has no version \(String(decoding: version, as: UTF8.self)), only \(versions)")
     }
 
     // MARK: Writing
@@ -156,7 +157,8 @@ extension HTTPConnection {
             eventLoop.execute {
                 self.complete(exchange) {
                     let answer = HTTPAnswer(
-                        200, .text, keepsAlive: exchange.keepsAlive, isHTTP10: exchange.head.isHTTP10, into: &self.state.out)
+                        200, .text, keepsAlive: exchange.keepsAlive, isHTTP10: exchange.head.isHTTP10,
+                        into: &self.state.out)
                     self.state.out.writeString(body)
                     self.end(answer, exchange)
                 }

@@ -84,6 +84,7 @@ final class HTTPConnection: ChannelDuplexHandler, @unchecked Sendable {
             case .needMore: break loop
             case .sendContinue: state.out.writeStaticString("HTTP/1.1 100 Continue\r\n\r\n")
             case .request(let head, let body, let consumed):
+                requestBegan = nil
                 let request = pending
                 let exchange = HTTPExchange(head: head, keepsAlive: head.keepsAlive && !state.isDraining)
                 request.withUnsafeReadableBytes { answer(exchange, $0, body) }
@@ -138,7 +139,8 @@ final class HTTPConnection: ChannelDuplexHandler, @unchecked Sendable {
             let since = parser.isInsideBody ? lastRead : began
             guard now - since > .seconds(Int64(options.requestTimeoutSeconds)) else { return }
             clearOut()
-            refuse(HTTPFailure(status: 408, message: "the request did not arrive in \(options.requestTimeoutSeconds) s"))
+            let limit = options.requestTimeoutSeconds
+            refuse(HTTPFailure(status: 408, message: "the request did not arrive in \(limit) s"))
             flush(context)
         } else if now - lastRead > .seconds(Int64(options.idleTimeoutSeconds)) {
             context.close(promise: nil)

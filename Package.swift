@@ -113,7 +113,7 @@ capability("Features", uses: ["AerieCore", "AerieJSON", "AerieResources", "Datas
 capability("Training", uses: ["AerieCore", "AerieData", "AerieJSON"])
 capability("Pipelines", uses: ["AerieCore", "AerieJSON", "AerieYAML", "AerieResources"], packages: [crypto, log])
 capability("Steps", uses: ["AerieCore", "AerieJSON", "AerieData", "AerieResources", "Datasets", "Quality", "Features", "Training", "Pipelines"],
-           packages: [crypto], testUses: ["StoreDuckDB", "TrainLightGBM"])
+           packages: [crypto], testUses: ["AerieYAML", "StoreDuckDB", "TrainLightGBM"])
 capability("Serving", uses: ["AerieCore", "AerieJSON", "AerieYAML", "AerieData", "AerieTelemetry", "AerieResources", "Registry"], packages: [log])
 
 // MARK: Adapters
@@ -195,7 +195,8 @@ for name in order {
 let package = Package(
     name: "aerie",
     platforms: [.macOS(.v15)],
-    products: order.contains("aerie") ? [.executable(name: "aerie", targets: ["aerie"])] : [],
+    products: (order.contains("aerie") ? [.executable(name: "aerie", targets: ["aerie"])] : [])
+        + (order.contains("InferTrees") ? [.library(name: "InferTrees", targets: ["InferTrees", "Serving"])] : []),
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-crypto", "3.12.0"..<"5.0.0"),

@@ -132,6 +132,22 @@ struct HostileFileTests {
         #expect(answers == [20, 20, 30, 10, 20])
     }
 
+    @Test("a threshold of infinity sends all that is not missing to the left")
+    func infiniteThreshold() throws {
+        let text = Self.lightgbm.replacing("threshold=0.5 1.5", with: "threshold=inf -inf")
+            .replacing("decision_type=2 2", with: "decision_type=8 10")
+        for forcesGeneralWalk in [false, true] {
+            let file = ModelFile(name: "model", copying: [UInt8](text.utf8))
+            let model = try LightGBMFormat.load(file, forcesGeneralWalk: forcesGeneralWalk)
+            let rows: [Double] = [
+                .infinity, 0, .greatestFiniteMagnitude, .nan, .nan, 0, -.infinity, -.infinity, 0, .infinity,
+            ]
+            var answers = [Double](repeating: 0, count: 5)
+            model.predict(rows: rows, count: 5, into: &answers)
+            #expect(answers == [30, 20, 10, 20, 30])
+        }
+    }
+
     static let faults: [(from: String, to: String, says: String)] = [
         ("\"left_children\":[1,3,", "\"left_children\":[1,9,", "child 9"),
         ("\"left_children\":[1,3,", "\"left_children\":[1,-2,", "child -2"),
@@ -161,7 +177,7 @@ struct HostileFileTests {
         ("left_child=1 -2", "left_child=1 0", "reached twice"),
         ("left_child=1 -2", "left_child=1", "left_child has 1 entries"),
         ("split_feature=0 1", "split_feature=0 2", "feature 2 of 2"),
-        ("threshold=0.5 1.5", "threshold=nan 1.5", "not finite"),
+        ("threshold=0.5 1.5", "threshold=nan 1.5", "not a number"),
         ("threshold=0.5 1.5", "threshold=0.5 1.5x", "no number"),
         ("decision_type=2 2", "decision_type=1 2", "category set"),
         ("decision_type=2 2", "decision_type=2 64", "decision_type 64"),
@@ -192,7 +208,8 @@ struct HostileFileTests {
             let bytes = head + withUnsafeBytes(of: length.bigEndian, Array.init) + [1, 2, 3]
             #expect(throws: AerieError.self) { _ = try XGBoostFormat.load(ModelFile(name: "model", copying: bytes)) }
         }
-        let deep = Array("{L".utf8) + [0, 0, 0, 0, 0, 0, 0, 1] + Array("x".utf8) + [UInt8](repeating: 0x5b, count: 100_000)
+        let deep = Array("{L".utf8) + [0, 0, 0, 0, 0, 0, 0, 1] + Array("x".utf8)
+            + [UInt8](repeating: 0x5b, count: 100_000)
         #expect(throws: AerieError.self) { _ = try XGBoostFormat.load(ModelFile(name: "model", copying: deep)) }
     }
 

@@ -10,7 +10,8 @@ struct RowInputTests {
     private func input(_ features: Int, _ names: [String] = []) -> RowInput<Float> {
         RowInput(
             ModelDescription(
-                tabular: "xgboost_xgboost", type: .fp32, features: features, outputs: 1, names: names, steps: 1, fast: true),
+                tabular: "xgboost_xgboost", type: .fp32, features: features, outputs: 1, names: names,
+                nanosecondsPerRow: 1),
             features)
     }
 

@@ -10,8 +10,11 @@ struct FastTrees<Value: TreeValue> {
     private let roots: UnsafeMutablePointer<Int32>
     private let depths: UnsafeMutablePointer<Int32>
     private let owner: Owner
+    private let chained: ChainedTrees<Value>?
     private let width: Int
     private let spreadsTwice: Bool
+    /// The largest value a row may have: the largest finite one where infinity must be below infinite thresholds.
+    private let ceiling: Value
 
     /// Frees the arrays with the last copy of the struct.
     private final class Owner {
@@ -27,17 +30,24 @@ struct FastTrees<Value: TreeValue> {
     }
 
     /// `nil` if the trees are too large for the packed nodes.
-    init?(_ layout: TreeLayout<Value>) {
+    /// - Parameter groups: the output of each tree.
+    init?(_ layout: TreeLayout<Value>, groups: [Int]) {
         let features = layout.featureCount
         spreadsTwice = layout.usesDefaultLeft
+        ceiling = layout.includesInfinity ? .greatestFiniteMagnitude : .infinity
         width = spreadsTwice ? 2 * features + 1 : features + 1
         let nan = width - 1
+        let chained = layout.isUneven ? ChainedTrees(layout, nanSlot: nan, groups: groups) : nil
+        self.chained = chained
         var packed: [Node] = []
         packed.reserveCapacity(layout.nodes.count)
         for (index, node) in layout.nodes.enumerated() {
             let slot = node.kind == .leaf ? nan : Int(node.feature) + (node.missingGoesLeft ? features : 0)
             let delta = node.kind == .leaf ? -1 : Int(node.left) - index
-            guard let node = Node(value: node.value, slot: slot, delta: delta) else { return nil }
+            guard let node = Node(value: node.value, slot: slot, delta: delta) else {
+                chained?.deallocate()
+                return nil
+            }
             packed.append(node)
         }
         let nodes = UnsafeMutablePointer<Node>.allocate(capacity: max(packed.count, 1))
@@ -56,6 +66,7 @@ struct FastTrees<Value: TreeValue> {
             nodes.deallocate()
             roots.deallocate()
             depths.deallocate()
+            chained?.deallocate()
         }
     }
 
@@ -67,7 +78,7 @@ struct FastTrees<Value: TreeValue> {
         let bytes = width * MemoryLayout<Value>.stride
         if count < 8 && bytes <= 1024 {
             // Up to 1,024 bytes are taken from the stack, whatever the size.
-            withUnsafeTemporaryAllocation(byteCount: bytes, alignment: 32) { raw in
+            withUnsafeTemporaryAllocation(byteCount: bytes, alignment: MemoryLayout<Value>.alignment) { raw in
                 let buffer = raw.baseAddress!.assumingMemoryBound(to: Value.self)
                 for row in 0..<count {
                     spread(rows + row * ensemble.featureCount, ensemble.featureCount, into: buffer)
@@ -90,6 +101,12 @@ struct FastTrees<Value: TreeValue> {
     private func one(
         _ ensemble: TreeEnsemble<Value>, row: UnsafePointer<Value>, into output: UnsafeMutablePointer<Value>
     ) {
+        if let chained {
+            let groups = ensemble.groupCount
+            for group in 0..<groups { output[group] = ensemble.start[group] }
+            chained.add(row: row, to: output, groupCount: groups)
+            return
+        }
         for group in 0..<ensemble.groupCount {
             let trees = ensemble.trees(of: group)
             var sum = ensemble.start[group]
@@ -140,7 +157,7 @@ struct FastTrees<Value: TreeValue> {
     ) {
         let features = ensemble.featureCount
         let groups = ensemble.groupCount
-        let fitting = min(64, RowBuffer.byteCount / MemoryLayout<Value>.stride / width) & ~7
+        let fitting = chained != nil ? 0 : min(64, RowBuffer.byteCount / MemoryLayout<Value>.stride / width) & ~7
         var done = 0
         while fitting > 0, done + 8 <= count {
             let block = min(fitting, (count - done) & ~7)
@@ -211,11 +228,14 @@ struct FastTrees<Value: TreeValue> {
 
     @inline(__always)
     private func spread(_ row: UnsafePointer<Value>, _ features: Int, into buffer: UnsafeMutablePointer<Value>) {
-        for feature in 0..<features { buffer[feature] = row[feature] }
+        for feature in 0..<features {
+            let value = row[feature]
+            buffer[feature] = value > ceiling ? ceiling : value
+        }
         if spreadsTwice {
             let again = buffer + features
             for feature in 0..<features {
-                let value = row[feature]
+                let value = buffer[feature]
                 again[feature] = value == value ? value : -.infinity
             }
         }

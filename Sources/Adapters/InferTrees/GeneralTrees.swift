@@ -66,11 +66,11 @@ final class GeneralTrees<Value: TreeValue> {
         switch node.pointee.kind {
         case .numericZeroMissing:
             if value.magnitude <= Value(lightGBMZero) { return node.pointee.missingGoesLeft }
-            return value < node.pointee.value
+            return value < node.pointee.value || node.pointee.includesInfinity
         case .categorical:
             return isMember(node, value) == node.pointee.membersGoLeft
         case .numeric, .leaf:
-            return value < node.pointee.value
+            return value < node.pointee.value || node.pointee.includesInfinity
         }
     }
 

@@ -113,7 +113,7 @@ struct LightGBMPlan {
     ) throws(ModelFileError) -> SourceNode<Double> {
         let decision = tree.decisions[index]
         let threshold = tree.thresholds[index]
-        guard threshold.isFinite else { throw failure("node \(index): its threshold is not finite") }
+        guard !threshold.isNaN else { throw failure("node \(index): its threshold is not a number") }
         guard decision >= 0, decision < 12 else { throw failure("node \(index): decision_type \(decision) is unknown") }
         var node = SourceNode<Double>()
         node.feature = tree.features[index]
@@ -129,6 +129,7 @@ struct LightGBMPlan {
         }
         node.kind = .numeric
         node.value = Self.exclusive(threshold)
+        node.includesInfinity = threshold == .infinity
         switch decision >> 2 {
         case 0: node.missingGoesLeft = 0 <= threshold
         case 1:

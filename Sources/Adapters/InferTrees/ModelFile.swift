@@ -14,7 +14,7 @@ final class ModelFile {
     private let storage: UnsafeMutableRawPointer
 
     /// Reads the whole file. What it costs is the file's size, which is checked against `maximumBytes` first.
-    init(path: String, maximumBytes: Int = 8 << 30) throws(AerieError) {
+    init(path: String, maximumBytes: Int = 2 << 30) throws(AerieError) {
         self.path = path
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else {

@@ -15,7 +15,9 @@ struct RowInput<Value: TreeValue> {
     func rows(_ inputs: [Tensor]) throws(AerieError) -> (rows: [Value], count: Int) {
         guard let first = inputs.first else { throw AerieError.invalid("inputs", "is empty; one tensor was expected") }
         if inputs.count == 1, let count = rowCount(of: first.shape) {
-            return (try elements(of: first, count: count * featureCount), count)
+            let (numbers, overflow) = count.multipliedReportingOverflow(by: featureCount)
+            guard !overflow else { throw AerieError.invalid("inputs.\(first.name)", "has a shape beyond its bytes") }
+            return (try elements(of: first, count: numbers), count)
         }
         if !names.isEmpty, inputs.count > 1 || names == [first.name] { return try columns(inputs) }
         guard inputs.count == 1 else {
@@ -133,16 +135,15 @@ struct RowInput<Value: TreeValue> {
 }
 
 extension ModelDescription {
-    /// - Parameter steps: the sum of the trees' depths.
+    /// One tensor of rows in, one of predictions out.
     init(
-        tabular platform: String, type: DataType, features: Int, outputs: Int, names: [String], steps: Int, fast: Bool
+        tabular platform: String, type: DataType, features: Int, outputs: Int, names: [String],
+        nanosecondsPerRow: Double
     ) {
-        // Measured on a 2021 server core: a step of the fast walk 0.8 ns alone, one of the general walk 4 ns.
-        let perRow = 30 + Double(features) + Double(steps) * (fast ? 0.8 : 4)
         self.init(
             platform: platform, inputs: [TensorSpec(name: "input", dataType: type, shape: [-1, features])],
             outputs: [TensorSpec(name: "predict", dataType: type, shape: outputs == 1 ? [-1] : [-1, outputs])],
-            featureNames: names, nanosecondsPerRow: perRow)
+            featureNames: names, nanosecondsPerRow: nanosecondsPerRow)
     }
 
     /// The one output of `rows` rows.

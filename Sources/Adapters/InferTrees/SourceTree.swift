@@ -30,6 +30,8 @@ struct SourceNode<Value: TreeValue> {
     var left: Int32 = 0
     var right: Int32 = 0
     var missingGoesLeft = false
+    /// A threshold of infinity that infinity itself stays under: LightGBM's "everything but missing goes left".
+    var includesInfinity = false
     /// Where categories that are in the set go.
     var membersGoLeft = false
     /// LightGBM cuts the fraction off before it looks at the sign, so -0.5 is category 0.
@@ -64,7 +66,7 @@ struct LinearTerm<Value: TreeValue> {
 }
 
 /// The number a model compares in: `Float` for XGBoost, `Double` for LightGBM.
-protocol TreeValue: BinaryFloatingPoint {
+protocol TreeValue: BinaryFloatingPoint, BitwiseCopyable {
     associatedtype Node: PackedNode where Node.Value == Self
 }
 

@@ -11,11 +11,8 @@ final class TreeEnsemble<Value: TreeValue>: @unchecked Sendable {
     let start: UnsafeMutablePointer<Value>
     /// Trees in the order of their groups, in file order within a group; `groupEnds[g]` ends group `g`.
     let groupEnds: UnsafeMutablePointer<Int>
-    let treeCount: Int
-    /// Trees with vectors in their leaves add to every group.
-    let hasVectorLeaves: Bool
-    /// The sum of the trees' depths: the steps that one row costs.
-    let totalDepth: Int
+    /// An estimate from the trees' depths.
+    let nanosecondsPerRow: Double
 
     /// The fast form; `nil` where the model has splits or leaves that need the general walk.
     let fast: FastTrees<Value>?
@@ -29,8 +26,6 @@ final class TreeEnsemble<Value: TreeValue>: @unchecked Sendable {
         let groups = startValues.count
         self.featureCount = featureCount
         groupCount = groups
-        hasVectorLeaves = !tables.vectors.isEmpty
-        treeCount = trees.count
 
         var order: [Int] = []
         var ends = [Int](repeating: 0, count: groups)
@@ -48,8 +43,9 @@ final class TreeEnsemble<Value: TreeValue>: @unchecked Sendable {
 
         var layout = TreeLayout<Value>(featureCount: featureCount, tables: tables, groups: groups)
         for index in order { try layout.add(trees[index], number: index) }
-        totalDepth = layout.depths.reduce(0) { $0 + Int($1) }
-        fast = forcesGeneralWalk || !layout.allowsFastWalk ? nil : FastTrees(layout)
+        let treeGroups = order.map { trees[$0].group }
+        nanosecondsPerRow = layout.nanosecondsPerRow
+        fast = forcesGeneralWalk || !layout.allowsFastWalk ? nil : FastTrees(layout, groups: treeGroups)
         general = fast == nil ? GeneralTrees(layout) : nil
 
         start = .allocate(capacity: max(groups, 1))

@@ -6,17 +6,33 @@ struct TreeLayout<Value: TreeValue> {
     private(set) var nodes: [SourceNode<Value>] = []
     private(set) var roots: [Int] = []
     private(set) var depths: [Int32] = []
+    /// The sum over the trees of their leaves' mean depth.
+    private var meanDepths = 0.0
+    /// Nanoseconds that a row takes in each walk, by the cost of a step as measured on a 2021 server core.
+    private var steadyCost: Double { 1.2 * Double(depths.reduce(0) { $0 + Int($1) }) }
+    private var chainedCost: Double { 1.6 * (meanDepths + Double(depths.count)) }
+    private var generalCost: Double { 5 * (meanDepths + Double(depths.count)) }
+    /// Trees whose leaves lie, on average, much higher than their deepest one.
+    var isUneven: Bool { steadyCost > chainedCost }
+    var nanosecondsPerRow: Double {
+        50 + Double(featureCount) + (allowsFastWalk ? min(steadyCost, chainedCost) : generalCost)
+    }
     private(set) var usesDefaultLeft = false
-    private(set) var allowsFastWalk = true
+    private(set) var includesInfinity = false
+    private(set) var excludesInfinity = false
+    private var isPlain = true
 
     init(featureCount: Int, tables: TreeTables<Value>, groups: Int) {
         self.featureCount = featureCount
         self.tables = tables
         self.groups = groups
         if !tables.vectors.isEmpty || !tables.linear.isEmpty || FastTrees<Value>.width(featureCount) == nil {
-            allowsFastWalk = false
+            isPlain = false
         }
     }
+
+    /// The fast walk takes one of the two meanings of an infinite threshold.
+    var allowsFastWalk: Bool { isPlain && !(includesInfinity && excludesInfinity) }
 
     /// Appends a tree, depth first from its root. Every node is reached at most once, so a walk ends.
     mutating func add(_ tree: SourceTree<Value>, number: Int) throws(ModelFileError) {
@@ -27,6 +43,8 @@ struct TreeLayout<Value: TreeValue> {
         var reached = [Bool](repeating: false, count: count)
         let root = nodes.count
         var deepest: Int32 = 0
+        var leaves = 0
+        var leafDepths = 0
         // From the file's index to the flat one, and the depth there.
         var pending: [(from: Int32, to: Int, depth: Int32)] = [(0, root, 0)]
         nodes.append(SourceNode())
@@ -46,17 +64,24 @@ struct TreeLayout<Value: TreeValue> {
                 node.left = Int32(children)
                 node.right = Int32(children + 1)
                 note(node)
+            } else {
+                leaves += 1
+                leafDepths += Int(depth)
             }
             nodes[to] = node
         }
         roots.append(root)
         depths.append(deepest)
+        meanDepths += Double(leafDepths) / Double(max(leaves, 1))
     }
 
     private mutating func note(_ node: SourceNode<Value>) {
         if node.missingGoesLeft { usesDefaultLeft = true }
+        if node.kind != .categorical, node.value == .infinity {
+            if node.includesInfinity { includesInfinity = true } else { excludesInfinity = true }
+        }
         // The fast walk replaces a missing value that goes left by -inf, which is not below -inf.
-        if node.kind != .numeric || node.missingGoesLeft && node.value == -.infinity { allowsFastWalk = false }
+        if node.kind != .numeric || node.missingGoesLeft && node.value == -.infinity { isPlain = false }
     }
 
     private func problem(of node: SourceNode<Value>) -> String? {

@@ -216,6 +216,7 @@ struct XGBoostPlan {
             }
             result.nodes[node].kind = .categorical
             result.nodes[node].membersGoLeft = false
+            guard tables.categories.count < 1 << 30 else { throw failure("the model has too many categories") }
             tables.add(categories, to: &result.nodes[node])
         }
         for (node, type) in tree.splitTypes.enumerated() where type != 0 && result.nodes[node].kind == .numeric {

@@ -38,6 +38,8 @@ class Cases:
             X[self.rng.random(X.shape) < missing] = np.nan
         Z = np.nan_to_num(X)
         score = Z[:, 0] - 0.5 * Z[:, 1] * Z[:, 2] + 0.7 * (Z[:, 3] > 0.2)
+        if missing:
+            score = score + 1.5 * np.isnan(X[:, 0]) - np.isnan(X[:, 1])
         for column, count in categories:
             score = score + np.sin(Z[:, column] * 1.7)
         return X, score + 0.3 * self.rng.normal(size=self.rows)

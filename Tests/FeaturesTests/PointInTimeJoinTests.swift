@@ -21,14 +21,14 @@ import Testing
         try await engine.execute("""
             CREATE TABLE rows AS SELECT * FROM (VALUES (1, TIMESTAMP '2026-01-02 00:00:00'), (1, TIMESTAMP '2026-01-01 00:00:00'), \
             (NULL, TIMESTAMP '2026-01-02 00:00:00'), (1, NULL), (1, TIMESTAMP '2026-01-02 00:00:00'), (9, TIMESTAMP '2026-01-02 00:00:00'), \
-            (1, TIMESTAMP '2026-01-03 00:00:00'), (1, TIMESTAMP '2026-01-03 00:00:01'), (1, TIMESTAMP '2025-12-31 00:00:00')) t(user_id, at)
+            (1, TIMESTAMP '2026-01-03 00:00:00'), (1, TIMESTAMP '2026-01-03 00:00:01'), (1, TIMESTAMP '2025-12-31 00:00:00')) t(user_id, moment)
             """)
         try await engine.execute("""
             CREATE TABLE a AS SELECT * FROM (VALUES (1, TIMESTAMP '2026-01-01 00:00:00', 1.0, 1), (1, TIMESTAMP '2026-01-02 00:00:00', 3.0, 9), \
             (1, TIMESTAMP '2026-01-02 00:00:00', 2.0, 5), (1, TIMESTAMP '2026-02-01 00:00:00', 7.0, 1)) t(user_id, ts, v, created)
             """)
         let join = PointInTimeJoin(
-            entities: "rows", entityColumns: ["user_id", "at"], timestamp: "at",
+            entities: "rows", entityColumns: ["user_id", "moment"], timestamp: "moment",
             views: [.init(try view("a", ttl: "86400s"), keys: [(entity: "user_id", view: "user_id")])])
         let table = try await engine.query(try join.sql())
         let values = (0..<table.rowCount).map { table["v"]?[$0] ?? .null }.map { value -> Double? in

@@ -185,7 +185,8 @@ import TrainLightGBM
             "table": .string(folder.path + "/features/features.parquet"), "label": "y", "features": ["b"],
         ]
         for member in change.members { parameters[member.key] = member.value }
-        let error = await #expect(throws: AerieError.self) { [parameters] in try await run("train", parameters, in: folder) }
+        let given = parameters
+        let error = await #expect(throws: AerieError.self) { try await run("train", given, in: folder) }
         #expect(error?.message.contains(words) == true, "\(error?.message ?? "")")
     }
 }

@@ -50,7 +50,10 @@ final class StepLogLines: Sendable {
 final class TemporaryFolder: Sendable {
     let path = NSTemporaryDirectory() + "aerie-steps-" + UUID().uuidString
     init() throws { try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true) }
-    deinit { try? FileManager.default.removeItem(atPath: path) }
+    /// `AERIE_KEEP_TEST_FOLDERS` keeps it, to look at what was written.
+    deinit {
+        if ProcessInfo.processInfo.environment["AERIE_KEEP_TEST_FOLDERS"] == nil { try? FileManager.default.removeItem(atPath: path) }
+    }
 
     func context(
         _ step: String, _ parameters: JSONObject, services: (any PlatformServices)? = nil, run: String? = "run",

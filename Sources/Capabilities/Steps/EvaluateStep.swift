@@ -11,8 +11,8 @@ public import Training
 /// `table` and `label` as the `features` step gave them, `model` the `train` step's folder. The `threshold` is the
 /// train step's; without it, it is chosen here on the validation rows, never on the test rows. `baseline: false` leaves
 /// out the logistic regression that is trained on the same rows for comparison. Outputs: `report` (JSON), the pictures
-/// `roc`, `pr`, `calibration`, `confusion` (SVG), `holdout` (Parquet) and `holdout_json` (the held-out rows as the
-/// model's inputs, with its predictions); the measures `auc`, `average_precision`, `f1`, `precision`, `recall`,
+/// `roc`, `pr`, `calibration`, `confusion` (SVG), `holdout` (JSON) and `holdout_table` (Parquet): the held-out rows as
+/// the model's inputs, with its predictions; the measures `auc`, `average_precision`, `f1`, `precision`, `recall`,
 /// `accuracy`, `log_loss`, `brier`, `ece`, `threshold`, `rows`, `positives`, `baseline_auc` and `baseline_f1`.
 public struct EvaluateStep: Step {
     private let engine: @Sendable () throws(AerieError) -> any SQLEngine
@@ -28,7 +28,7 @@ public struct EvaluateStep: Step {
 
     public var name: String { "evaluate" }
     public var outputs: [String] {
-        ["report", "roc", "pr", "calibration", "confusion", "holdout", "holdout_json", "auc", "average_precision", "f1",
+        ["report", "roc", "pr", "calibration", "confusion", "holdout", "holdout_table", "auc", "average_precision", "f1",
          "precision", "recall", "accuracy", "log_loss", "brier", "ece", "threshold", "rows", "positives", "baseline_auc",
          "baseline_f1"]
     }
@@ -153,7 +153,7 @@ public struct EvaluateStep: Step {
         var result = StepResult(
             artifacts: [
                 "report": "report.json", "roc": "roc.svg", "pr": "pr.svg", "calibration": "calibration.svg",
-                "confusion": "confusion.svg", "holdout": "holdout.parquet", "holdout_json": "holdout.json",
+                "confusion": "confusion.svg", "holdout": "holdout.json", "holdout_table": "holdout.parquet",
             ],
             values: [
                 "rows": .int(Int64(report.labels.count)), "positives": .int(Int64(report.labels.count { $0 })),
@@ -161,7 +161,7 @@ public struct EvaluateStep: Step {
             logged: [
                 "evaluation/report.json": "report", "evaluation/roc.svg": "roc", "evaluation/precision_recall.svg": "pr",
                 "evaluation/calibration.svg": "calibration", "evaluation/confusion.svg": "confusion",
-                "evaluation/holdout.parquet": "holdout",
+                "evaluation/holdout.parquet": "holdout_table",
             ])
         for (name, value) in report.measures {
             result.values[name] = .double(value)

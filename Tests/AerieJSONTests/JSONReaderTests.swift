@@ -191,7 +191,9 @@ func withReader<Value>(
         case 2: return .int(Int64(bitPattern: random.next()))
         case 3: return .double(Double(Int64(bitPattern: random.next())) / 1024)
         case 4, 5:
-            let scalars: [Unicode.Scalar] = ["a", "\"", "\\", "\n", "\u{1}", "é", "😀", " ", ":", "#", "-", "'", "\u{7f}"]
+            let scalars: [Unicode.Scalar] = [
+                "a", "\"", "\\", "\n", "\u{1}", "é", "😀", " ", ":", "#", "-", "'", "\u{7f}",
+            ]
             var text = ""
             for _ in 0..<(random.next() % 8) { text.unicodeScalars.append(scalars[Int(random.next() % 13)]) }
             return .string(text)

@@ -75,7 +75,8 @@ import Testing
         Wrong("- 1", "", 1, "an object with apiVersion"),
         Wrong("", "", nil, "holds no object"),
         Wrong("# nothing\n---\n", "", nil, "holds no object"),
-        Wrong("{\"apiVersion\": \"aerie.dev/v1\",\n\"kind\": \"Widget\", \"metadata\": {\"name\": \"a\"},\n\"spec\": {\"size\": 99}}",
+        Wrong("{\"apiVersion\": \"aerie.dev/v1\",\n\"kind\": \"Widget\", "
+              + "\"metadata\": {\"name\": \"a\"},\n\"spec\": {\"size\": 99}}",
               "spec.size", 3, "at most 10"),
         Wrong("apiVersion: [", "", 2, "did not find"),
         Wrong(head + "  size: 1\n  size: 2", "size", 6, "written twice"),
@@ -167,7 +168,9 @@ import Testing
         #expect(error?.code == .notFound && error?.message.contains("did you mean \"widgets\"") == true)
     }
 
-    @Test("moments are read as they are written", arguments: [0, 951_782_400_000, 1_772_368_496_000, 4_102_444_799_000] as [Int64])
+    @Test("moments are read as they are written", arguments: [
+        0, 951_782_400_000, 1_772_368_496_000, 4_102_444_799_000,
+    ] as [Int64])
     func moments(_ milliseconds: Int64) {
         let moment = Timestamp(milliseconds: milliseconds)
         #expect(Timestamp(iso8601: moment.iso8601) == moment)

@@ -46,7 +46,9 @@ import Testing
     func errorLines() {
         let error = AerieError(
             .invalidArgument, "wrong",
-            details: [.init(field: "spec.x", problem: "is required", line: 4), .init(field: "", problem: "odd", offset: 7)])
+            details: [
+                .init(field: "spec.x", problem: "is required", line: 4), .init(field: "", problem: "odd", offset: 7),
+            ])
         #expect(ClientOutput.lines(for: error, file: "a.yaml") == [
             "error: a.yaml:4: spec.x: is required", "error: a.yaml:byte 7: odd",
         ])
@@ -83,7 +85,8 @@ import Testing
     ])
     func wrongCommandLines(_ words: [String]) {
         let types: [String: any ParsableCommand.Type] = [
-            "get": GetCommand.self, "describe": DescribeCommand.self, "watch": WatchCommand.self, "apply": ApplyCommand.self,
+            "get": GetCommand.self, "describe": DescribeCommand.self, "watch": WatchCommand.self,
+            "apply": ApplyCommand.self,
         ]
         #expect(throws: (any Error).self) { try types[words[0]]?.parse(Array(words.dropFirst())) }
     }

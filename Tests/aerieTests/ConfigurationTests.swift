@@ -21,10 +21,13 @@ import Testing
 
     @Test("a flag goes before the environment, and that before the file")
     func precedence() throws {
-        let text = "http: 127.0.0.1:1\ngrpc: 127.0.0.1:2\ndata-dir: file\ninsecure: true\nmax-body: 1MB\ninference-loops: 3"
+        let text = "http: 127.0.0.1:1\ngrpc: 127.0.0.1:2\ndata-dir: file\ninsecure: true\nmax-body: 1MB\n"
+            + "inference-loops: 3"
         let configuration = try Self.load(
             text, flags: [.http: "127.0.0.1:0"],
-            environment: ["AERIE_HTTP": "127.0.0.1:5", "AERIE_GRPC": "[::1]:6", "AERIE_LOG_LEVEL": "DEBUG", "AERIE_X": "?"])
+            environment: [
+                "AERIE_HTTP": "127.0.0.1:5", "AERIE_GRPC": "[::1]:6", "AERIE_LOG_LEVEL": "DEBUG", "AERIE_X": "?",
+            ])
         #expect(configuration.http == ListenAddress(host: "127.0.0.1", port: 0))
         #expect(configuration.grpc == ListenAddress(host: "::1", port: 6))
         #expect(configuration.dataDirectory == "file" && configuration.logLevel == .debug)

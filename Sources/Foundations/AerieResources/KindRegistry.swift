@@ -16,6 +16,12 @@ public struct KindRegistry: Sendable {
                 byName[name] = index
             }
         }
+        for (index, kind) in kinds.enumerated() {
+            for alias in kind.aliases {
+                let plural = Self.plural(alias.lowercased())
+                if byName[plural] == nil { byName[plural] = index }
+            }
+        }
         self.byName = byName
     }
 

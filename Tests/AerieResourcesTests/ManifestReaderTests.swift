@@ -160,7 +160,7 @@ import Testing
 
     @Test("kinds answer to their name, plural and aliases in any case")
     func kindNames() throws {
-        for word in ["Widget", "widgets", "WD", "widget.aerie.dev"] {
+        for word in ["Widget", "widgets", "WD", "wds", "widget.aerie.dev"] {
             #expect(try testKinds.resolve(word).name == "Widget")
         }
         #expect(try testKinds.resolve("policies").name == "Policy")

@@ -49,6 +49,8 @@ final class ChildProcess: Sendable {
             lifeline.closeReadEnd()
             output.closeWriteEnd()
             channel.closeWriteEnd()
+            output.readWithoutWaiting()
+            channel.readWithoutWaiting()
             return .success(follow(pid, output: output, channel: channel))
         } catch { return .failure(error) }
     }
@@ -185,8 +187,10 @@ private final class Pipe {
             close()
             throw AerieError(.resourceExhausted, "cannot open a pipe: too many open files")
         }
-        _ = fcntl(readEnd, F_SETFL, fcntl(readEnd, F_GETFL) | O_NONBLOCK)
     }
+
+    /// For the ends that are ours to read; the child's end of the lifeline must block.
+    func readWithoutWaiting() { _ = fcntl(readEnd, F_SETFL, fcntl(readEnd, F_GETFL) | O_NONBLOCK) }
 
     func closeReadEnd() {
         if readEnd >= 0 { Glibc.close(readEnd) }

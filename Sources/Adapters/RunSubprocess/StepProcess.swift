@@ -41,11 +41,13 @@ public enum StepProcess {
     private static func watchLifeline() {
         var info = stat()
         guard fstat(0, &info) == 0, info.st_mode & S_IFMT == S_IFIFO, getpgrp() == getpid() else { return }
+        // The pipe's ends are made non-blocking for the server's own reading.
+        _ = fcntl(0, F_SETFL, fcntl(0, F_GETFL) & ~O_NONBLOCK)
         let thread = Thread {
             var byte: UInt8 = 0
             while true {
                 let count = read(0, &byte, 1)
-                if count > 0 || (count < 0 && errno == EINTR) { continue }
+                guard count == 0 else { continue }
                 kill(0, SIGKILL)
             }
         }

@@ -1,10 +1,13 @@
 import AerieCore
+import AerieTelemetry
+import AerieResources
 import Console
 import Hummingbird
 import Logging
 import MLflowAPI
 import NIOCore
 import PlatformAPI
+import Serving
 import ServiceLifecycle
 import Synchronization
 
@@ -30,7 +33,7 @@ final class ControlServer: Sendable {
             resources: platform.resources,
             readiness: [
                 ReadinessCheck("metadata") {
-                    do { _ = try await platform.resources.latestSequence() } catch { return error.message }
+                    do throws(AerieError) { _ = try await platform.resources.latestSequence() } catch { return error.message }
                     return nil
                 }
             ],

@@ -1,5 +1,7 @@
 import AerieCore
 import AerieJSON
+import AerieResources
+import AerieTelemetry
 import Console
 import ErrorMapping
 import Foundation
@@ -8,8 +10,10 @@ import InferenceAPI
 import Logging
 import MLflowAPI
 import NIOCore
+import Pipelines
 import PlatformAPI
 import Serving
+import StoreSQLite
 import Synchronization
 
 /// The running process: both planes bound, the loops at work.
@@ -58,10 +62,14 @@ final class Server: Sendable {
         }
         inferenceURL.set("http://" + ListenAddress(host: configuration.inferenceHTTP.host, port: inferenceHTTP.port).description)
         let inferenceGRPC = try await bound(configuration.inferenceGRPC, "--inference-grpc") {
-            try await InferenceGRPCServer.start(plane: plane, host: $0.host, port: $0.port)
+            try await InferenceGRPCServer.start(
+                group: plane.group, services: [.inference(plane), .health()], host: $0.host, port: $0.port,
+                maximumMessageBytes: configuration.maximumBody)
         }
         let controlGRPC = try await bound(configuration.grpc, "--grpc") {
-            try await InferenceGRPCServer.start(plane: plane, host: $0.host, port: $0.port)
+            try await InferenceGRPCServer.start(
+                group: plane.group, services: [.health(), .serverInfo(version: Aerie.version)], host: $0.host,
+                port: $0.port)
         }
         let deployed = try await platform.resources.list(kind: "SeldonDeployment")
         let loops = Task {

@@ -26,8 +26,7 @@ struct UpCommand: AsyncParsableCommand {
             signal(SIGPIPE, SIG_IGN)
             let folder = try DataDirectory(path: configuration.dataDirectory)
             let server = try await Server.start(configuration, folder: folder.path)
-            print(server.readyLine)
-            fflush(stdout)
+            FileHandle.standardOutput.write(Data((server.readyLine + "\n").utf8))
             await Signals.waitForStop()
             await server.stop()
             _ = consume folder

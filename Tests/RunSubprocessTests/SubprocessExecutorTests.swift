@@ -129,6 +129,13 @@ import Testing
         #expect(heard.lines.withLock { $0 }.first?.trimmingCharacters(in: .whitespaces) == "0 1 2 3 4")
     }
 
+    @Test("the lifeline blocks as long as we live")
+    func lifeline() async throws {
+        let executor = shell("timeout 0.2 cat; echo $?; echo '{\"ok\":true}' > \"$R\"")
+        _ = try await heard.run(executor, job())
+        #expect(heard.lines.withLock { $0 } == ["124"])
+    }
+
     @Test("much output without an end of line, and bytes that are not UTF-8, are logged in pieces")
     func oddOutput() async throws {
         let executor = shell("head -c 200000 /dev/zero | tr '\\0' x; printf '\\n\\377\\n'; echo '{\"ok\":true}' > \"$R\"")

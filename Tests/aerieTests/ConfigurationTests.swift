@@ -39,7 +39,7 @@ import Testing
         ("\ndata_dir: x", "data_dir", 2, "did you mean \"data-dir\""),
         ("http: 8080", "http", 1, "has no port; write host:port"), ("http: :8080", "http", 1, "names no host"),
         ("http: 127.0.0.1:99999", "http", 1, "between 0 and 65535"), (
-            "http: 127.0.0.1:", "http", 1, "between 0 and 65535"),
+            "http: '127.0.0.1:'", "http", 1, "between 0 and 65535"),
         ("http: 127.0.0.1:-1", "http", 1, "between 0 and 65535"), ("http: '::1:80'", "http", 1, "in brackets"),
         ("http: '[xyz]:80'", "http", 1, "no IPv6 address"), ("http: http://x:80", "http", 1, "colon in its host"),
         ("http: a b:80", "http", 1, "no host name"),

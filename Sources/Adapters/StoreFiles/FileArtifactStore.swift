@@ -63,6 +63,11 @@ public final class FileArtifactStore: LocalArtifactStore {
 
     private static func move(_ temporary: String, to target: String) throws(AerieError) {
         let parent = (target as NSString).deletingLastPathComponent
+        // A new folder is only durable once the folder that holds it is synced.
+        var toSync = [parent]
+        while let last = toSync.last, last.count > 1, access(last, F_OK) != 0 {
+            toSync.append((last as NSString).deletingLastPathComponent)
+        }
         do {
             try FileManager.default.createDirectory(atPath: parent, withIntermediateDirectories: true)
         } catch {
@@ -74,7 +79,7 @@ public final class FileArtifactStore: LocalArtifactStore {
             }
             throw OpenFile.failure("write", target)
         }
-        OpenFile.syncFolder(parent)
+        for folder in toSync { OpenFile.syncFolder(folder) }
     }
 
     public func open(_ path: ArtifactPath, range: Range<Int64>?) async throws(AerieError) -> any ArtifactReader {

@@ -48,7 +48,13 @@ struct SearchStatement {
             guard let satellite = tables.satellites[condition.field.kind] else {
                 throw .invalid("filter", "cannot search for '\(key)' here")
             }
-            let isMissing = condition.comparison == .isNull
+            var condition = condition
+            var isMissing = condition.comparison == .isNull
+            // Clients add this condition to every search of models, and mean also those that lack the tag.
+            if key == "mlflow.prompt.is_prompt", condition.comparison == .notEqual {
+                condition.comparison = .equal
+                isMissing = true
+            }
             var inner = SearchStatement(tables)
             inner.require("s.key = ?", [key])
             if condition.comparison != .isNull, condition.comparison != .isNotNull { inner.compare("s.value", condition) }

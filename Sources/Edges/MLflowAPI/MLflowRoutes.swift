@@ -67,7 +67,7 @@ public struct MLflowRoutes: Sendable {
 
     func failure(_ error: AerieError, _ request: Request) -> Response {
         let mapped = error.mlflow
-        if mapped.status.code >= 500 {
+        if mapped.status.code >= 500, error.code != .unsupported {
             logger.error(
                 "request failed",
                 metadata: ["path": "\(request.uri.path)", "error": "\(error)"])

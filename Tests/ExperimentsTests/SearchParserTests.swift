@@ -1,0 +1,86 @@
+import AerieCore
+import Experiments
+import Testing
+
+@Suite struct SearchParserTests {
+    @Test("a filter becomes conditions", arguments: [
+        ("metrics.auc > 0.9", [SearchCondition(SearchField(.metric, "auc"), .greater, .number(0.9))]),
+        ("metric.\"a b\" <= -1e-3", [SearchCondition(SearchField(.metric, "a b"), .lessOrEqual, .number(-1e-3))]),
+        ("params.depth = '10' and tags.`my tag` != \"x\"", [
+            SearchCondition(SearchField(.param, "depth"), .equal, .text("10")),
+            SearchCondition(SearchField(.tag, "my tag"), .notEqual, .text("x")),
+        ]),
+        ("tags.mlflow.runName LIKE 'a%'", [SearchCondition(SearchField(.tag, "mlflow.runName"), .like, .text("a%"))]),
+        ("attributes.run_id IN ('a', 'b')", [SearchCondition(SearchField(.attribute, "run_id"), .in, .list(["a", "b"]))]),
+        ("run_id NOT IN ('a')", [SearchCondition(SearchField(.attribute, "run_id"), .notIn, .list(["a"]))]),
+        ("params.x IS NULL AND tags.y is not null", [
+            SearchCondition(SearchField(.param, "x"), .isNull, .none), SearchCondition(SearchField(.tag, "y"), .isNotNull, .none),
+        ]),
+        ("created >= 5", [SearchCondition(SearchField(.attribute, "start_time"), .greaterOrEqual, .number(5))]),
+        ("dataset.name ILIKE 'T%'", [SearchCondition(SearchField(.dataset, "name"), .ilike, .text("T%"))]),
+        ("params.q = 'it''s'", [SearchCondition(SearchField(.param, "q"), .equal, .text("it's"))]),
+        ("  ", []),
+    ] as [(String, [SearchCondition])])
+    func reads(_ filter: String, _ expected: [SearchCondition]) throws {
+        #expect(try SearchParser.conditions(filter, subject: .runs) == expected)
+    }
+
+    @Test("a wrong filter is refused with the character where it goes wrong", arguments: [
+        ("metrics.auc >", 14), ("metrics.auc > 'x'", 15), ("params.depth = 10", 16), ("metrics.a > 1 OR metrics.b > 1", 15),
+        ("nonsense = 'x'", 1), ("things.a = 'x'", 1), ("params.a > 'x'", 10), ("tags.a = 'x", 10), ("run_id IN 'a'", 11),
+        ("run_id IN ('a' 'b')", 16), ("status IN ('a')", 8), ("metrics.a ! 1", 11), ("metrics.a = 1 metrics.b = 1", 15),
+        ("tags. = 'x'", 1), ("start_time LIKE 'a'", 12), ("start_time IS NULL", 12), ("dataset.source = 'x'", 1), (";", 1),
+    ])
+    func refuses(_ filter: String, _ column: Int) {
+        let error = #expect(throws: AerieError.self) { try SearchParser.conditions(filter, subject: .runs) }
+        #expect(error?.code == .invalidArgument)
+        #expect(error?.details.first?.column == column, "\(error?.message ?? "")")
+    }
+
+    @Test("no text makes the parser fail in another way than by an error")
+    func survivesNoise() {
+        var state: UInt64 = 7
+        let pieces = ["metrics.", "a", "'", "\"", "`", "=", "<", "!", "(", ")", ",", " AND ", "IN", "NOT", "1e", "-", "é", "\0", "."]
+        for _ in 0..<5000 {
+            var text = ""
+            for _ in 0..<8 {
+                state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+                text += pieces[Int(state >> 33) % pieces.count]
+            }
+            do { _ = try SearchParser.conditions(text, subject: .runs) } catch { #expect(error.code == .invalidArgument) }
+        }
+    }
+
+    @Test("orders name a key and a direction")
+    func orders() throws {
+        let orders = try SearchParser.orders(["metrics.`a b` DESC", "start_time"], subject: .runs)
+        #expect(orders == [SearchOrder(SearchField(.metric, "a b"), ascending: false), SearchOrder(SearchField(.attribute, "start_time"))])
+        #expect(throws: AerieError.self) { try SearchParser.orders(["metrics.a SIDEWAYS"], subject: .runs) }
+        #expect(throws: AerieError.self) { try SearchParser.orders(["version_number"], subject: .registeredModels) }
+    }
+
+    @Test("page tokens survive the round trip and nothing else is one")
+    func tokens() throws {
+        for position in [PagePosition(offset: 0, newest: 0), PagePosition(offset: 123_456, newest: .max)] {
+            #expect(try PagePosition(token: position.token) == position)
+        }
+        for wrong in ["", "!", "AAAA", PagePosition(offset: -1, newest: 1).token, String(repeating: "A", count: 5000)] {
+            #expect(throws: AerieError.self) { try PagePosition(token: wrong) }
+        }
+    }
+}
+
+@Suite struct ArtifactPathTests {
+    @Test("paths that lead out do not construct", arguments: ["..", "a/../b", "/etc", "a\\b", "a\0b", "~/x", "a/\n"])
+    func refuses(_ text: String) {
+        #expect(throws: AerieError.self) { try ArtifactPath(text) }
+    }
+
+    @Test("locations lose their scheme and authority", arguments: [
+        ("mlflow-artifacts:/1/a", "1/a"), ("mlflow-artifacts://host:5000/1/a", "1/a"), ("mlflow-artifacts:1/a", "1/a"),
+    ])
+    func locations(_ location: String, _ path: String) throws {
+        #expect(try ArtifactPath(location: location).description == path)
+        #expect(throws: AerieError.self) { try ArtifactPath(location: "s3://bucket/a") }
+    }
+}

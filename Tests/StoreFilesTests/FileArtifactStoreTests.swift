@@ -1,0 +1,77 @@
+import AerieCore
+import Experiments
+import Foundation
+import StoreFiles
+import Testing
+
+@Suite struct FileArtifactStoreTests {
+    private func withStore(_ body: (FileArtifactStore, String) async throws -> Void) async throws {
+        let folder = NSTemporaryDirectory() + "aerie-files-" + IdentifierSource.system.hex32()
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        try await body(try FileArtifactStore(root: folder), folder)
+    }
+
+    private func put(_ store: FileArtifactStore, _ path: String, _ pieces: [[UInt8]]) async throws -> Int64 {
+        var rest = pieces[...]
+        let next = { () async throws(AerieError) -> [UInt8]? in rest.popFirst() }
+        return try await store.put(try ArtifactPath(path), next: next)
+    }
+
+    private func read(_ store: FileArtifactStore, _ path: String, _ range: Range<Int64>? = nil) async throws -> [UInt8] {
+        let reader = try await store.open(try ArtifactPath(path), range: range)
+        var all: [UInt8] = []
+        while let piece = try await reader.next() { all += piece }
+        return all
+    }
+
+    @Test("what is put comes back, whole and in part")
+    func roundTrip() async throws {
+        try await withStore { store, folder in
+            let pieces = (0..<5).map { index in [UInt8](repeating: UInt8(index), count: 200_000) }
+            #expect(try await put(store, "1/a/b.bin", pieces) == 1_000_000)
+            #expect(try await read(store, "1/a/b.bin") == pieces.flatMap { $0 })
+            #expect(try await read(store, "1/a/b.bin", 199_999..<200_001) == [0, 1])
+            #expect(try await read(store, "1/a/b.bin", 999_999..<2_000_000) == [4])
+            #expect(try await read(store, "1/a/b.bin", 2_000_000..<3_000_000) == [])
+            _ = try await put(store, "1/a/empty", [])
+            #expect(try await read(store, "1/a/empty") == [])
+            let list = try await store.list(try ArtifactPath("1/a"))
+            #expect(list.map(\.path.name) == ["b.bin", "empty"] && list.map(\.size) == [1_000_000, 0])
+            #expect(store.localPath(try ArtifactPath("1/a")) == URL(fileURLWithPath: folder).standardizedFileURL.path + "/1/a")
+            try await store.delete(try ArtifactPath("1"))
+            #expect(try await store.list(.root) == [])
+        }
+    }
+
+    @Test("an upload that breaks off leaves nothing and does not touch what was there")
+    func broken() async throws {
+        try await withStore { store, folder in
+            _ = try await put(store, "a", [[1]])
+            var count = 0
+            let next = { () async throws(AerieError) -> [UInt8]? in
+                count += 1
+                if count > 2 { throw AerieError(.cancelled, "gone") }
+                return [9, 9]
+            }
+            await #expect(throws: AerieError.self) { _ = try await store.put(try ArtifactPath("a"), next: next) }
+            #expect(try await read(store, "a") == [1])
+            #expect(try FileManager.default.contentsOfDirectory(atPath: folder + "/.incoming") == [])
+        }
+    }
+
+    @Test("links are not followed, files are no folders, and the store's own folder is closed")
+    func refuses() async throws {
+        try await withStore { store, folder in
+            try FileManager.default.createSymbolicLink(atPath: folder + "/link", withDestinationPath: "/etc/passwd")
+            await #expect(throws: AerieError.self) { _ = try await read(store, "link") }
+            #expect(try await store.entry(try ArtifactPath("link")) == nil)
+            _ = try await put(store, "file", [[1]])
+            await #expect(throws: AerieError.self) { _ = try await put(store, "file/below", [[1]]) }
+            _ = try await put(store, "folder/x", [[1]])
+            await #expect(throws: AerieError.self) { _ = try await put(store, "folder", [[1]]) }
+            await #expect(throws: AerieError.self) { _ = try await put(store, ".incoming/x", [[1]]) }
+            await #expect(throws: AerieError.self) { try await store.delete(.root) }
+            await #expect(throws: AerieError.self) { _ = try await read(store, "nothing") }
+        }
+    }
+}

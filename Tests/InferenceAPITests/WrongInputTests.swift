@@ -85,7 +85,8 @@ struct WrongInputTests {
                 if round % 2 == 0 { bytes = Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8) + bytes }
                 _ = try await exchange(grpc, [bytes])
             }
-            #expect(try await exchange(http, "GET /v2/health/live HTTP/1.1\r\nHost: a\r\n\r\n").hasSuffix("{\"live\":true}"))
+            let answer = try await exchange(http, "GET /v2/health/live HTTP/1.1\r\nHost: a\r\n\r\n")
+            #expect(answer.hasSuffix("{\"live\":true}"))
         }
     }
 }

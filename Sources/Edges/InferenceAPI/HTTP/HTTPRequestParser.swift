@@ -74,6 +74,9 @@ struct HTTPRequestParser {
         {
             buffer.moveReaderIndex(forwardBy: 2)
         }
+        if position == 0, buffer.readableBytes == 1, buffer.getInteger(at: buffer.readerIndex, as: UInt8.self) == 0x0d {
+            return false
+        }
         let result = buffer.withUnsafeReadableBytes { bytes -> Result<Bool, HTTPFailure> in
             do throws(HTTPFailure) { return .success(try searchHead(bytes)) } catch { return .failure(error) }
         }

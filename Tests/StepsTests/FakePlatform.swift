@@ -16,7 +16,9 @@ final class FakePlatform: PlatformServices {
     private func note(_ call: String) { calls.withLock { $0.append(call) } }
 
     func startRun(experiment: String, name: String, tags: [String: String]) async throws(AerieError) -> String { "run" }
-    func log(run: String, params: [String: String], metrics: [StepMetric], tags: [String: String]) async throws(AerieError) {}
+    func log(run: String, params: [String: String], metrics: [StepMetric], tags: [String: String])
+        async throws(AerieError)
+    {}
     func logArtifact(run: String, path: String, from local: String) async throws(AerieError) {}
     func finishRun(run: String, succeeded: Bool) async throws(AerieError) {}
     func registerModel(name: String, run: String, artifactPath: String, description: String, tags: [String: String])
@@ -52,7 +54,9 @@ final class TemporaryFolder: Sendable {
     init() throws { try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true) }
     /// `AERIE_KEEP_TEST_FOLDERS` keeps it, to look at what was written.
     deinit {
-        if ProcessInfo.processInfo.environment["AERIE_KEEP_TEST_FOLDERS"] == nil { try? FileManager.default.removeItem(atPath: path) }
+        if ProcessInfo.processInfo.environment["AERIE_KEEP_TEST_FOLDERS"] == nil {
+            try? FileManager.default.removeItem(atPath: path)
+        }
     }
 
     func context(

@@ -6,16 +6,19 @@ import Features
 import Foundation
 import Pipelines
 import Quality
-@testable import Steps
 import StoreDuckDB
 import Testing
 import TrainLightGBM
 
+@testable import Steps
+
 /// The files of `Examples/fraud`, as they are.
 @Suite struct FraudExampleTests {
-    private static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    private static let folder =
+        URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .deletingLastPathComponent().path + "/Examples/fraud/"
-    private static let catalog = StepCatalog(BuiltInSteps.all(engine: { DuckDBEngine() }, trainer: { LightGBMTrainer() }))
+    private static let catalog = StepCatalog(
+        BuiltInSteps.all(engine: { DuckDBEngine() }, trainer: { LightGBMTrainer() }))
 
     private func resources(_ file: String) throws -> [Resource] {
         try YAMLDocument.parseAll(String(contentsOfFile: Self.folder + file, encoding: .utf8)).map { document in
@@ -61,7 +64,8 @@ import TrainLightGBM
                 }
             }
             let services: (any PlatformServices)? = step.placement == .server ? platform : nil
-            results[planned.name] = try await step.run(work.context(planned.name, parameters.object ?? [:], services: services))
+            results[planned.name] = try await step.run(
+                work.context(planned.name, parameters.object ?? [:], services: services))
         }
         let evaluated = try #require(results["evaluate"])
         #expect((evaluated.values["auc"]?.double ?? 0) > 0.95 && (evaluated.values["f1"]?.double ?? 0) > 0.90)
@@ -71,7 +75,8 @@ import TrainLightGBM
         print("the example's model is in \(work.path)/train/model")
     }
 
-    @Test("A pipeline with a wrong parameter is refused before it runs, with the parameter's path") func wrong() throws {
+    @Test("A pipeline with a wrong parameter is refused before it runs, with the parameter's path") func wrong() throws
+    {
         var spec = try resources("pipeline.yaml")[0].spec
         var steps = try #require(spec["steps"]?.array)
         var train = try #require(steps[3].object)

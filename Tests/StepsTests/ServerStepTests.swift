@@ -1,25 +1,32 @@
 import AerieCore
 import AerieJSON
 import Pipelines
-@testable import Steps
 import Testing
 
+@testable import Steps
+
 @Suite struct ServerStepTests {
-    @Test("A rule is evaluated as it is written", arguments: [
-        ("auc > 0.90 and f1 > 0.85", true), ("auc > 0.97", false), ("auc >= 0.96 AND NOT f1 < 0.9", true),
-        ("f1 > 0.99 or auc > 0.5 and f1 > 0.5", true), ("(f1 > 0.99 or auc > 0.5) and f1 > 0.95", false),
-        ("auc != 0.96", false), ("!(auc == 0.96) || 1 < 2", true), ("-1 < auc && auc<=1e0", true),
-    ])
+    @Test(
+        "A rule is evaluated as it is written",
+        arguments: [
+            ("auc > 0.90 and f1 > 0.85", true), ("auc > 0.97", false), ("auc >= 0.96 AND NOT f1 < 0.9", true),
+            ("f1 > 0.99 or auc > 0.5 and f1 > 0.5", true), ("(f1 > 0.99 or auc > 0.5) and f1 > 0.95", false),
+            ("auc != 0.96", false), ("!(auc == 0.96) || 1 < 2", true), ("-1 < auc && auc<=1e0", true),
+        ])
     func rules(text: String, holds: Bool) throws {
         #expect(try ApprovalRule(text).evaluate(["auc": 0.96, "f1": 0.92]) == holds)
     }
 
-    @Test("A wrong rule says what was expected and where", arguments: [
-        ("", "a number or a name at character 1"), ("auc >", "a number or a name at character 6"), ("auc", "a comparison (> >= < <= == !=) at character 4"),
-        ("auc > 0.9 f1", "'and', 'or' or the end at character 11"), ("(auc > 0.9", "')' at character 11"),
-        ("auc > 0.9 and and f1 > 1", "a number or a name at character 15"), ("auc => 0.9", "a comparison (> >= < <= == !=) at character 5"),
-        ("auc > 1.2.3", "a number or a name at character 7"),
-    ])
+    @Test(
+        "A wrong rule says what was expected and where",
+        arguments: [
+            ("", "a number or a name at character 1"), ("auc >", "a number or a name at character 6"),
+            ("auc", "a comparison (> >= < <= == !=) at character 4"),
+            ("auc > 0.9 f1", "'and', 'or' or the end at character 11"), ("(auc > 0.9", "')' at character 11"),
+            ("auc > 0.9 and and f1 > 1", "a number or a name at character 15"),
+            ("auc => 0.9", "a comparison (> >= < <= == !=) at character 5"),
+            ("auc > 1.2.3", "a number or a name at character 7"),
+        ])
     func wrongRules(text: String, expected: String) {
         let error = #expect(throws: AerieError.self) { _ = try ApprovalRule(text) }
         #expect(error?.code == .invalidArgument)
@@ -38,7 +45,9 @@ import Testing
         #expect(error?.message.contains("needs f1") == true)
     }
 
-    @Test("Approving by rule lets good numbers through and tells why bad ones are not") func approveByRule() async throws {
+    @Test("Approving by rule lets good numbers through and tells why bad ones are not") func approveByRule()
+        async throws
+    {
         let folder = try TemporaryFolder()
         let good: JSONObject = ["rule": "auc > 0.9", "values": ["auc": 0.95]]
         let result = try await ApproveStep().run(folder.context("a", good))
@@ -59,9 +68,12 @@ import Testing
         #expect(platform.asked.count == 3)
         let no = StepDecision(isApproved: false, by: "bob", comment: "too early", time: Timestamp(milliseconds: 0))
         let error = await #expect(throws: AerieError.self) {
-            try await step.run(folder.context("a", [
-                "mode": "both", "rule": "1 < 2",
-            ], services: FakePlatform(decisions: [no])))
+            try await step.run(
+                folder.context(
+                    "a",
+                    [
+                        "mode": "both", "rule": "1 < 2",
+                    ], services: FakePlatform(decisions: [no])))
         }
         #expect(error?.message == "rejected by bob: too early")
     }
@@ -102,16 +114,20 @@ import Testing
         ]
         let result = try await DeployStep().run(folder.context("d", parameters, services: platform))
         #expect(result.values["stage"] == "Production")
-        #expect(platform.asked == [
-            "m/4 -> Development", "m/4 -> Staging", "m/4 -> Production alone", "apply K/n {\"a\":1} within 5.0 seconds",
-        ])
+        #expect(
+            platform.asked == [
+                "m/4 -> Development", "m/4 -> Staging", "m/4 -> Production alone",
+                "apply K/n {\"a\":1} within 5.0 seconds",
+            ])
     }
 
     @Test("A wrong deployment promotes nothing") func wrongDeployment() async throws {
         let folder = try TemporaryFolder()
         let platform = FakePlatform()
         let parameters: JSONObject = ["model": "m", "version": "1", "deployment": ["kind": "K"]]
-        await #expect(throws: AerieError.self) { try await DeployStep().run(folder.context("d", parameters, services: platform)) }
+        await #expect(throws: AerieError.self) {
+            try await DeployStep().run(folder.context("d", parameters, services: platform))
+        }
         #expect(platform.asked.isEmpty)
     }
 }

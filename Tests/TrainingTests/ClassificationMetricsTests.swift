@@ -22,11 +22,14 @@ import Training
         return (scores, labels)
     }()
 
-    private func near(_ a: Double?, _ b: Double, _ tolerance: Double = 1e-12) -> Bool { a.map { abs($0 - b) <= tolerance } ?? false }
+    private func near(_ a: Double?, _ b: Double, _ tolerance: Double = 1e-12) -> Bool {
+        a.map { abs($0 - b) <= tolerance } ?? false
+    }
 
     @Test("The area under the ROC curve counts a tie one half") func ties() {
         // Pairs of positive and negative: 0.5 = 0.5 counts a half, all others are won: 3.5 of 4.
-        #expect(ClassificationMetrics.rocAUC(scores: [0.9, 0.5, 0.5, 0.1], labels: [true, true, false, false]) == 0.875)
+        #expect(
+            ClassificationMetrics.rocAUC(scores: [0.9, 0.5, 0.5, 0.1], labels: [true, true, false, false]) == 0.875)
         #expect(ClassificationMetrics.rocAUC(scores: [1, 1, 1], labels: [true, false, false]) == 0.5)
         #expect(ClassificationMetrics.rocAUC(scores: [0.1, 0.2], labels: [true, false]) == 0)
     }
@@ -79,9 +82,13 @@ import Training
             featureNames: ["score", "position"], values: scores.enumerated().flatMap { [$1, Double($0 % 7)] },
             labels: labels.map { $0 ? 1 : 0 })
         let model = try LogisticRegression(rows)
-        for (weight, known) in zip(model.weights, [1.38674158, -0.15204104, -0.99308504]) { #expect(near(weight, known, 1e-5)) }
+        for (weight, known) in zip(model.weights, [1.38674158, -0.15204104, -0.99308504]) {
+            #expect(near(weight, known, 1e-5))
+        }
         let first = model.predict(Array(rows.values.prefix(6)))
-        for (probability, known) in zip(first, [0.52321988, 0.51703771, 0.31469188]) { #expect(near(probability, known, 1e-6)) }
+        for (probability, known) in zip(first, [0.52321988, 0.51703771, 0.31469188]) {
+            #expect(near(probability, known, 1e-6))
+        }
     }
 
     @Test("A category becomes indicators, and what training never saw counts for nothing") func categories() throws {

@@ -55,10 +55,11 @@ public struct TransactionStream: Sendable {
         for position in 0..<random.integer(8, 14) {
             let isTest = position < 8 && !random.chance(0.15)
             let amount = isTest ? random.uniform(0.5, 12) : random.uniform(320, 1400)
-            events.append(Transaction(
-                userID: user, time: time, cents: Int((amount * 100).rounded()),
-                category: isTest ? random.below(5) : random.integer(1, 2), isForeign: isAbroad,
-                isMismatch: random.chance(0.5), trust: Int(random.uniform(4, 34)), age: users[user].age))
+            events.append(
+                Transaction(
+                    userID: user, time: time, cents: Int((amount * 100).rounded()),
+                    category: isTest ? random.below(5) : random.integer(1, 2), isForeign: isAbroad,
+                    isMismatch: random.chance(0.5), trust: Int(random.uniform(4, 34)), age: users[user].age))
             time += Int64(random.integer(40, 900))
         }
     }
@@ -73,12 +74,15 @@ public struct TransactionStream: Sendable {
             let trust = isUntrusted ? random.uniform(5, 36) : random.uniform(48, 99)
             // On a device without trust the owner pays middling amounts, neither a test nor a cash-out.
             let isSmall = random.chance(0.5)
-            let amount = isUntrusted ? random.uniform(30, 210)
+            let amount =
+                isUntrusted
+                ? random.uniform(30, 210)
                 : isSmall ? random.uniform(0.8, 18) : random.uniform(150, 1300)
-            events.append(Transaction(
-                userID: user, time: time, cents: Int((amount * 100).rounded()), category: random.below(5),
-                isForeign: isAbroad, isMismatch: isAbroad && random.chance(0.6), trust: Int(trust),
-                age: users[user].age))
+            events.append(
+                Transaction(
+                    userID: user, time: time, cents: Int((amount * 100).rounded()), category: random.below(5),
+                    isForeign: isAbroad, isMismatch: isAbroad && random.chance(0.6), trust: Int(trust),
+                    age: users[user].age))
             time += Int64(random.integer(60, 1500))
         }
     }
@@ -94,11 +98,12 @@ public struct TransactionStream: Sendable {
         // Some frauds come alone: abroad, in the wrong place, on a strange device, for electronics or travel.
         let isLoneFraud = random.chance(0.009)
         let isMismatch = isLoneFraud || random.chance(isAbroad ? 0.4 : 0.05)
-        events.append(Transaction(
-            userID: index, time: moment(day: random.below(options.days), hour: hour, &random),
-            cents: max(50, Int((amount * 100).rounded())),
-            category: isLoneFraud ? random.integer(1, 2) : random.below(5), isForeign: isLoneFraud || isAbroad,
-            isMismatch: isMismatch, trust: Int(isLoneFraud ? random.uniform(4, 34) : wantsTrust), age: user.age))
+        events.append(
+            Transaction(
+                userID: index, time: moment(day: random.below(options.days), hour: hour, &random),
+                cents: max(50, Int((amount * 100).rounded())),
+                category: isLoneFraud ? random.integer(1, 2) : random.below(5), isForeign: isLoneFraud || isAbroad,
+                isMismatch: isMismatch, trust: Int(isLoneFraud ? random.uniform(4, 34) : wantsTrust), age: user.age))
     }
 
     private func moment(day: Int, hour: Int, _ random: inout SeededGenerator) -> Int64 {

@@ -29,11 +29,15 @@ public struct EntityKind: ResourceKind {
             problems.append(.init(field: "metadata.name", problem: problem))
         }
         if resource.spec["joinKey"]?.string == "" {
-            problems.append(.init(field: "spec.joinKey", problem: "must not be empty; leave it out to use the entity's name"))
+            problems.append(
+                .init(field: "spec.joinKey", problem: "must not be empty; leave it out to use the entity's name"))
         }
         if let type = resource.spec["valueType"]?.string, FeatureType(name: type) == nil {
-            problems.append(.init(field: "spec.valueType", problem: "'\(type)' is no type; there are "
-                + FeatureType.names.joined(separator: ", ")))
+            problems.append(
+                .init(
+                    field: "spec.valueType",
+                    problem: "'\(type)' is no type; there are "
+                        + FeatureType.names.joined(separator: ", ")))
         }
         return problems
     }

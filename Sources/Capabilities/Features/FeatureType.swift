@@ -1,9 +1,19 @@
 /// The type of a feature's values, under the names that feature definitions use.
 public enum FeatureType: String, Sendable, Hashable, CaseIterable {
-    case int32 = "INT32", int64 = "INT64", float = "FLOAT", double = "DOUBLE", string = "STRING", bool = "BOOL"
-    case bytes = "BYTES", timestamp = "UNIX_TIMESTAMP"
-    case int32List = "INT32_LIST", int64List = "INT64_LIST", floatList = "FLOAT_LIST", doubleList = "DOUBLE_LIST"
-    case stringList = "STRING_LIST", boolList = "BOOL_LIST"
+    case int32 = "INT32"
+    case int64 = "INT64"
+    case float = "FLOAT"
+    case double = "DOUBLE"
+    case string = "STRING"
+    case bool = "BOOL"
+    case bytes = "BYTES"
+    case timestamp = "UNIX_TIMESTAMP"
+    case int32List = "INT32_LIST"
+    case int64List = "INT64_LIST"
+    case floatList = "FLOAT_LIST"
+    case doubleList = "DOUBLE_LIST"
+    case stringList = "STRING_LIST"
+    case boolList = "BOOL_LIST"
 
     /// Accepts any case, `Float32`, `Float64`, `Int`, `Timestamp` and `Array(Int64)` as well.
     public init?(name: String) {

@@ -46,12 +46,15 @@ public struct FeatureViewDefinition: Sendable, Hashable {
     static func read(
         _ spec: JSONObject, name: String, path: String, problems: inout [AerieError.Detail]
     ) -> FeatureViewDefinition {
-        func wrong(_ field: String, _ problem: String) { problems.append(.init(field: "\(path).\(field)", problem: problem)) }
+        func wrong(_ field: String, _ problem: String) {
+            problems.append(.init(field: "\(path).\(field)", problem: problem))
+        }
         if let problem = FeatureName.problem(name) {
             problems.append(.init(field: path == "spec" ? "metadata.name" : "\(path).name", problem: problem))
         }
         let source = spec["source"]?.object ?? [:]
-        let file = source["path"]?.string, table = source["table"]?.string
+        let file = source["path"]?.string
+        let table = source["table"]?.string
         if (file ?? "").isEmpty == (table ?? "").isEmpty { wrong("source", "needs either a path or a table") }
         var type = source["type"]?.string ?? (table != nil ? "table" : "file")
         if type == "table", table == nil { wrong("source.table", "is required for a source of type table") }
@@ -61,10 +64,17 @@ public struct FeatureViewDefinition: Sendable, Hashable {
             name: name, entities: spec["entities"]?.array?.compactMap(\.string) ?? [], timeToLive: nil,
             sourceType: type, location: file ?? table ?? "", timestampField: source["timestampField"]?.string,
             createdTimestampColumn: source["createdTimestampColumn"]?.string, fieldMapping: [:], features: [])
-        for member in source["fieldMapping"]?.object?.members ?? [] { view.fieldMapping[member.key] = member.value.string }
+        for member in source["fieldMapping"]?.object?.members ?? [] {
+            view.fieldMapping[member.key] = member.value.string
+        }
         if let ttl = spec["ttl"], !ttl.isNull {
-            if let microseconds = microseconds(ttl) { view.timeToLive = microseconds == 0 ? nil : microseconds }
-            else { wrong("ttl", "\(ttl.text()) is no duration; write seconds as \"86400s\", or 90m, 24h, 7d; 0s is unlimited") }
+            if let microseconds = microseconds(ttl) {
+                view.timeToLive = microseconds == 0 ? nil : microseconds
+            } else {
+                wrong(
+                    "ttl", "\(ttl.text()) is no duration; write seconds as \"86400s\", or 90m, 24h, 7d; 0s is unlimited"
+                )
+            }
         }
         view.features = readFeatures(spec["features"]?.array ?? [], "\(path).features", &problems)
         return view
@@ -78,14 +88,19 @@ public struct FeatureViewDefinition: Sendable, Hashable {
         for (index, element) in list.enumerated() {
             let place = "\(path)[\(index)]"
             let name = element["name"]?.string ?? ""
-            if let problem = FeatureName.problem(name) { problems.append(.init(field: "\(place).name", problem: problem)) }
+            if let problem = FeatureName.problem(name) {
+                problems.append(.init(field: "\(place).name", problem: problem))
+            }
             if features.contains(where: { $0.name == name }) {
                 problems.append(.init(field: "\(place).name", problem: "'\(name)' is declared twice"))
             }
             let word = element["dtype"]?.string ?? ""
             guard let type = FeatureType(name: word) else {
-                problems.append(.init(field: "\(place).dtype", problem: "'\(word)' is no type; there are "
-                    + FeatureType.names.joined(separator: ", ")))
+                problems.append(
+                    .init(
+                        field: "\(place).dtype",
+                        problem: "'\(word)' is no type; there are "
+                            + FeatureType.names.joined(separator: ", ")))
                 continue
             }
             features.append(Feature(name: name, type: type))

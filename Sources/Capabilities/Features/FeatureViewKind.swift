@@ -20,21 +20,26 @@ public struct FeatureViewKind: ResourceKind {
     public static let specSchema = FieldSchema.object([
         Field("entities", .array(.string)),
         Field("ttl", .any),
-        Field("source", .object([
-            Field("type", .choice(["parquet", "csv", "file", "table"])),
-            Field("path", .string),
-            Field("table", .string),
-            Field("timestampField", .string),
-            Field("createdTimestampColumn", .string),
-            Field("fieldMapping", .map(.string)),
-        ]), required: true),
-        Field("features", .array(.object([
-            Field("name", .string, required: true),
-            Field("dtype", .string, required: true),
-            Field("description", .string),
-            Field("default", .any, support: later),
-            Field("tags", .map(.string)),
-        ])), required: true),
+        Field(
+            "source",
+            .object([
+                Field("type", .choice(["parquet", "csv", "file", "table"])),
+                Field("path", .string),
+                Field("table", .string),
+                Field("timestampField", .string),
+                Field("createdTimestampColumn", .string),
+                Field("fieldMapping", .map(.string)),
+            ]), required: true),
+        Field(
+            "features",
+            .array(
+                .object([
+                    Field("name", .string, required: true),
+                    Field("dtype", .string, required: true),
+                    Field("description", .string),
+                    Field("default", .any, support: later),
+                    Field("tags", .map(.string)),
+                ])), required: true),
         Field("online", .bool, support: later),
         Field("description", .string),
         Field("owner", .string),
@@ -55,7 +60,9 @@ public struct FeatureServiceKind: ResourceKind {
     public var name: String { "FeatureService" }
     public var apiVersions: [String] { ["aerie.dev/v1"] }
     public var aliases: [String] { ["featureservice", "featureservices", "fs"] }
-    public var columns: [(title: String, path: String)] { [("DESCRIPTION", "spec.description"), ("OWNER", "spec.owner")] }
+    public var columns: [(title: String, path: String)] {
+        [("DESCRIPTION", "spec.description"), ("OWNER", "spec.owner")]
+    }
 
     public var schema: FieldSchema {
         .object([
@@ -72,7 +79,9 @@ public struct FeatureServiceKind: ResourceKind {
             problems.append(.init(field: "metadata.name", problem: problem))
         }
         let references = resource.spec["features"]?.array ?? []
-        if references.isEmpty { problems.append(.init(field: "spec.features", problem: "must name at least one feature")) }
+        if references.isEmpty {
+            problems.append(.init(field: "spec.features", problem: "must name at least one feature"))
+        }
         var seen: Set<String> = []
         for (index, element) in references.enumerated() {
             let path = "spec.features[\(index)]"

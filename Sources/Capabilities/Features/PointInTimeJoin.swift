@@ -41,7 +41,9 @@ public struct PointInTimeJoin: Sendable {
     /// Names results `view__feature` instead of `feature`.
     public var usesFullNames: Bool
 
-    public init(entities: String, entityColumns: [String], timestamp: String, views: [View], usesFullNames: Bool = false) {
+    public init(
+        entities: String, entityColumns: [String], timestamp: String, views: [View], usesFullNames: Bool = false
+    ) {
         self.entities = entities
         self.entityColumns = entityColumns
         self.timestamp = timestamp
@@ -73,11 +75,14 @@ public struct PointInTimeJoin: Sendable {
                     columns.append("\(value) AS \(name)")
                     continue
                 }
-                columns.append("CASE WHEN epoch_us(e.\(sqlIdentifier(timestamp))::TIMESTAMP) - "
-                    + "epoch_us(s\(index).\"__aerie_time\") <= \(limit) THEN \(value) END AS \(name)")
+                columns.append(
+                    "CASE WHEN epoch_us(e.\(sqlIdentifier(timestamp))::TIMESTAMP) - "
+                        + "epoch_us(s\(index).\"__aerie_time\") <= \(limit) THEN \(value) END AS \(name)")
             }
         }
-        return "WITH \(tables.joined(separator: ", ")) SELECT \(columns.joined(separator: ", ")) FROM e\(joins) ORDER BY e.\(row)"
+        return
+            "WITH \(tables.joined(separator: ", ")) SELECT \(columns.joined(separator: ", ")) FROM e\(joins) ORDER "
+                + "BY e.\(row)"
     }
 
     /// One row a key and time: the columns by their mapped names, and the time as `__aerie_time`.
@@ -102,18 +107,24 @@ public struct PointInTimeJoin: Sendable {
     private func check() throws(AerieError) {
         var names = Set(entityColumns)
         guard names.contains(timestamp) else {
-            throw .invalid("eventTime", "the entity table has no column '\(timestamp)'; there are \(entityColumns.joined(separator: ", "))")
+            throw .invalid(
+                "eventTime",
+                "the entity table has no column '\(timestamp)'; there are \(entityColumns.joined(separator: ", "))")
         }
         for view in views {
             for key in view.keys where !entityColumns.contains(key.entity) {
-                throw .invalid("views", "view '\(view.definition.name)' joins by '\(key.entity)', which the entity table does not have")
+                throw .invalid(
+                    "views",
+                    "view '\(view.definition.name)' joins by '\(key.entity)', which the entity table does not have")
             }
             for feature in view.features {
                 guard view.definition.features.contains(where: { $0.name == feature }) else {
                     throw .invalid("features", "view '\(view.definition.name)' declares no feature '\(feature)'")
                 }
                 guard names.insert(outputName(view, feature)).inserted else {
-                    throw .invalid("features", "'\(outputName(view, feature))' would stand twice in the result; ask for full feature names")
+                    throw .invalid(
+                        "features",
+                        "'\(outputName(view, feature))' would stand twice in the result; ask for full feature names")
                 }
             }
         }

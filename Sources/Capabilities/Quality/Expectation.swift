@@ -31,10 +31,14 @@ public struct ExpectationSuite: Sendable, Hashable {
     /// Reads `{expectations: [{type, kwargs, severity}]}`; arguments may also stand beside `type`, the prefix
     /// `expect_` may be left out, and `expectation_type` is taken for `type`.
     /// - Throws: `invalidArgument` with every problem and its path below `path`.
-    public static func parse(_ spec: JSONObject, name: String, path: String = "spec") throws(AerieError) -> ExpectationSuite {
+    public static func parse(_ spec: JSONObject, name: String, path: String = "spec") throws(AerieError)
+        -> ExpectationSuite
+    {
         var problems: [AerieError.Detail] = []
         let suite = read(spec, name: name, path: path, problems: &problems)
-        if let error = AerieError.invalid("the expectation suite '\(name)' is wrong", problems: problems) { throw error }
+        if let error = AerieError.invalid("the expectation suite '\(name)' is wrong", problems: problems) {
+            throw error
+        }
         return suite
     }
 
@@ -65,13 +69,17 @@ public struct ExpectationSuite: Sendable, Hashable {
         _ object: JSONObject, _ path: String, _ problems: inout [AerieError.Detail]
     ) -> Expectation? {
         guard let written = (object["type"] ?? object["expectation_type"])?.string else {
-            problems.append(.init(field: "\(path).type", problem: "is required, such as expect_column_values_to_not_be_null"))
+            problems.append(
+                .init(field: "\(path).type", problem: "is required, such as expect_column_values_to_not_be_null"))
             return nil
         }
         let type = written.hasPrefix("expect_") ? written : "expect_" + written
         guard let signature = ExpectationSignature.all[type] else {
-            problems.append(.init(field: "\(path).type", problem: "unknown expectation '\(written)'; there are "
-                + ExpectationSignature.all.keys.sorted().joined(separator: ", ")))
+            problems.append(
+                .init(
+                    field: "\(path).type",
+                    problem: "unknown expectation '\(written)'; there are "
+                        + ExpectationSignature.all.keys.sorted().joined(separator: ", ")))
             return nil
         }
         var kwargs = object["kwargs"]?.object ?? JSONObject()

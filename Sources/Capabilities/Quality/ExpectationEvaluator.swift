@@ -31,7 +31,8 @@ public struct ExpectationEvaluator: Sendable {
         do {
             let table = try await scan(open.map(\.query), shape)
             for (position, item) in open.enumerated() {
-                results[item.index] = try await result(suite.expectations[item.index], item.query, table, position, shape)
+                results[item.index] = try await result(
+                    suite.expectations[item.index], item.query, table, position, shape)
             }
         } catch {
             // One impossible comparison fails the whole statement: ask one by one to find which it is.
@@ -42,12 +43,15 @@ public struct ExpectationEvaluator: Sendable {
 
     private func describe(_ relation: String) async throws(AerieError) -> [(name: String, type: String)] {
         let table = try await engine.query("SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM \(relation))")
-        guard case .text(let names)? = table["column_name"]?.values, case .text(let types)? = table["column_type"]?.values
+        guard case .text(let names)? = table["column_name"]?.values,
+            case .text(let types)? = table["column_type"]?.values
         else { throw AerieError(.internal, "the engine's description of a table has no column names") }
         return Array(zip(names, types)).map { (name: $0, type: $1) }
     }
 
-    private func single(_ expectation: Expectation, _ query: ExpectationQuery, _ shape: TableShape) async -> ExpectationResult {
+    private func single(_ expectation: Expectation, _ query: ExpectationQuery, _ shape: TableShape) async
+        -> ExpectationResult
+    {
         do throws(AerieError) {
             return try await result(expectation, query, try await scan([query], shape), 0, shape)
         } catch { return ExpectationResult(expectation, failure: error.message) }
@@ -61,7 +65,10 @@ public struct ExpectationEvaluator: Sendable {
         for (position, query) in queries.enumerated() {
             switch query.rule {
             case .rows(let eligible, let unexpected, _, _):
-                verdicts.append("(\(eligible)) AS \"e\(position)_in\", coalesce((\(eligible)) AND (\(unexpected)), false) AS \"e\(position)_bad\"")
+                verdicts.append(
+                    "(\(eligible)) AS \"e\(position)_in\", coalesce((\(eligible)) AND (\(unexpected)), false) AS "
+                        + "\"e\(position)_bad\""
+                )
                 aggregates.append("count(*) FILTER (WHERE \"e\(position)_in\") AS \"e\(position)_eligible\"")
                 aggregates.append("count(*) FILTER (WHERE \"e\(position)_bad\") AS \"e\(position)_unexpected\"")
             case .aggregate(let value, let holds):
@@ -69,7 +76,8 @@ public struct ExpectationEvaluator: Sendable {
             case .decided: break
             }
         }
-        let inner = verdicts.isEmpty ? shape.relation : "(SELECT *, \(verdicts.joined(separator: ", ")) FROM \(shape.relation))"
+        let inner =
+            verdicts.isEmpty ? shape.relation : "(SELECT *, \(verdicts.joined(separator: ", ")) FROM \(shape.relation))"
         return try await engine.query("SELECT \(aggregates.joined(separator: ", ")) FROM \(inner)")
     }
 

@@ -51,7 +51,8 @@ extension ExpectationQuery {
             rule = .rows(
                 eligible: list.isEmpty ? "false" : "(\(some))",
                 unexpected: "count(*) OVER (PARTITION BY \(list.joined(separator: ", "))) > 1",
-                example: "'[' || " + list.map { "coalesce(\($0)::VARCHAR, 'null')" }.joined(separator: " || ', ' || ") + " || ']'",
+                example: "'[' || " + list.map { "coalesce(\($0)::VARCHAR, 'null')" }.joined(separator: " || ', ' || ")
+                    + " || ']'",
                 isNullRule: false)
         } else if let rule = Self.aggregate(String(name), kwargs, quoted) {
             self.rule = rule
@@ -82,7 +83,9 @@ extension ExpectationQuery {
             let wanted = kwargs["column_list"]?.array?.compactMap(\.string) ?? []
             return .decided(success: wanted == names, result: orderedResult(wanted, names))
         case "table_column_count_to_equal":
-            return .decided(success: kwargs["value"]?.double == Double(names.count), result: ["observed_value": .int(Int64(names.count))])
+            return .decided(
+                success: kwargs["value"]?.double == Double(names.count),
+                result: ["observed_value": .int(Int64(names.count))])
         case "table_row_count_to_equal":
             return .aggregate(value: "count(*)", holds: "count(*) = \(literal(kwargs["value"] ?? .null))")
         case "table_row_count_to_be_between":
@@ -94,7 +97,9 @@ extension ExpectationQuery {
     private static func orderedResult(_ wanted: [String], _ names: [String]) -> JSONObject {
         var result: JSONObject = ["observed_value": .array(names.map(JSONValue.string))]
         let mismatched = (0..<max(wanted.count, names.count)).compactMap { at -> JSONValue? in
-            let (expected, found) = (wanted.indices.contains(at) ? wanted[at] : nil, names.indices.contains(at) ? names[at] : nil)
+            let (expected, found) = (
+                wanted.indices.contains(at) ? wanted[at] : nil, names.indices.contains(at) ? names[at] : nil
+            )
             guard expected != found else { return nil }
             return [
                 "Expected Column Position": .int(Int64(at)), "Expected": expected.map(JSONValue.string) ?? .null,
@@ -186,8 +191,10 @@ enum ColumnType {
             ["decimal", "numeric"], ["timestamp with time zone", "timestamptz", "datetime64[us, utc]"],
             ["timestamp_ns", "datetime64[ns]", "timestamp"],
         ]
-        let leading = ["bigint", "integer", "smallint", "tinyint", "double", "float", "varchar", "boolean", "timestamp",
-            "date", "decimal", "timestamp with time zone", "timestamp_ns"]
+        let leading = [
+            "bigint", "integer", "smallint", "tinyint", "double", "float", "varchar", "boolean", "timestamp",
+            "date", "decimal", "timestamp with time zone", "timestamp_ns",
+        ]
         guard let at = leading.firstIndex(of: base) else { return [base, engineType.lowercased()] }
         return families[at].union([engineType.lowercased()])
     }

@@ -19,7 +19,8 @@ struct ExpectationSignature: Sendable {
     private static let column: [(String, Argument)] = [("column", .text)]
     private static let mostly: [(String, Argument)] = [("mostly", .share)]
 
-    private static func ranged(_ required: [(String, Argument)] = column, mostly: Bool = false) -> ExpectationSignature {
+    private static func ranged(_ required: [(String, Argument)] = column, mostly: Bool = false) -> ExpectationSignature
+    {
         ExpectationSignature(required: required, optional: bounds + (mostly ? Self.mostly : []), needsBound: true)
     }
     private static func map(_ more: [(String, Argument)] = []) -> ExpectationSignature {
@@ -28,7 +29,8 @@ struct ExpectationSignature: Sendable {
 
     static let all: [String: ExpectationSignature] = [
         "expect_column_to_exist": .init(required: column, optional: [("column_index", .number)]),
-        "expect_table_columns_to_match_set": .init(required: [("column_set", .texts)], optional: [("exact_match", .flag)]),
+        "expect_table_columns_to_match_set": .init(
+            required: [("column_set", .texts)], optional: [("exact_match", .flag)]),
         "expect_table_columns_to_match_ordered_list": .init(required: [("column_list", .texts)], optional: []),
         "expect_table_row_count_to_be_between": ranged([]),
         "expect_table_row_count_to_equal": .init(required: [("value", .number)], optional: []),

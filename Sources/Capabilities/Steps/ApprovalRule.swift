@@ -42,8 +42,10 @@ public struct ApprovalRule: Sendable {
         let missing = names.filter { values[$0] == nil }
         guard missing.isEmpty else {
             let known = values.keys.sorted().joined(separator: ", ")
-            throw .invalid("rule", "'\(text)' needs \(missing.joined(separator: ", ")), which is not given; "
-                + (known.isEmpty ? "no value is" : "there are \(known)"))
+            throw .invalid(
+                "rule",
+                "'\(text)' needs \(missing.joined(separator: ", ")), which is not given; "
+                    + (known.isEmpty ? "no value is" : "there are \(known)"))
         }
         return Self.holds(root, values)
     }

@@ -33,11 +33,15 @@ public struct ApproveStep: Step {
         var by = "rule"
         var comment = ""
         if mode != "manual" {
-            guard let rule else { throw input.wrong("rule", "is required for mode \(mode), such as \"auc > 0.90 and f1 > 0.85\"") }
+            guard let rule else {
+                throw input.wrong("rule", "is required for mode \(mode), such as \"auc > 0.90 and f1 > 0.85\"")
+            }
             let values = try Self.numbers(input)
             let seen = rule.names.map { "\($0) = \(values[$0].map { "\($0)" } ?? "?")" }.joined(separator: ", ")
             guard try rule.evaluate(values) else {
-                throw AerieError(.failedPrecondition, "not approved: '\(rule.text)' does not hold (\(seen))", reason: "approval.rule")
+                throw AerieError(
+                    .failedPrecondition, "not approved: '\(rule.text)' does not hold (\(seen))", reason: "approval.rule"
+                )
             }
             comment = "'\(rule.text)' holds (\(seen))"
             context.log(comment)

@@ -27,7 +27,8 @@ public struct DeployStep: Step {
     public func run(_ context: StepContext) async throws(AerieError) -> StepResult {
         let input = StepInput(context.parameters)
         let model = try input.requiredText("model")
-        guard let version = context.parameters["version"].flatMap({ $0.string ?? $0.int.map(String.init) }), !version.isEmpty
+        guard let version = context.parameters["version"].flatMap({ $0.string ?? $0.int.map(String.init) }),
+            !version.isEmpty
         else { throw input.wrong("version", "must be a model version, such as 3") }
         guard let services = context.services else {
             throw AerieError(.internal, "deploying runs in the server, and was started without its services")
@@ -62,7 +63,8 @@ public struct DeployStep: Step {
                 let name = metadata["name"]?.string, let spec = object["spec"]?.object
             else { throw input.wrong("deployment", "needs apiVersion, kind, metadata.name and spec") }
             func map(_ key: String) -> [String: String] {
-                Dictionary((metadata[key]?.object?.members ?? []).map { ($0.key, $0.value.string ?? $0.value.text()) }) { $1 }
+                Dictionary((metadata[key]?.object?.members ?? []).map { ($0.key, $0.value.string ?? $0.value.text()) })
+                { $1 }
             }
             return Resource(
                 apiVersion: version, kind: kind,
@@ -73,12 +75,18 @@ public struct DeployStep: Step {
         }
         guard let name = try input.text("name") else { return nil }
         return Resource(
-            apiVersion: "machinelearning.seldon.io/v1", kind: "SeldonDeployment", metadata: ResourceMetadata(name: name),
-            spec: ["predictors": [[
-                "name": "production", "replicas": 1,
-                "graph": [
-                    "name": "classifier", "type": "MODEL", "implementation": "MLFLOW_SERVER", "modelUri": .string(modelUri),
-                ],
-            ]]])
+            apiVersion: "machinelearning.seldon.io/v1", kind: "SeldonDeployment",
+            metadata: ResourceMetadata(name: name),
+            spec: [
+                "predictors": [
+                    [
+                        "name": "production", "replicas": 1,
+                        "graph": [
+                            "name": "classifier", "type": "MODEL", "implementation": "MLFLOW_SERVER",
+                            "modelUri": .string(modelUri),
+                        ],
+                    ]
+                ]
+            ])
     }
 }

@@ -28,9 +28,13 @@ public struct EvaluateStep: Step {
 
     public var name: String { "evaluate" }
     public var outputs: [String] {
-        ["report", "roc", "pr", "calibration", "confusion", "holdout", "holdout_table", "auc", "average_precision", "f1",
-         "precision", "recall", "accuracy", "log_loss", "brier", "ece", "threshold", "rows", "positives", "baseline_auc",
-         "baseline_f1"]
+        [
+            "report", "roc", "pr", "calibration", "confusion", "holdout", "holdout_table", "auc", "average_precision",
+            "f1",
+            "precision", "recall", "accuracy", "log_loss", "brier", "ece", "threshold", "rows", "positives",
+            "baseline_auc",
+            "baseline_f1",
+        ]
     }
     public var placement: StepPlacement { .process }
     public var isCacheable: Bool { true }
@@ -59,12 +63,18 @@ public struct EvaluateStep: Step {
         let trainer = try trainer()
         func part(_ split: String) async throws(AerieError) -> Part {
             let (rows, indices) = try await encoding.rows(source.relation, label: label, split: split, engine: engine)
-            guard rows.rowCount > 0 else { throw input.wrong("table", "has no \(split) rows; use the features step's table") }
+            guard rows.rowCount > 0 else {
+                throw input.wrong("table", "has no \(split) rows; use the features step's table")
+            }
             let scores = try await onOwnThread { () throws(AerieError) in
                 try trainer.predict(modelText: text, values: rows.values, featureCount: rows.featureNames.count)
             }
             guard scores.count == rows.rowCount else {
-                throw AerieError(.unsupported, "the model gives \(scores.count / max(rows.rowCount, 1)) outputs a row; only binary models are evaluated")
+                throw AerieError(
+                    .unsupported,
+                    "the model gives \(scores.count / max(rows.rowCount, 1)) outputs a row; only binary models are "
+                        + "evaluated"
+                )
             }
             return Part(rows: rows, indices: indices, scores: scores)
         }
@@ -86,13 +96,17 @@ public struct EvaluateStep: Step {
         return Self.result(report, baseline, context)
     }
 
-    private static func threshold(_ input: StepInput, _ scores: [Double], _ labels: [Bool]) throws(AerieError) -> Double {
+    private static func threshold(_ input: StepInput, _ scores: [Double], _ labels: [Bool]) throws(AerieError) -> Double
+    {
         if let given = input.parameters["threshold"], !given.isNull {
-            guard let number = given.double, number.isFinite else { throw input.wrong("threshold", "must be a number, not \(given.text())") }
+            guard let number = given.double, number.isFinite else {
+                throw input.wrong("threshold", "must be a number, not \(given.text())")
+            }
             return number
         }
         guard let chosen = ThresholdChoice.maximumF1(scores: scores, labels: labels) else {
-            throw AerieError(.failedPrecondition, "the validation rows have no positive, so no threshold can be chosen; give one")
+            throw AerieError(
+                .failedPrecondition, "the validation rows have no positive, so no threshold can be chosen; give one")
         }
         return chosen.threshold
     }
@@ -101,9 +115,12 @@ public struct EvaluateStep: Step {
         _ training: LabelledRows, _ validation: Part, _ test: Part
     ) async throws(AerieError) -> EvaluationReport? {
         let model = try await onOwnThread { () throws(AerieError) in try LogisticRegression(training) }
-        guard let chosen = ThresholdChoice.maximumF1(scores: model.predict(validation.rows.values), labels: validation.labels)
+        guard
+            let chosen = ThresholdChoice.maximumF1(
+                scores: model.predict(validation.rows.values), labels: validation.labels)
         else { return nil }
-        return EvaluationReport(scores: model.predict(test.rows.values), labels: test.labels, threshold: chosen.threshold)
+        return EvaluationReport(
+            scores: model.predict(test.rows.values), labels: test.labels, threshold: chosen.threshold)
     }
 
     private static func write(
@@ -125,24 +142,29 @@ public struct EvaluateStep: Step {
         let width = test.rows.featureNames.count
         let labels = test.labels
         var rows: [JSONValue] = []
-        var csv = (["row_index"] + test.rows.featureNames + ["label", "prediction"]).map { "\"\($0)\"" }.joined(separator: ",") + "\n"
+        var csv =
+            (["row_index"] + test.rows.featureNames + ["label", "prediction"]).map { "\"\($0)\"" }.joined(
+                separator: ",") + "\n"
         for row in 0..<test.rows.rowCount {
             let values = test.rows.values[row * width..<(row + 1) * width]
             rows.append(.array(values.map(MLflowModelFolder.number)))
             let texts = values.map { $0.isNaN ? "" : "\($0)" }.joined(separator: ",")
             csv += "\(test.indices[row]),\(texts),\(labels[row] ? 1 : 0),\(test.scores[row])\n"
         }
-        try folder.write([
-            "inputs": .array(test.rows.featureNames.map(JSONValue.string)), "threshold": .double(threshold),
-            "row_index": .array(test.indices.map(JSONValue.int)), "rows": .array(rows),
-            "labels": .array(labels.map { .int($0 ? 1 : 0) }), "predictions": .array(test.scores.map(JSONValue.double)),
-        ] as JSONValue, to: "holdout.json")
+        try folder.write(
+            [
+                "inputs": .array(test.rows.featureNames.map(JSONValue.string)), "threshold": .double(threshold),
+                "row_index": .array(test.indices.map(JSONValue.int)), "rows": .array(rows),
+                "labels": .array(labels.map { .int($0 ? 1 : 0) }),
+                "predictions": .array(test.scores.map(JSONValue.double)),
+            ] as JSONValue, to: "holdout.json")
         try folder.write(csv, to: "holdout.csv")
         var types = ["'row_index': 'BIGINT'"]
         types += test.rows.featureNames.map { "\(sqlString($0)): 'DOUBLE'" }
         types += ["'label': 'INTEGER'", "'prediction': 'DOUBLE'"]
         try await engine.execute(
-            "COPY (SELECT * FROM read_csv(\(sqlString(folder.file("holdout.csv"))), header = true, columns = {\(types.joined(separator: ", "))})) "
+            "COPY (SELECT * FROM read_csv(\(sqlString(folder.file("holdout.csv"))), header = true, columns = "
+                + "{\(types.joined(separator: ", "))})) "
                 + "TO \(sqlString(folder.file("holdout.parquet"))) (FORMAT parquet)")
         try? FileManager.default.removeItem(atPath: folder.file("holdout.csv"))
     }
@@ -159,7 +181,8 @@ public struct EvaluateStep: Step {
                 "rows": .int(Int64(report.labels.count)), "positives": .int(Int64(report.labels.count { $0 })),
             ],
             logged: [
-                "evaluation/report.json": "report", "evaluation/roc.svg": "roc", "evaluation/precision_recall.svg": "pr",
+                "evaluation/report.json": "report", "evaluation/roc.svg": "roc",
+                "evaluation/precision_recall.svg": "pr",
                 "evaluation/calibration.svg": "calibration", "evaluation/confusion.svg": "confusion",
                 "evaluation/holdout.parquet": "holdout_table",
             ])
@@ -172,9 +195,12 @@ public struct EvaluateStep: Step {
             result.metrics.append(StepMetric(key: "baseline_\(name)", value: value))
         }
         let short = EvaluationPictures.short
-        context.log("AUC \(short(report.auc)), F1 \(short(report.confusion.f1)) at threshold \(short(report.threshold)) on "
-            + "\(report.labels.count) held-out rows with \(report.labels.count { $0 }) positives")
-        if let baseline { context.log("logistic regression beside it: AUC \(short(baseline.auc)), F1 \(short(baseline.confusion.f1))") }
+        context.log(
+            "AUC \(short(report.auc)), F1 \(short(report.confusion.f1)) at threshold \(short(report.threshold)) on "
+                + "\(report.labels.count) held-out rows with \(report.labels.count { $0 }) positives")
+        if let baseline {
+            context.log("logistic regression beside it: AUC \(short(baseline.auc)), F1 \(short(baseline.confusion.f1))")
+        }
         return result
     }
 }

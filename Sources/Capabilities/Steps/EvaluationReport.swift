@@ -40,15 +40,18 @@ struct EvaluationReport {
         object["rows"] = .int(Int64(labels.count))
         object["positives"] = .int(Int64(labels.count { $0 }))
         object["confusion"] = [
-            "true_positives": .int(Int64(confusion.truePositives)), "false_positives": .int(Int64(confusion.falsePositives)),
-            "true_negatives": .int(Int64(confusion.trueNegatives)), "false_negatives": .int(Int64(confusion.falseNegatives)),
+            "true_positives": .int(Int64(confusion.truePositives)),
+            "false_positives": .int(Int64(confusion.falsePositives)),
+            "true_negatives": .int(Int64(confusion.trueNegatives)),
+            "false_negatives": .int(Int64(confusion.falseNegatives)),
         ]
-        object["calibration"] = .array(calibration.bins.map { bin in
-            [
-                "lower": .double(bin.lower), "upper": .double(bin.upper), "rows": .int(Int64(bin.count)),
-                "mean_probability": .double(bin.meanProbability), "positive_rate": .double(bin.positiveRate),
-            ]
-        })
+        object["calibration"] = .array(
+            calibration.bins.map { bin in
+                [
+                    "lower": .double(bin.lower), "upper": .double(bin.upper), "rows": .int(Int64(bin.count)),
+                    "mean_probability": .double(bin.meanProbability), "positive_rate": .double(bin.positiveRate),
+                ]
+            })
         return .object(object)
     }
 }

@@ -33,7 +33,8 @@ struct FeatureEncoding {
         for name in names {
             guard let type = types[name] else { throw .invalid("with.features", "the table has no column '\(name)'") }
             guard FeaturePlan.isFeature(type) else {
-                throw .invalid("with.features", "'\(name)' is a \(type); a feature is a number, a truth value or a text")
+                throw .invalid(
+                    "with.features", "'\(name)' is a \(type); a feature is a number, a truth value or a text")
             }
             guard type.uppercased() == "VARCHAR" else {
                 features.append(Feature(name: name))
@@ -43,10 +44,15 @@ struct FeatureEncoding {
                 "SELECT DISTINCT \(sqlIdentifier(name)) AS v FROM \(relation) WHERE \"split\" = 'train' AND "
                     + "\(sqlIdentifier(name)) IS NOT NULL LIMIT \(maximumCategories + 1)")
             guard values.rowCount <= maximumCategories else {
-                throw .invalid("with.features", "'\(name)' has more than \(maximumCategories) different texts; exclude it or make a number of it")
+                throw .invalid(
+                    "with.features",
+                    "'\(name)' has more than \(maximumCategories) different texts; exclude it or make a number of it")
             }
             let categories = (0..<values.rowCount).compactMap { values.text("v", $0) }
-            features.append(Feature(name: name, categories: categories.sorted { Array($0.utf8).lexicographicallyPrecedes(Array($1.utf8)) }))
+            features.append(
+                Feature(
+                    name: name,
+                    categories: categories.sorted { Array($0.utf8).lexicographicallyPrecedes(Array($1.utf8)) }))
         }
         return FeatureEncoding(features: features)
     }
@@ -68,7 +74,8 @@ struct FeatureEncoding {
     ) async throws(AerieError) -> (rows: LabelledRows, indices: [Int64]) {
         let columns = sql.enumerated().map { "\($1) AS f\($0)" }.joined(separator: ", ")
         let table = try await engine.query(
-            "SELECT \(columns), \(sqlIdentifier(label))::DOUBLE AS label, row_index::BIGINT AS row_index FROM \(relation) "
+            "SELECT \(columns), \(sqlIdentifier(label))::DOUBLE AS label, row_index::BIGINT AS row_index FROM "
+                + "\(relation) "
                 + "WHERE \"split\" = \(sqlString(split)) ORDER BY row_index")
         let count = table.rowCount
         var values = [Double](repeating: .nan, count: count * features.count)
@@ -78,17 +85,23 @@ struct FeatureEncoding {
         let labels = (table["label"]?.doubles ?? []).map { Float($0) }
         let indices = (0..<count).map { table.int("row_index", $0) }
         return (
-            LabelledRows(featureNames: names, values: values, labels: labels, categoricalFeatures: categorical), indices)
+            LabelledRows(featureNames: names, values: values, labels: labels, categoricalFeatures: categorical), indices
+        )
     }
 
     var json: JSONValue {
-        ["features": .array(features.map { feature in
-            guard let categories = feature.categories else { return ["name": .string(feature.name), "type": "number"] }
-            return [
-                "name": .string(feature.name), "type": "category", "unknown": -1,
-                "codes": .object(JSONObject(categories.enumerated().map { ($1, .int(Int64($0))) })),
-            ]
-        })]
+        [
+            "features": .array(
+                features.map { feature in
+                    guard let categories = feature.categories else {
+                        return ["name": .string(feature.name), "type": "number"]
+                    }
+                    return [
+                        "name": .string(feature.name), "type": "category", "unknown": -1,
+                        "codes": .object(JSONObject(categories.enumerated().map { ($1, .int(Int64($0))) })),
+                    ]
+                })
+        ]
     }
 
     init(features: [Feature]) { self.features = features }
@@ -96,7 +109,9 @@ struct FeatureEncoding {
     init(json: JSONValue) throws(AerieError) {
         features = []
         for element in json["features"]?.array ?? [] {
-            guard let name = element["name"]?.string else { throw AerieError(.dataLoss, "encoding.json has a feature without a name") }
+            guard let name = element["name"]?.string else {
+                throw AerieError(.dataLoss, "encoding.json has a feature without a name")
+            }
             let codes = element["codes"]?.object?.members.sorted { ($0.value.int ?? 0) < ($1.value.int ?? 0) }
             features.append(Feature(name: name, categories: codes?.map(\.key)))
         }

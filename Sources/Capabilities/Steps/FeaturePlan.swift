@@ -22,7 +22,9 @@ struct FeaturePlan {
         return words.contains(where: type.uppercased().contains) && !type.contains("INTERVAL") && !type.contains("[")
     }
 
-    static func isFeature(_ type: String) -> Bool { isNumber(type) || ["BOOLEAN", "VARCHAR"].contains(type.uppercased()) }
+    static func isFeature(_ type: String) -> Bool {
+        isNumber(type) || ["BOOLEAN", "VARCHAR"].contains(type.uppercased())
+    }
 
     func baseColumns(
         _ input: StepInput, label: String, eventTime: String, log: (String) -> Void
@@ -32,12 +34,14 @@ struct FeaturePlan {
         }
         if let chosen = try input.texts("columns") {
             for name in chosen where !names.contains(name) {
-                throw input.wrong("columns", "the table has no column '\(name)'; there are \(names.joined(separator: ", "))")
+                throw input.wrong(
+                    "columns", "the table has no column '\(name)'; there are \(names.joined(separator: ", "))")
             }
             for name in chosen {
                 if name == label { throw input.wrong("columns", "'\(name)' is the label, which cannot be a feature") }
                 if let type = type(of: name), !Self.isFeature(type) {
-                    throw input.wrong("columns", "'\(name)' is a \(type); a feature is a number, a truth value or a text")
+                    throw input.wrong(
+                        "columns", "'\(name)' is a \(type); a feature is a number, a truth value or a text")
                 }
             }
             return chosen
@@ -71,9 +75,10 @@ struct FeaturePlan {
                 object["spec"]?.object ?? object, name: name, path: object["spec"] == nil ? path : "\(path).spec")
             let view = StepInput(object, path: path)
             let keys = try view.texts("joinKeys") ?? definition.entities.map { keyNames[$0]?.string ?? $0 }
-            views.append(PointInTimeJoin.View(
-                definition, keys: keys.map { (entity: $0, view: $0) },
-                timestampField: try await Self.timestamp(definition, engine)))
+            views.append(
+                PointInTimeJoin.View(
+                    definition, keys: keys.map { (entity: $0, view: $0) },
+                    timestampField: try await Self.timestamp(definition, engine)))
         }
         let join = PointInTimeJoin(
             entities: relation, entityColumns: names + ["row_index"], timestamp: eventTime, views: views,
@@ -95,7 +100,9 @@ struct FeaturePlan {
     ) async throws(AerieError) -> String? {
         if let name = definition.timestampField { return name }
         let table = try await engine.query(
-            "SELECT column_name FROM (DESCRIBE SELECT * FROM \(definition.relation)) WHERE column_type LIKE 'TIMESTAMP%'")
+            "SELECT column_name FROM (DESCRIBE SELECT * FROM \(definition.relation)) WHERE column_type LIKE "
+                + "'TIMESTAMP%'"
+        )
         let names = (0..<table.rowCount).compactMap { table.text("column_name", $0) }
             .filter { $0 != definition.createdTimestampColumn }
         return names.count == 1 ? names[0] : nil
@@ -144,22 +151,26 @@ struct SplitRule {
         validation = try input.number("validation", in: 0.01...0.98, default: 0.15)
         seed = try input.whole("seed", in: 0 ... .max, default: 7)
         guard train + validation <= 0.99 else {
-            throw input.wrong("validation", "train and validation together are \(train + validation); at least 0.01 must be left to test")
+            throw input.wrong(
+                "validation",
+                "train and validation together are \(train + validation); at least 0.01 must be left to test")
         }
     }
 
     /// An expression that is `train`, `validation` or `test` for each row.
     func sql(eventTime: String, label: String) -> String {
         let partition = by == .stratified ? "PARTITION BY \(sqlIdentifier(label)) " : ""
-        let order = switch by {
-        case .time: "\(sqlIdentifier(eventTime)), row_index"
-        case .row: "row_index"
-        // MD5 is the same in every version of the engine, which its own hash is not.
-        case .stratified: "md5('\(seed):' || row_index::VARCHAR), row_index"
-        }
+        let order =
+            switch by {
+            case .time: "\(sqlIdentifier(eventTime)), row_index"
+            case .row: "row_index"
+            // MD5 is the same in every version of the engine, which its own hash is not.
+            case .stratified: "md5('\(seed):' || row_index::VARCHAR), row_index"
+            }
         let position = "row_number() OVER (\(partition)ORDER BY \(order))"
         let count = "count(*) OVER (\(partition))"
         return "CASE WHEN \(position) <= floor(\(count) * \(train)::DOUBLE + 1e-6) THEN 'train' "
-            + "WHEN \(position) <= floor(\(count) * \(train + validation)::DOUBLE + 1e-6) THEN 'validation' ELSE 'test' END"
+            + "WHEN \(position) <= floor(\(count) * \(train + validation)::DOUBLE + 1e-6) THEN 'validation' ELSE "
+            + "'test' END"
     }
 }

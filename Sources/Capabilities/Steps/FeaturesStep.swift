@@ -27,15 +27,20 @@ public struct FeaturesStep: Step {
         .object([
             Field("table", .string, required: true), Field("label", .string, required: true),
             Field("eventTime", .string), Field("columns", .array(.string)), Field("exclude", .array(.string)),
-            Field("expressions", .array(.object([
-                Field("name", .string, required: true), Field("sql", .string, required: true),
-                Field("requires", .array(.string)),
-            ]))),
+            Field(
+                "expressions",
+                .array(
+                    .object([
+                        Field("name", .string, required: true), Field("sql", .string, required: true),
+                        Field("requires", .array(.string)),
+                    ]))),
             Field("views", .array(.any)), Field("joinKeys", .map(.string)), Field("fullFeatureNames", .bool),
-            Field("split", .object([
-                Field("by", .choice(["time", "row", "stratified"])), Field("train", .number(0.01...0.98)),
-                Field("validation", .number(0.01...0.98)), Field("seed", .integer(0 ... .max)),
-            ])),
+            Field(
+                "split",
+                .object([
+                    Field("by", .choice(["time", "row", "stratified"])), Field("train", .number(0.01...0.98)),
+                    Field("validation", .number(0.01...0.98)), Field("seed", .integer(0 ... .max)),
+                ])),
         ])
     }
 
@@ -48,24 +53,30 @@ public struct FeaturesStep: Step {
             relation: "(SELECT *, row_number() OVER () - 1 AS row_index FROM \(source.relation))",
             columns: try await source.columns(engine))
         guard let labelType = plan.type(of: label) else {
-            throw input.wrong("label", "the table has no column '\(label)'; there are \(plan.names.joined(separator: ", "))")
+            throw input.wrong(
+                "label", "the table has no column '\(label)'; there are \(plan.names.joined(separator: ", "))")
         }
         let wantedTime = try input.text("eventTime")
         let eventTime = wantedTime ?? "event_time"
         let hasTime = plan.type(of: eventTime) != nil
-        if wantedTime != nil, !hasTime { context.log("no column '\(eventTime)': rows are taken in the order of the file") }
+        if wantedTime != nil, !hasTime {
+            context.log("no column '\(eventTime)': rows are taken in the order of the file")
+        }
         var features = try plan.baseColumns(input, label: label, eventTime: eventTime, log: context.log)
         context.progress(0.2, "joining views")
         features += try await plan.joinViews(input, eventTime: hasTime ? eventTime : nil, engine)
         features += try plan.addExpressions(input, log: context.log)
         guard !features.isEmpty else { throw .invalid("with", "leaves no feature to learn from") }
-        let split = try SplitRule(StepInput(try input.object("split") ?? [:], path: "with.split"), hasEventTime: hasTime)
+        let split = try SplitRule(
+            StepInput(try input.object("split") ?? [:], path: "with.split"), hasEventTime: hasTime)
         try checkCancelled()
         context.progress(0.5, "writing features")
         let path = context.workDirectory + "/features.parquet"
-        let number = FeaturePlan.isNumber(labelType) ? sqlIdentifier(label) : "\(sqlIdentifier(label))::BOOLEAN::INTEGER"
+        let number =
+            FeaturePlan.isNumber(labelType) ? sqlIdentifier(label) : "\(sqlIdentifier(label))::BOOLEAN::INTEGER"
         try await engine.execute(
-            "COPY (SELECT * REPLACE (\(number) AS \(sqlIdentifier(label))), \(split.sql(eventTime: eventTime, label: label)) "
+            "COPY (SELECT * REPLACE (\(number) AS \(sqlIdentifier(label))), "
+                + "\(split.sql(eventTime: eventTime, label: label)) "
                 + "AS \"split\" FROM \(plan.relation) ORDER BY row_index) TO \(sqlString(path)) (FORMAT parquet)")
         let counts = try await Self.counts(path, label, engine)
         context.log("\(features.count) features: \(features.joined(separator: ", "))")
@@ -79,10 +90,13 @@ public struct FeaturesStep: Step {
             params: ["features": features.joined(separator: ","), "split": split.by.rawValue])
     }
 
-    private static func counts(_ path: String, _ label: String, _ engine: any SQLEngine) async throws(AerieError) -> JSONValue {
+    private static func counts(_ path: String, _ label: String, _ engine: any SQLEngine) async throws(AerieError)
+        -> JSONValue
+    {
         let name = sqlIdentifier(label)
         let table = try await engine.query(
-            "SELECT \"split\", count(*) AS n, count(*) FILTER (WHERE \(name) > 0) AS p, count(*) FILTER (WHERE \(name) IS NULL) "
+            "SELECT \"split\", count(*) AS n, count(*) FILTER (WHERE \(name) > 0) AS p, count(*) FILTER (WHERE "
+                + "\(name) IS NULL) "
                 + "AS missing FROM read_parquet(\(sqlString(path))) GROUP BY 1 ORDER BY 1")
         var counts = JSONObject()
         var rows: Int64 = 0
@@ -91,7 +105,9 @@ public struct FeaturesStep: Step {
                 throw .invalid("with.label", "'\(label)' is null in \(table.int("missing", row)) rows")
             }
             rows += table.int("n", row)
-            counts[table.text("split", row) ?? "?"] = ["rows": .int(table.int("n", row)), "positives": .int(table.int("p", row))]
+            counts[table.text("split", row) ?? "?"] = [
+                "rows": .int(table.int("n", row)), "positives": .int(table.int("p", row)),
+            ]
         }
         counts["rows"] = .int(rows)
         return .object(counts)

@@ -24,10 +24,12 @@ public struct IngestStep: Step {
     public var parameters: FieldSchema {
         .object([
             Field("path", .string),
-            Field("generate", .object([
-                Field("rows", .integer(100...5_000_000)), Field("seed", .integer(0 ... .max)),
-                Field("users", .integer(1...1_000_000)), Field("days", .integer(1...3650)),
-            ])),
+            Field(
+                "generate",
+                .object([
+                    Field("rows", .integer(100...5_000_000)), Field("seed", .integer(0 ... .max)),
+                    Field("users", .integer(1...1_000_000)), Field("days", .integer(1...3650)),
+                ])),
         ])
     }
 
@@ -87,19 +89,27 @@ public struct IngestStep: Step {
     ) async throws(AerieError) -> [String] {
         let table = try await engine.query("SELECT file FROM glob(\(sqlString(path))) ORDER BY file")
         let files = (0..<table.rowCount).compactMap { table.text("file", $0) }
-        guard !files.isEmpty else { throw .invalid("with.path", "there is no file '\(path)' (relative to "
-            + "\(FileManager.default.currentDirectoryPath))") }
+        guard !files.isEmpty else {
+            throw .invalid(
+                "with.path",
+                "there is no file '\(path)' (relative to "
+                    + "\(FileManager.default.currentDirectoryPath))")
+        }
         return files
     }
 
     private static func hash(_ files: [String]) throws(AerieError) -> String {
         var hasher = SHA256()
         for file in files {
-            guard let handle = FileHandle(forReadingAtPath: file) else { throw .invalid("with.path", "cannot read '\(file)'") }
+            guard let handle = FileHandle(forReadingAtPath: file) else {
+                throw .invalid("with.path", "cannot read '\(file)'")
+            }
             defer { try? handle.close() }
             do {
                 while let chunk = try handle.read(upToCount: 1 << 20), !chunk.isEmpty { hasher.update(data: chunk) }
-            } catch { throw AerieError(.unavailable, "reading '\(file)' failed: \(error.localizedDescription)", cause: error) }
+            } catch {
+                throw AerieError(.unavailable, "reading '\(file)' failed: \(error.localizedDescription)", cause: error)
+            }
         }
         return hasher.finalize().map { byte in
             let digits = String(byte, radix: 16)
@@ -120,7 +130,8 @@ public struct IngestStep: Step {
         let rows = table.int("n")
         let described = columns.enumerated().map { index, column -> JSONValue in
             [
-                "name": .string(column.name), "type": .string(column.type), "nulls": .int(rows - table.int("c\(index)")),
+                "name": .string(column.name), "type": .string(column.type),
+                "nulls": .int(rows - table.int("c\(index)")),
                 "distinct": .int(table.int("d\(index)")), "min": JSONValue(table["l\(index)"]?[0] ?? .null),
                 "max": JSONValue(table["h\(index)"]?[0] ?? .null),
             ]

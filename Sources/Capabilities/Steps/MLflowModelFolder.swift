@@ -21,11 +21,14 @@ struct MLflowModelFolder {
         let outputs: JSONValue = [["type": "tensor", "tensor-spec": ["dtype": "float64", "shape": [-1]]]]
         try folder.write(modelText, to: "\(name)/model.lgb")
         try folder.write(encoding.json, to: "\(name)/encoding.json")
-        try folder.write(["columns": .array(encoding.names.map(JSONValue.string)), "data": [.array(example.map(Self.number))]]
-            as JSONValue, to: "\(name)/input_example.json")
-        try folder.write("mlflow==\(Self.mlflowVersion)\nlightgbm==\(Self.lightGBMVersion)\nnumpy\npandas\nscipy\n",
+        try folder.write(
+            ["columns": .array(encoding.names.map(JSONValue.string)), "data": [.array(example.map(Self.number))]]
+                as JSONValue, to: "\(name)/input_example.json")
+        try folder.write(
+            "mlflow==\(Self.mlflowVersion)\nlightgbm==\(Self.lightGBMVersion)\nnumpy\npandas\nscipy\n",
             to: "\(name)/requirements.txt")
-        try folder.write("""
+        try folder.write(
+            """
             python: \(Self.pythonVersion)
             build_dependencies:
             - pip
@@ -33,7 +36,8 @@ struct MLflowModelFolder {
             - -r requirements.txt
 
             """, to: "\(name)/python_env.yaml")
-        try folder.write("""
+        try folder.write(
+            """
             name: mlflow-env
             channels:
             - conda-forge

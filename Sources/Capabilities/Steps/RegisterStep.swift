@@ -28,8 +28,10 @@ public struct RegisterStep: Step {
             throw AerieError(.internal, "registering runs in the server, and was started without its services")
         }
         guard let run = try input.text("run") ?? context.trackingRun else {
-            throw AerieError(.failedPrecondition, "the pipeline has no experiment, so there is no run whose model could be "
-                + "registered; set spec.experiment")
+            throw AerieError(
+                .failedPrecondition,
+                "the pipeline has no experiment, so there is no run whose model could be "
+                    + "registered; set spec.experiment")
         }
         var tags: [String: String] = [:]
         for member in try input.object("tags")?.members ?? [] where !member.value.isNull {

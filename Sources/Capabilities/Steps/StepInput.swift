@@ -36,7 +36,8 @@ struct StepInput {
     func whole(_ name: String, in range: ClosedRange<Int64>, default fallback: Int) throws(AerieError) -> Int {
         guard let value = parameters[name], !value.isNull else { return fallback }
         guard let number = value.int, range.contains(number) else {
-            throw wrong(name, "must be a whole number from \(range.lowerBound) to \(range.upperBound), not \(value.text())")
+            throw wrong(
+                name, "must be a whole number from \(range.lowerBound) to \(range.upperBound), not \(value.text())")
         }
         return Int(number)
     }
@@ -74,14 +75,19 @@ struct WorkFolder {
     func write(_ text: String, to name: String) throws(AerieError) {
         do {
             let place = URL(fileURLWithPath: file(name))
-            try FileManager.default.createDirectory(at: place.deletingLastPathComponent(), withIntermediateDirectories: true)
+            try FileManager.default.createDirectory(
+                at: place.deletingLastPathComponent(), withIntermediateDirectories: true)
             try Data(text.utf8).write(to: place, options: .atomic)
         } catch {
-            throw AerieError(.unavailable, "cannot write '\(name)' into the step's folder: \(error.localizedDescription)", cause: error)
+            throw AerieError(
+                .unavailable, "cannot write '\(name)' into the step's folder: \(error.localizedDescription)",
+                cause: error)
         }
     }
 
-    func write(_ json: JSONValue, to name: String) throws(AerieError) { try write(json.text(indent: 2) + "\n", to: name) }
+    func write(_ json: JSONValue, to name: String) throws(AerieError) {
+        try write(json.text(indent: 2) + "\n", to: name)
+    }
 
     /// - Throws: `notFound` if there is no such file.
     static func read(_ path: String) throws(AerieError) -> String {
@@ -104,8 +110,9 @@ func onOwnThread<Value: Sendable>(
 ) async throws(AerieError) -> Value {
     let result: Result<Value, AerieError> = await withCheckedContinuation { continuation in
         let thread = Thread {
-            do throws(AerieError) { continuation.resume(returning: .success(try work())) }
-            catch { continuation.resume(returning: .failure(error)) }
+            do throws(AerieError) { continuation.resume(returning: .success(try work())) } catch {
+                continuation.resume(returning: .failure(error))
+            }
         }
         thread.stackSize = 8 << 20
         thread.start()
@@ -139,7 +146,8 @@ struct TableSource {
 
     func columns(_ engine: any SQLEngine) async throws(AerieError) -> [(name: String, type: String)] {
         let table = try await engine.query("SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM \(relation))")
-        guard case .text(let names)? = table["column_name"]?.values, case .text(let types)? = table["column_type"]?.values
+        guard case .text(let names)? = table["column_name"]?.values,
+            case .text(let types)? = table["column_type"]?.values
         else { throw AerieError(.internal, "the engine's description of a table has no column names") }
         return Array(zip(names, types)).map { (name: $0, type: $1) }
     }

@@ -46,23 +46,34 @@ public struct TrainStep: Step {
         let label = try input.requiredText("label")
         let features = try input.texts("features") ?? []
         guard !features.isEmpty else { throw input.wrong("features", "must name at least one feature") }
-        guard !features.contains(label) else { throw input.wrong("features", "'\(label)' is the label, which cannot be a feature") }
+        guard !features.contains(label) else {
+            throw input.wrong("features", "'\(label)' is the label, which cannot be a feature")
+        }
         let (options, objective) = try Self.options(input)
         let engine = try engine()
         let encoding = try await FeatureEncoding.learn(features, from: source.relation, engine: engine)
         var training = try await encoding.rows(source.relation, label: label, split: "train", engine: engine).rows
-        var validation = try await encoding.rows(source.relation, label: label, split: "validation", engine: engine).rows
+        var validation = try await encoding.rows(source.relation, label: label, split: "validation", engine: engine)
+            .rows
         let categories = try Self.categorical(input, encoding)
         training.categoricalFeatures = categories
         validation.categoricalFeatures = categories
         guard training.rowCount > 0, validation.rowCount > 0 else {
-            throw input.wrong("table", "has \(training.rowCount) training and \(validation.rowCount) validation rows; use the features step's table")
+            throw input.wrong(
+                "table",
+                "has \(training.rowCount) training and \(validation.rowCount) validation rows; use the features "
+                    + "step's table"
+            )
         }
         if objective == "binary" { try Self.checkBinary(training, label) }
-        context.log("training on \(training.rowCount) rows, \(features.count) features; \(validation.rowCount) rows to choose on")
+        context.log(
+            "training on \(training.rowCount) rows, \(features.count) features; \(validation.rowCount) rows to "
+                + "choose on"
+        )
         let trainer = try trainer()
         let (booster, scores) = try await Self.train(trainer, training, validation, options, context)
-        let chosen = objective == "binary"
+        let chosen =
+            objective == "binary"
             ? ThresholdChoice.maximumF1(scores: scores, labels: validation.labels.map { $0 > 0.5 }) : nil
         let folder = WorkFolder(path: context.workDirectory)
         try MLflowModelFolder(
@@ -97,7 +108,11 @@ public struct TrainStep: Step {
         let task = Task { () -> Result<(TrainedBooster, [Double]), AerieError> in
             do throws(AerieError) { return .success(try await onOwnThread(work)) } catch { return .failure(error) }
         }
-        let result = await withTaskCancellationHandler { await task.value } onCancel: { flag.set() }
+        let result = await withTaskCancellationHandler {
+            await task.value
+        } onCancel: {
+            flag.set()
+        }
         return try result.get()
     }
 
@@ -109,10 +124,14 @@ public struct TrainStep: Step {
         for (name, value) in defaults where given[name] == nil { parameters.append((name, value)) }
         if given["metric"] == nil, objective == "binary" { parameters.append(("metric", "binary_logloss")) }
         for member in given.members {
-            guard member.key != "objective" else { throw input.wrong("parameters.objective", "is set by with.objective") }
+            guard member.key != "objective" else {
+                throw input.wrong("parameters.objective", "is set by with.objective")
+            }
             switch member.value {
-            case .null, .object: throw input.wrong("parameters.\(member.key)", "must be a number, a text, a truth value or a list")
-            case .array(let list): parameters.append((member.key, list.map { $0.string ?? $0.text() }.joined(separator: ",")))
+            case .null, .object:
+                throw input.wrong("parameters.\(member.key)", "must be a number, a text, a truth value or a list")
+            case .array(let list):
+                parameters.append((member.key, list.map { $0.string ?? $0.text() }.joined(separator: ",")))
             default: parameters.append((member.key, member.value.string ?? member.value.text()))
             }
         }
@@ -136,10 +155,13 @@ public struct TrainStep: Step {
 
     private static func checkBinary(_ rows: LabelledRows, _ label: String) throws(AerieError) {
         let others = rows.labels.count { $0 != 0 && $0 != 1 }
-        guard others == 0 else { throw .invalid("with.label", "'\(label)' is neither 0 nor 1 in \(others) training rows") }
+        guard others == 0 else {
+            throw .invalid("with.label", "'\(label)' is neither 0 nor 1 in \(others) training rows")
+        }
         let positives = rows.labels.count { $0 == 1 }
         guard positives > 0, positives < rows.rowCount else {
-            throw .invalid("with.label", "the training rows need both classes; \(positives) of \(rows.rowCount) are positive")
+            throw .invalid(
+                "with.label", "the training rows need both classes; \(positives) of \(rows.rowCount) are positive")
         }
     }
 
@@ -151,7 +173,8 @@ public struct TrainStep: Step {
 
     private static func result(
         _ input: StepInput, _ options: BoosterOptions, _ objective: String, _ booster: TrainedBooster,
-        _ validation: LabelledRows, _ scores: [Double], _ chosen: (threshold: Double, f1: Double)?, _ context: StepContext
+        _ validation: LabelledRows, _ scores: [Double], _ chosen: (threshold: Double, f1: Double)?,
+        _ context: StepContext
     ) -> StepResult {
         var result = StepResult(
             artifacts: ["model": "model", "importance": "importance.json"],
@@ -163,7 +186,8 @@ public struct TrainStep: Step {
         result.params["seed"] = "\(options.seed)"
         for round in booster.history {
             for metric in round.metrics {
-                result.metrics.append(StepMetric(key: "validation_\(metric.name)", value: metric.value, step: Int64(round.round)))
+                result.metrics.append(
+                    StepMetric(key: "validation_\(metric.name)", value: metric.value, step: Int64(round.round)))
             }
         }
         result.metrics.append(StepMetric(key: "best_round", value: Double(booster.bestRound)))

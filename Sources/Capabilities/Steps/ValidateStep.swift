@@ -37,11 +37,12 @@ public struct ValidateStep: Step {
             context.log("not met (\(result.expectation.severity.rawValue)): \(result.summary)")
         }
         let unmet = outcome.results.filter { !$0.success }
-        let failures = switch try input.text("failOn") ?? "critical" {
-        case "any": unmet
-        case "never": [ExpectationResult]()
-        default: outcome.criticalFailures
-        }
+        let failures =
+            switch try input.text("failOn") ?? "critical" {
+            case "any": unmet
+            case "never": [ExpectationResult]()
+            default: outcome.criticalFailures
+            }
         guard failures.isEmpty else { throw Self.failure(failures, of: outcome) }
         context.log("\(outcome.results.count - unmet.count) of \(outcome.results.count) expectations are met")
         return StepResult(
@@ -57,8 +58,10 @@ public struct ValidateStep: Step {
     static func suite(_ value: JSONValue) throws(AerieError) -> ExpectationSuite {
         if value.array != nil { return try .parse(["expectations": value], name: "inline", path: "with.suite") }
         guard let object = value.object else {
-            throw .invalid("with.suite", "must be an object with expectations, or a list of them; a suite that has been "
-                + "applied is given by its content")
+            throw .invalid(
+                "with.suite",
+                "must be an object with expectations, or a list of them; a suite that has been "
+                    + "applied is given by its content")
         }
         if let spec = object["spec"]?.object {
             return try .parse(spec, name: object["metadata"]?["name"]?.string ?? "inline", path: "with.suite.spec")
@@ -70,7 +73,8 @@ public struct ValidateStep: Step {
         let rest = failures.count > 1 ? "; and \(failures.count - 1) more" : ""
         return AerieError(
             .failedPrecondition,
-            "the data does not meet \(failures.count) of \(outcome.results.count) expectations: \(failures[0].summary)\(rest)",
+            "the data does not meet \(failures.count) of \(outcome.results.count) expectations: "
+                + "\(failures[0].summary)\(rest)",
             reason: "validation.failed",
             details: failures.map { .init(field: $0.expectation.kwargs["column"]?.string ?? "", problem: $0.summary) })
     }

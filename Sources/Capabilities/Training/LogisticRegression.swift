@@ -1,4 +1,5 @@
 public import AerieCore
+
 #if canImport(Glibc)
     import Glibc
 #else
@@ -27,8 +28,10 @@ public struct LogisticRegression: Sendable {
     public init(_ rows: LabelledRows, penalty: Double = 1, maximumIterations: Int = 50) throws(AerieError) {
         let positives = rows.labels.count { $0 > 0.5 }
         guard positives > 0, positives < rows.rowCount else {
-            throw .invalid("labels", "a logistic regression needs rows of both classes; \(positives) of "
-                + "\(rows.rowCount) are positive")
+            throw .invalid(
+                "labels",
+                "a logistic regression needs rows of both classes; \(positives) of "
+                    + "\(rows.rowCount) are positive")
         }
         featureCount = rows.featureNames.count
         columns = Self.design(rows)

@@ -42,7 +42,8 @@ def write_until_it_dies(server, experiment, seed, acknowledged, stop):
             with acknowledged.lock:
                 acknowledged.runs[run] = mine
             for batch in range(3):
-                metrics = [{"key": f"m{i}", "value": rng.random(), "timestamp": batch + 1, "step": batch}
+                # Keys of their own for each batch: a batch may be kept whose answer never arrived.
+                metrics = [{"key": f"m{batch}-{i}", "value": rng.random(), "timestamp": batch + 1, "step": batch}
                            for i in range(20)]
                 params = [{"key": f"p{batch}-{i}", "value": str(rng.random())} for i in range(5)]
                 post("/runs/log-batch", {"run_id": run, "metrics": metrics, "params": params})

@@ -11,10 +11,12 @@ import Testing
             SearchCondition(SearchField(.tag, "my tag"), .notEqual, .text("x")),
         ]),
         ("tags.mlflow.runName LIKE 'a%'", [SearchCondition(SearchField(.tag, "mlflow.runName"), .like, .text("a%"))]),
-        ("attributes.run_id IN ('a', 'b')", [SearchCondition(SearchField(.attribute, "run_id"), .in, .list(["a", "b"]))]),
+        ("attributes.run_id IN ('a', 'b')", [SearchCondition(SearchField(.attribute, "run_id"), .in, .list(["a",
+            "b"]))]),
         ("run_id NOT IN ('a')", [SearchCondition(SearchField(.attribute, "run_id"), .notIn, .list(["a"]))]),
         ("params.x IS NULL AND tags.y is not null", [
-            SearchCondition(SearchField(.param, "x"), .isNull, .none), SearchCondition(SearchField(.tag, "y"), .isNotNull, .none),
+            SearchCondition(SearchField(.param, "x"), .isNull, .none), SearchCondition(SearchField(.tag, "y"),
+                .isNotNull, .none),
         ]),
         ("created >= 5", [SearchCondition(SearchField(.attribute, "start_time"), .greaterOrEqual, .number(5))]),
         ("dataset.name ILIKE 'T%'", [SearchCondition(SearchField(.dataset, "name"), .ilike, .text("T%"))]),
@@ -26,10 +28,13 @@ import Testing
     }
 
     @Test("a wrong filter is refused with the character where it goes wrong", arguments: [
-        ("metrics.auc >", 14), ("metrics.auc > 'x'", 15), ("params.depth = 10", 16), ("metrics.a > 1 OR metrics.b > 1", 15),
-        ("nonsense = 'x'", 1), ("things.a = 'x'", 1), ("params.a > 'x'", 10), ("tags.a = 'x", 10), ("run_id IN 'a'", 11),
+        ("metrics.auc >", 14), ("metrics.auc > 'x'", 15), ("params.depth = 10", 16), ("metrics.a > 1 OR metrics.b > 1",
+            15),
+        ("nonsense = 'x'", 1), ("things.a = 'x'", 1), ("params.a > 'x'", 10), ("tags.a = 'x", 10), ("run_id IN 'a'",
+            11),
         ("run_id IN ('a' 'b')", 16), ("status IN ('a')", 8), ("metrics.a ! 1", 11), ("metrics.a = 1 metrics.b = 1", 15),
-        ("tags. = 'x'", 1), ("start_time LIKE 'a'", 12), ("start_time IS NULL", 12), ("dataset.source = 'x'", 1), (";", 1),
+        ("tags. = 'x'", 1), ("start_time LIKE 'a'", 12), ("start_time IS NULL", 12), ("dataset.source = 'x'", 1), (";",
+            1),
     ])
     func refuses(_ filter: String, _ column: Int) {
         let error = #expect(throws: AerieError.self) { try SearchParser.conditions(filter, subject: .runs) }
@@ -40,21 +45,24 @@ import Testing
     @Test("no text makes the parser fail in another way than by an error")
     func survivesNoise() {
         var state: UInt64 = 7
-        let pieces = ["metrics.", "a", "'", "\"", "`", "=", "<", "!", "(", ")", ",", " AND ", "IN", "NOT", "1e", "-", "é", "\0", "."]
+        let pieces = ["metrics.", "a", "'", "\"", "`", "=", "<", "!", "(", ")", ",", " AND ", "IN", "NOT", "1e", "-",
+            "é", "\0", "."]
         for _ in 0..<5000 {
             var text = ""
             for _ in 0..<8 {
                 state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
                 text += pieces[Int(state >> 33) % pieces.count]
             }
-            do { _ = try SearchParser.conditions(text, subject: .runs) } catch { #expect(error.code == .invalidArgument) }
+            do { _ = try SearchParser.conditions(text,
+                subject: .runs) } catch { #expect(error.code == .invalidArgument) }
         }
     }
 
     @Test("orders name a key and a direction")
     func orders() throws {
         let orders = try SearchParser.orders(["metrics.`a b` DESC", "start_time"], subject: .runs)
-        #expect(orders == [SearchOrder(SearchField(.metric, "a b"), ascending: false), SearchOrder(SearchField(.attribute, "start_time"))])
+        #expect(orders == [SearchOrder(SearchField(.metric, "a b"), ascending: false),
+            SearchOrder(SearchField(.attribute, "start_time"))])
         #expect(throws: AerieError.self) { try SearchParser.orders(["metrics.a SIDEWAYS"], subject: .runs) }
         #expect(throws: AerieError.self) { try SearchParser.orders(["version_number"], subject: .registeredModels) }
     }

@@ -4,7 +4,8 @@ import Testing
 
 /// For trying a real client against the edge alone: `AERIE_LIVE=port:seconds`.
 @Suite struct LiveServerTests {
-    @Test("serves the edge on a port for real clients", .enabled(if: ProcessInfo.processInfo.environment["AERIE_LIVE"] != nil))
+    @Test("serves the edge on a port for real clients",
+        .enabled(if: ProcessInfo.processInfo.environment["AERIE_LIVE"] != nil))
     func serves() async throws {
         let parts = (ProcessInfo.processInfo.environment["AERIE_LIVE"] ?? "").split(separator: ":").compactMap { Int($0) }
         let fixture = try MLflowFixture()

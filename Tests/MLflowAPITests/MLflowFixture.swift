@@ -29,7 +29,8 @@ struct MLflowFixture {
             experiments: SQLiteExperimentStore(database), runs: SQLiteRunStore(database),
             models: SQLiteLoggedModelStore(database))
         registry = RegistryService(
-            models: SQLiteRegistryStore(database), versions: SQLiteModelVersionStore(database), experiments: experiments,
+            models: SQLiteRegistryStore(database), versions: SQLiteModelVersionStore(database),
+                experiments: experiments,
             artifacts: artifacts)
         router = Router()
         MLflowRoutes(experiments: experiments, registry: registry, artifacts: artifacts, actor: { _ in "ada" })

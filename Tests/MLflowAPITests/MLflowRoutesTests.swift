@@ -17,12 +17,14 @@ import Testing
         try await withClient { client in
             let made = try await client.send(.post, "experiments/create", ["name": "fraud"])
             let id = try #require(made.json["experiment_id"]?.string)
-            let run = try await client.send(.post, "runs/create", ["experiment_id": .string(id), "run_name": "rf", "start_time": 5])
+            let run = try await client.send(.post, "runs/create", ["experiment_id": .string(id), "run_name": "rf",
+                "start_time": 5])
             let runID = try #require(run.json["run"]?["info"]?["run_id"]?.string)
             #expect(run.json["run"]?["info"]?["artifact_uri"]?.string == "mlflow-artifacts:/\(id)/\(runID)/artifacts")
             let batch: JSONValue = [
                 "run_id": .string(runID), "metrics": [
-                    ["key": "auc", "value": 0.9, "timestamp": "10", "step": 1], ["key": "auc", "value": "NaN", "timestamp": 11, "step": 2],
+                    ["key": "auc", "value": 0.9, "timestamp": "10", "step": 1], ["key": "auc", "value": "NaN",
+                        "timestamp": 11, "step": 2],
                     ["key": "loss", "value": "Infinity", "timestamp": 11],
                 ], "params": [["key": "depth", "value": "10"]], "tags": [["key": "team", "value": "risk"]],
             ]
@@ -35,7 +37,8 @@ import Testing
             #expect(tags.contains(["key": "mlflow.runName", "value": "rf"]))
             let history = try await client.send(.get, "metrics/get-history?run_id=\(runID)&metric_key=auc").json
             #expect(history["metrics"]?.array?.count == 2)
-            let again = try await client.send(.post, "runs/log-parameter", ["run_id": .string(runID), "key": "depth", "value": "11"])
+            let again = try await client.send(.post, "runs/log-parameter", ["run_id": .string(runID), "key": "depth",
+                "value": "11"])
             #expect(again.status == .badRequest && again.code == "INVALID_PARAMETER_VALUE")
         }
     }
@@ -47,22 +50,31 @@ import Testing
         ("POST", "experiments/create", #"{"name":""}"#, 400, "INVALID_PARAMETER_VALUE", "name"),
         ("POST", "experiments/create", #"{"name":"#, 400, "INVALID_PARAMETER_VALUE", "byte"),
         ("POST", "experiments/create", "[1]", 400, "INVALID_PARAMETER_VALUE", "object"),
-        ("POST", "runs/log-metric", #"{"run_id":"r","key":"k","timestamp":1}"#, 400, "INVALID_PARAMETER_VALUE", "value"),
-        ("POST", "runs/log-metric", #"{"run_id":"r","key":"k","value":"x","timestamp":1}"#, 400, "INVALID_PARAMETER_VALUE", "value"),
-        ("POST", "runs/log-metric", #"{"run_id":"r","key":"k","value":1,"timestamp":1}"#, 404, "RESOURCE_DOES_NOT_EXIST", "r"),
-        ("POST", "runs/search", #"{"experiment_ids":["0"],"max_results":50001}"#, 400, "INVALID_PARAMETER_VALUE", "max_results"),
-        ("POST", "runs/search", #"{"experiment_ids":["0"],"filter":"metrics.a >"}"#, 400, "INVALID_PARAMETER_VALUE", "filter"),
-        ("POST", "runs/search", #"{"experiment_ids":["0"],"page_token":"??"}"#, 400, "INVALID_PARAMETER_VALUE", "page_token"),
+        ("POST", "runs/log-metric", #"{"run_id":"r","key":"k","timestamp":1}"#, 400, "INVALID_PARAMETER_VALUE",
+            "value"),
+        ("POST", "runs/log-metric", #"{"run_id":"r","key":"k","value":"x","timestamp":1}"#, 400,
+            "INVALID_PARAMETER_VALUE", "value"),
+        ("POST", "runs/log-metric", #"{"run_id":"r","key":"k","value":1,"timestamp":1}"#, 404,
+            "RESOURCE_DOES_NOT_EXIST", "r"),
+        ("POST", "runs/search", #"{"experiment_ids":["0"],"max_results":50001}"#, 400, "INVALID_PARAMETER_VALUE",
+            "max_results"),
+        ("POST", "runs/search", #"{"experiment_ids":["0"],"filter":"metrics.a >"}"#, 400, "INVALID_PARAMETER_VALUE",
+            "filter"),
+        ("POST", "runs/search", #"{"experiment_ids":["0"],"page_token":"??"}"#, 400, "INVALID_PARAMETER_VALUE",
+            "page_token"),
         ("POST", "runs/update", #"{"run_id":"../x","status":"FINISHED"}"#, 400, "INVALID_PARAMETER_VALUE", "run"),
         ("POST", "runs/update", #"{"run_id":"r","status":"DONE"}"#, 400, "INVALID_PARAMETER_VALUE", "status"),
         ("GET", "registered-models/get?name=none", nil, 404, "RESOURCE_DOES_NOT_EXIST", "none"),
-        ("POST", "model-versions/transition-stage", #"{"name":"m","version":"1","stage":"Best"}"#, 400, "INVALID_PARAMETER_VALUE", "stage"),
+        ("POST", "model-versions/transition-stage", #"{"name":"m","version":"1","stage":"Best"}"#, 400,
+            "INVALID_PARAMETER_VALUE", "stage"),
         ("GET", "model-versions/get?name=m&version=x", nil, 400, "INVALID_PARAMETER_VALUE", "version"),
         ("GET", "no/such/thing", nil, 404, "ENDPOINT_NOT_FOUND", "no/such"),
         ("GET", "/api/2.0/mlflow-artifacts/artifacts/nothing", nil, 404, "RESOURCE_DOES_NOT_EXIST", "nothing"),
         ("GET", "/api/2.0/mlflow-artifacts/presigned/x", nil, 501, "NOT_IMPLEMENTED", "presigned"),
     ] as [(String, String, String?, Int, String, String)])
-    func errors(_ method: String, _ path: String, _ body: String?, _ status: Int, _ code: String, _ named: String) async throws {
+    func errors(
+        _ method: String, _ path: String, _ body: String?, _ status: Int, _ code: String, _ named: String
+    ) async throws {
         try await withClient { client in
             let answer = try await client.send(
                 HTTPRequest.Method(rawValue: method)!, path, bytes: body.map { Array($0.utf8) })
@@ -96,7 +108,8 @@ import Testing
     func traversal(_ path: String) async throws {
         try await withClient { client in
             for method: HTTPRequest.Method in [.get, .put, .delete] {
-                let answer = try await client.send(method, "/api/2.0/mlflow-artifacts/artifacts" + path, bytes: method == .put ? [1] : nil)
+                let answer = try await client.send(method, "/api/2.0/mlflow-artifacts/artifacts" + path,
+                    bytes: method == .put ? [1] : nil)
                 #expect(answer.status == .badRequest, "\(method) \(answer.text)")
             }
         }
@@ -105,18 +118,21 @@ import Testing
     @Test("a model is registered, staged with its predecessor archived, aliased and found")
     func registry() async throws {
         try await withClient { client in
-            let model = try await client.send(.post, "logged-models", ["experiment_id": "0", "name": "model"]).json["model"]
+            let model = try await client.send(.post, "logged-models", ["experiment_id": "0",
+                "name": "model"]).json["model"]
             let id = try #require(model?["info"]?["model_id"]?.string)
             let done = try await client.send(.patch, "logged-models/\(id)", ["status": "LOGGED_MODEL_READY"]).json
             #expect(done["model"]?["info"]?["status"] == "LOGGED_MODEL_READY")
             #expect(try await client.send(.post, "registered-models/create", ["name": "fraud"]).status == .ok)
             for version in ["1", "2"] {
                 let made = try await client.send(
-                    .post, "model-versions/create", ["name": "fraud", "source": .string("models:/\(id)"), "model_id": .string(id)])
+                    .post, "model-versions/create", ["name": "fraud", "source": .string("models:/\(id)"),
+                        "model_id": .string(id)])
                 #expect(made.json["model_version"]?["version"]?.string == version)
                 let moved = try await client.send(
                     .post, "model-versions/transition-stage",
-                    ["name": "fraud", "version": .string(version), "stage": "production", "archive_existing_versions": true])
+                    ["name": "fraud", "version": .string(version), "stage": "production",
+                        "archive_existing_versions": true])
                 #expect(moved.json["model_version"]?["current_stage"] == "Production")
             }
             let first = try await client.send(.get, "model-versions/get?name=fraud&version=1").json
@@ -124,7 +140,8 @@ import Testing
             let latest = try await client.send(
                 .get, "registered-models/get-latest-versions?name=fraud&stages=Production&stages=Archived").json
             #expect(latest["model_versions"]?.array?.count == 2)
-            #expect(try await client.send(.post, "registered-models/alias", ["name": "fraud", "alias": "champion", "version": "2"]).status == .ok)
+            #expect(try await client.send(.post, "registered-models/alias", ["name": "fraud", "alias": "champion",
+                "version": "2"]).status == .ok)
             let champion = try await client.send(.get, "registered-models/alias?name=fraud&alias=champion").json
             #expect(champion["model_version"]?["version"] == "2")
             let uri = try await client.send(.get, "model-versions/get-download-uri?name=fraud&version=2").json

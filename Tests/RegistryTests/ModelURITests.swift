@@ -17,7 +17,8 @@ import Testing
     }
 
     @Test("what names no model is refused with the forms that do", arguments: [
-        "", "fraud", "models:/", "models:/fraud", "models:/fraud/", "models:/fraud/0", "models:/fraud/-1", "models:/fraud/Best",
+        "", "fraud", "models:/", "models:/fraud", "models:/fraud/", "models:/fraud/0", "models:/fraud/-1",
+            "models:/fraud/Best",
         "models:/@x", "models:/fraud@", "runs:/", "s3://bucket/model", "http://x/y",
     ])
     func refuses(_ text: String) {

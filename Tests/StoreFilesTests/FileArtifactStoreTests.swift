@@ -17,7 +17,9 @@ import Testing
         return try await store.put(try ArtifactPath(path), next: next)
     }
 
-    private func read(_ store: FileArtifactStore, _ path: String, _ range: Range<Int64>? = nil) async throws -> [UInt8] {
+    private func read(
+        _ store: FileArtifactStore, _ path: String, _ range: Range<Int64>? = nil
+    ) async throws -> [UInt8] {
         let reader = try await store.open(try ArtifactPath(path), range: range)
         var all: [UInt8] = []
         while let piece = try await reader.next() { all += piece }

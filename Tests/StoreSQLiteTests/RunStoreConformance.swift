@@ -28,12 +28,16 @@ struct TrackingConformance: Sendable, CustomTestStringConvertible {
 
     static func experiment(_ stores: TrackingStores, _ name: String = "e") async throws -> Experiment {
         try await stores.experiments.create(
-            ExperimentDraft(name: name, artifactLocation: nil, artifactRoot: "mlflow-artifacts:", time: at(1), tags: []))
+            ExperimentDraft(name: name, artifactLocation: nil, artifactRoot: "mlflow-artifacts:", time: at(1),
+                tags: []))
     }
 
-    static func run(_ stores: TrackingStores, _ id: RunID, in experiment: ExperimentID = "0", start: Int64 = 1) async throws {
+    static func run(
+        _ stores: TrackingStores, _ id: RunID, in experiment: ExperimentID = "0", start: Int64 = 1
+    ) async throws {
         let info = RunInfo(
-            id: id, experimentID: experiment, name: id.text, userID: "u", startTime: at(start), artifactURI: "mlflow-artifacts:/\(id)")
+            id: id, experimentID: experiment, name: id.text, userID: "u", startTime: at(start),
+                artifactURI: "mlflow-artifacts:/\(id)")
         try await stores.runs.create([Run(info: info)])
     }
 
@@ -65,7 +69,8 @@ struct TrackingConformance: Sendable, CustomTestStringConvertible {
             #expect(try await stores.runs.get(["r1", "r2"]).map(\.info.stage) == [.deleted, .active])
         },
         .init("deleting a tag that is not there is notFound") { stores in
-            #expect(await code { try await stores.experiments.update("0", ExperimentChange(deleteTags: ["x"]), at: at(1)) } == .notFound)
+            #expect(await code { try await stores.experiments.update("0", ExperimentChange(deleteTags: ["x"]),
+                at: at(1)) } == .notFound)
         },
     ]
 
@@ -74,7 +79,8 @@ struct TrackingConformance: Sendable, CustomTestStringConvertible {
             try await run(stores, "r")
             let values: [(Double, Int64, Int64)] = [(1, 10, 2), (5, 99, 1), (2, 10, 2), (2, 10, 2), (.nan, 10, -3)]
             for (value, time, step) in values {
-                try await stores.runs.log([RunBatch(runID: "r", metrics: [Metric(key: "m", value: value, timestamp: at(time), step: step)])])
+                try await stores.runs.log([RunBatch(runID: "r", metrics: [Metric(key: "m", value: value,
+                    timestamp: at(time), step: step)])])
             }
             #expect(try await stores.runs.get(["r"]).first?.metrics.first?.value == 2)
             let history = try await stores.runs.history(MetricHistoryQuery(runIDs: ["r"], key: "m")).map(\.1)
@@ -117,7 +123,8 @@ struct TrackingConformance: Sendable, CustomTestStringConvertible {
                 var position: PagePosition?
                 repeat {
                     let page = try await stores.runs.search(SearchQuery(
-                        experimentIDs: ["0"], order: [SearchOrder(SearchField(.metric, "m"), ascending: ascending)], limit: 2,
+                        experimentIDs: ["0"], order: [SearchOrder(SearchField(.metric, "m"), ascending: ascending)],
+                            limit: 2,
                         position: position))
                     seen += page.elements.map(\.info.id.text)
                     position = page.next
@@ -142,7 +149,8 @@ struct TrackingConformance: Sendable, CustomTestStringConvertible {
             #expect(try await version().version == 3)
             for number in [1, 3] {
                 _ = try await stores.versions.transition(
-                    ModelVersionKey("m", number), to: .production, archivingOthers: true, actor: "ada", at: at(Int64(number)))
+                    ModelVersionKey("m", number), to: .production, archivingOthers: true, actor: "ada",
+                        at: at(Int64(number)))
             }
             let history = try await stores.versions.transitions("m", version: 1, limit: 10)
             #expect(history.map(\.to) == [.archived, .production] && history.allSatisfy { $0.actor == "ada" })
@@ -154,7 +162,8 @@ struct TrackingConformance: Sendable, CustomTestStringConvertible {
             #expect(await code { _ = try await stores.registry.update("m", change, at: at(2)) } == .notFound)
             _ = try await stores.versions.create(ModelVersion(
                 name: "m", version: 0, creationTime: at(2), lastUpdateTime: at(2), source: "s", location: "l"))
-            #expect(try await stores.registry.update("m", change, at: at(2)).aliases == [ModelAlias(alias: "best", version: 1)])
+            #expect(try await stores.registry.update("m", change, at: at(2)).aliases == [ModelAlias(alias: "best",
+                version: 1)])
             try await stores.versions.delete(ModelVersionKey("m", 1), at: at(3))
             #expect(try await stores.registry.get(["m"])[0].aliases.isEmpty)
         },

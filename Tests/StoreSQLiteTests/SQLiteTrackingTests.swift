@@ -11,7 +11,8 @@ import Testing
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: folder) }
         let database = try MetadataDatabase(
-            path: folder + "/metadata.db", migrations: SQLiteExperimentStore.migrations + SQLiteRegistryStore.migrations)
+            path: folder + "/metadata.db",
+                migrations: SQLiteExperimentStore.migrations + SQLiteRegistryStore.migrations)
         try await body(TrackingStores(
             experiments: SQLiteExperimentStore(database), runs: SQLiteRunStore(database),
             models: SQLiteLoggedModelStore(database), registry: SQLiteRegistryStore(database),
@@ -30,7 +31,8 @@ import Testing
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for step in 0..<200 {
                     group.addTask {
-                        let metric = Metric(key: "m", value: Double(step), timestamp: Timestamp(milliseconds: 1), step: Int64(step))
+                        let metric = Metric(key: "m", value: Double(step), timestamp: Timestamp(milliseconds: 1),
+                            step: Int64(step))
                         try await stores.runs.log([RunBatch(runID: "r", metrics: [metric])])
                     }
                 }

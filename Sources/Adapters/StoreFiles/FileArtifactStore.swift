@@ -23,7 +23,8 @@ public final class FileArtifactStore: LocalArtifactStore {
             try? FileManager.default.removeItem(atPath: staging)
             try FileManager.default.createDirectory(atPath: staging, withIntermediateDirectories: true)
         } catch {
-            throw AerieError(.unavailable, "cannot make the artifacts' folder \(url.path): \(error.localizedDescription)")
+            throw AerieError(.unavailable,
+                "cannot make the artifacts' folder \(url.path): \(error.localizedDescription)")
         }
     }
 

@@ -126,9 +126,12 @@ public final class MetadataDatabase: Sendable {
         }
         return switch error.resultCode {
         case .SQLITE_CONSTRAINT: AerieError(.alreadyExists, "it exists already", cause: error)
-        case .SQLITE_FULL: AerieError(.resourceExhausted, "the disk that holds the metadata database is full", cause: error)
-        case .SQLITE_BUSY, .SQLITE_LOCKED: AerieError(.unavailable, "the metadata database is busy; retry", cause: error)
-        case .SQLITE_CORRUPT, .SQLITE_NOTADB: AerieError(.dataLoss, "the metadata database is damaged: \(error.message ?? "")", cause: error)
+        case .SQLITE_FULL: AerieError(.resourceExhausted, "the disk that holds the metadata database is full",
+            cause: error)
+        case .SQLITE_BUSY, .SQLITE_LOCKED: AerieError(.unavailable, "the metadata database is busy; retry",
+            cause: error)
+        case .SQLITE_CORRUPT, .SQLITE_NOTADB: AerieError(.dataLoss,
+            "the metadata database is damaged: \(error.message ?? "")", cause: error)
         case .SQLITE_IOERR: AerieError(.unavailable, "the disk that holds the metadata database failed", cause: error)
         default: AerieError(.internal, "the metadata store failed", cause: error)
         }

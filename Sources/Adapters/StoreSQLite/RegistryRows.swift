@@ -75,7 +75,8 @@ enum RegistryRows {
         let tags = try Satellite.read(db, "model_version_tags", owners: keys)
         let statement = try db.cachedStatement(
             sql: """
-                SELECT m.name, v.version, v.creation_time, v.last_update_time, v.user_id, v.stage, v.description, v.source,
+                SELECT m.name, v.version, v.creation_time, v.last_update_time, v.user_id, v.stage, v.description,
+                    v.source,
                     v.location, v.run_id, v.run_link, v.model_id, v.status, v.model
                 FROM model_versions v JOIN registered_models m ON m.seq = v.model WHERE v.seq = ?
                 """)
@@ -86,7 +87,8 @@ enum RegistryRows {
             let aliases = try String.fetchAll(aliasStatement, arguments: [row[13] as Int64, row[1] as Int])
             return ModelVersion(
                 name: row[0], version: row[1], creationTime: Timestamp(milliseconds: row[2]),
-                lastUpdateTime: Timestamp(milliseconds: row[3]), userID: row[4], stage: ModelStage(rawValue: row[5]) ?? .none,
+                lastUpdateTime: Timestamp(milliseconds: row[3]), userID: row[4],
+                    stage: ModelStage(rawValue: row[5]) ?? .none,
                 description: row[6], source: row[7], location: row[8], runID: (row[9] as String?).map { RunID($0) },
                 runLink: row[10], modelID: (row[11] as String?).map { LoggedModelID($0) },
                 status: ModelVersion.Status(rawValue: row[12]) ?? .ready, tags: tags[key] ?? [], aliases: aliases)

@@ -91,7 +91,8 @@ enum RunRows {
             let key = try Int64.fetchOne(
                 db, sql: "SELECT seq FROM datasets WHERE experiment = ? AND name = ? AND digest = ?",
                 arguments: [experiment, dataset.name, dataset.digest])
-            try db.execute(sql: "INSERT OR IGNORE INTO run_datasets (run, dataset) VALUES (?, ?)", arguments: [seq, key])
+            try db.execute(sql: "INSERT OR IGNORE INTO run_datasets (run, dataset) VALUES (?, ?)", arguments: [seq,
+                key])
             for tag in dataset.tags {
                 try db.execute(
                     sql: "INSERT OR REPLACE INTO run_dataset_tags (run, dataset, key, value) VALUES (?, ?, ?, ?)",
@@ -167,7 +168,8 @@ enum RunRows {
             let tagRows = try Row.fetchCursor(
                 db, sql: "SELECT run, dataset, key, value FROM run_dataset_tags WHERE run IN (\(marks)) ORDER BY key",
                 arguments: StatementArguments(chunk))
-            while let row = try tagRows.next() { tags[[row[0], row[1]], default: []].append(Tag(key: row[2], value: row[3])) }
+            while let row = try tagRows.next() { tags[[row[0], row[1]], default: []].append(Tag(key: row[2],
+                value: row[3])) }
             let rows = try Row.fetchCursor(
                 db, sql: """
                     SELECT r.run, d.seq, d.name, d.digest, d.source_type, d.source, d.schema, d.profile
@@ -176,7 +178,8 @@ enum RunRows {
             while let row = try rows.next() {
                 result[row[0], default: []].append(
                     DatasetInput(
-                        name: row[2], digest: row[3], sourceType: row[4], source: row[5], schema: row[6], profile: row[7],
+                        name: row[2], digest: row[3], sourceType: row[4], source: row[5], schema: row[6],
+                            profile: row[7],
                         tags: tags[[row[0], row[1]]] ?? []))
             }
         }

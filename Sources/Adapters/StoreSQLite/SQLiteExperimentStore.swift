@@ -18,10 +18,12 @@ public struct SQLiteExperimentStore: ExperimentStore {
 
     public func create(_ draft: ExperimentDraft) async throws(AerieError) -> Experiment {
         try await database.write { db in
-            if let stage = try String.fetchOne(db, sql: "SELECT stage FROM experiments WHERE name = ?", arguments: [draft.name]) {
+            if let stage = try String.fetchOne(db, sql: "SELECT stage FROM experiments WHERE name = ?",
+                arguments: [draft.name]) {
                 let hint = stage == "deleted"
                     ? " in deleted state. You can restore the experiment, or permanently delete it to create a new one." : "."
-                throw AerieError(.alreadyExists, "Experiment '\(draft.name)' already exists\(hint)", reason: "experiment.exists")
+                throw AerieError(.alreadyExists, "Experiment '\(draft.name)' already exists\(hint)",
+                    reason: "experiment.exists")
             }
             try db.execute(
                 sql: """
@@ -34,7 +36,8 @@ public struct SQLiteExperimentStore: ExperimentStore {
             if location.isEmpty {
                 let root = draft.artifactRoot.hasSuffix("/") ? String(draft.artifactRoot.dropLast()) : draft.artifactRoot
                 location = "\(root)/\(id)"
-                try db.execute(sql: "UPDATE experiments SET artifact_location = ? WHERE id = ?", arguments: [location, id])
+                try db.execute(sql: "UPDATE experiments SET artifact_location = ? WHERE id = ?", arguments: [location,
+                    id])
             }
             try Satellite.write(db, "experiment_tags", owner: id, draft.tags)
             return Experiment(
@@ -66,7 +69,8 @@ public struct SQLiteExperimentStore: ExperimentStore {
             if let name = change.name {
                 let owner = try Int64.fetchOne(db, sql: "SELECT id FROM experiments WHERE name = ?", arguments: [name])
                 if let owner, owner != key {
-                    throw AerieError(.alreadyExists, "Experiment '\(name)' already exists.", reason: "experiment.exists")
+                    throw AerieError(.alreadyExists, "Experiment '\(name)' already exists.",
+                        reason: "experiment.exists")
                 }
                 try db.execute(sql: "UPDATE experiments SET name = ? WHERE id = ?", arguments: [name, key])
             }
@@ -107,7 +111,8 @@ public struct SQLiteExperimentStore: ExperimentStore {
             if query.view != .all {
                 statement.require("t.stage = ?", [query.view == .activeOnly ? "active" : "deleted"])
             }
-            if !query.experimentIDs.isEmpty { statement.require(in: "t.id", query.experimentIDs.compactMap { Int64($0.text) }) }
+            if !query.experimentIDs.isEmpty { statement.require(in: "t.id",
+                query.experimentIDs.compactMap { Int64($0.text) }) }
             let (keys, next) = try statement.page(db, query)
             return Page(try Self.read(db, keys), next: next)
         }

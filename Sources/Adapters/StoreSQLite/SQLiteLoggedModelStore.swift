@@ -127,7 +127,8 @@ enum LoggedModelRows {
             return LoggedModel(
                 id: id, experimentID: ExperimentID("\(row[1] as Int64)"), name: row[2], modelType: row[3],
                 sourceRunID: (row[4] as String?).map { RunID($0) }, artifactURI: row[5],
-                status: LoggedModelStatus(rawValue: row[6]) ?? .unspecified, creationTime: Timestamp(milliseconds: row[7]),
+                status: LoggedModelStatus(rawValue: row[6]) ?? .unspecified,
+                    creationTime: Timestamp(milliseconds: row[7]),
                 lastUpdateTime: Timestamp(milliseconds: row[8]),
                 params: (params[key] ?? []).map { Param(key: $0.key, value: $0.value) }, tags: tags[key] ?? [],
                 metrics: (metrics[key] ?? []).map { found in

@@ -29,8 +29,10 @@ public struct SQLiteModelVersionStore: ModelVersionStore {
                 db, sql: "SELECT last_version FROM registered_models WHERE seq = ?", arguments: [model]) ?? 1
             try db.execute(
                 sql: """
-                    INSERT INTO model_versions (model, version, creation_time, last_update_time, user_id, stage, description,
-                        source, location, run_id, run_link, model_id, status) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                    INSERT INTO model_versions (model, version, creation_time, last_update_time, user_id, stage,
+                        description,
+                        source, location, run_id, run_link, model_id, status) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
+                            ?, ?)
                     """,
                 arguments: [
                     model, version.version, version.creationTime.milliseconds, version.lastUpdateTime.milliseconds,
@@ -81,7 +83,8 @@ public struct SQLiteModelVersionStore: ModelVersionStore {
             }
             try Self.move(db, seq, key, to: stage, actor: actor, at: time)
             try db.execute(
-                sql: "UPDATE registered_models SET last_update_time = ? WHERE seq = ?", arguments: [time.milliseconds, model])
+                sql: "UPDATE registered_models SET last_update_time = ? WHERE seq = ?", arguments: [time.milliseconds,
+                    model])
             return try Self.read(db, seq, key)
         }
     }
@@ -96,7 +99,8 @@ public struct SQLiteModelVersionStore: ModelVersionStore {
         guard let old, old != stage.rawValue else { return }
         try db.execute(
             sql: """
-                INSERT INTO stage_transitions (model, version, from_stage, to_stage, actor, time) VALUES (?, ?, ?, ?, ?, ?)
+                INSERT INTO stage_transitions (model, version, from_stage, to_stage, actor, time) VALUES (?, ?, ?, ?,
+                    ?, ?)
                 """, arguments: [key.name, key.version, old, stage.rawValue, actor, time.milliseconds])
     }
 
@@ -121,7 +125,8 @@ public struct SQLiteModelVersionStore: ModelVersionStore {
     public func latest(_ name: String, stages: [ModelStage]) async throws(AerieError) -> [ModelVersion] {
         try await database.read { db in
             guard let model = try RegistryRows.find(db, name) else { throw RegistryRows.missing(name) }
-            return try RegistryRows.latest(db, [model])[model]?.filter { stages.isEmpty || stages.contains($0.stage) } ?? []
+            return try RegistryRows.latest(db,
+                [model])[model]?.filter { stages.isEmpty || stages.contains($0.stage) } ?? []
         }
     }
 

@@ -49,7 +49,8 @@ public struct SQLiteRegistryStore: RegistryStore {
             if let newName = change.newName, newName != name {
                 if try RegistryRows.find(db, newName) != nil { throw Self.taken(newName) }
                 try db.execute(sql: "UPDATE registered_models SET name = ? WHERE seq = ?", arguments: [newName, seq])
-                try db.execute(sql: "UPDATE stage_transitions SET model = ? WHERE model = ?", arguments: [newName, name])
+                try db.execute(sql: "UPDATE stage_transitions SET model = ? WHERE model = ?", arguments: [newName,
+                    name])
             }
             try Satellite.write(db, "registered_model_tags", owner: seq, change.setTags)
             for tag in change.deleteTags { _ = try Satellite.delete(db, "registered_model_tags", owner: seq, key: tag) }

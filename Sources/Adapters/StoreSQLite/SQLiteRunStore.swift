@@ -19,21 +19,23 @@ public struct SQLiteRunStore: RunStore {
             "experiment_id": "CAST(t.experiment AS TEXT)",
         ],
         satellites: [.metric: "latest_metrics", .param: "run_params", .tag: "run_tags"],
-        defaultOrder: "t.start_time DESC, t.id", hasDatasets: true)
+        defaultOrder: "t.start_time DESC, t.id")
 
     public func create(_ runs: [Run]) async throws(AerieError) {
         try await database.write { db in
             for run in runs {
                 let info = run.info
                 guard let experiment = Int64(info.experimentID.text),
-                    try Bool.fetchOne(db, sql: "SELECT 1 FROM experiments WHERE id = ?", arguments: [experiment]) ?? false
+                    try Bool.fetchOne(db, sql: "SELECT 1 FROM experiments WHERE id = ?",
+                        arguments: [experiment]) ?? false
                 else { throw AerieError.notFound("No Experiment with id=\(info.experimentID) exists") }
                 if try RunRows.find(db, info.id) != nil {
                     throw AerieError(.alreadyExists, "Run with id=\(info.id) exists already", reason: "run.exists")
                 }
                 let statement = try db.cachedStatement(
                     sql: """
-                        INSERT INTO runs (id, experiment, name, user_id, status, start_time, end_time, artifact_uri, stage)
+                        INSERT INTO runs (id, experiment, name, user_id, status, start_time, end_time, artifact_uri,
+                            stage)
                         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
                         """)
                 try statement.execute(arguments: [
@@ -71,7 +73,8 @@ public struct SQLiteRunStore: RunStore {
                 try db.execute(sql: "UPDATE runs SET status = ? WHERE seq = ?", arguments: [status.rawValue, run.seq])
             }
             if let end = change.endTime {
-                try db.execute(sql: "UPDATE runs SET end_time = ? WHERE seq = ?", arguments: [end.milliseconds, run.seq])
+                try db.execute(sql: "UPDATE runs SET end_time = ? WHERE seq = ?", arguments: [end.milliseconds,
+                    run.seq])
             }
             if let name = change.name {
                 try db.execute(sql: "UPDATE runs SET name = ? WHERE seq = ?", arguments: [name, run.seq])
@@ -128,7 +131,8 @@ public struct SQLiteRunStore: RunStore {
                         WHERE owner = ? AND key = ? AND step BETWEEN ? AND ?
                         ORDER BY step, timestamp, value LIMIT ? OFFSET ?
                         """,
-                    arguments: [run.seq, query.key, steps.lowerBound, steps.upperBound, query.limit - result.count, skip])
+                    arguments: [run.seq, query.key, steps.lowerBound, steps.upperBound, query.limit - result.count,
+                        skip])
                 while let row = try rows.next() { result.append((id, RunRows.metric(row))) }
                 if query.runIDs.count > 1, result.isEmpty, skip > 0 {
                     let count = try Int.fetchOne(
@@ -149,7 +153,8 @@ public struct SQLiteRunStore: RunStore {
             if !query.experimentIDs.isEmpty {
                 statement.require(in: "t.experiment", query.experimentIDs.compactMap { Int64($0.text) })
             }
-            if query.view != .all { statement.require("t.stage = ?", [query.view == .activeOnly ? "active" : "deleted"]) }
+            if query.view != .all { statement.require("t.stage = ?",
+                [query.view == .activeOnly ? "active" : "deleted"]) }
             let (keys, next) = try statement.page(db, query)
             return Page(try RunRows.read(db, keys), next: next)
         }
@@ -166,7 +171,8 @@ public struct SQLiteRunStore: RunStore {
                     WHERE d.experiment IN (\(SearchStatement.marks(keys.count))) ORDER BY d.seq DESC LIMIT ?
                     """, arguments: StatementArguments(keys + [Int64(limit)]))
             return rows.map {
-                DatasetSummary(experimentID: ExperimentID("\($0[0] as Int64)"), name: $0[1], digest: $0[2], context: $0[3])
+                DatasetSummary(experimentID: ExperimentID("\($0[0] as Int64)"), name: $0[1], digest: $0[2],
+                    context: $0[3])
             }
         }
     }

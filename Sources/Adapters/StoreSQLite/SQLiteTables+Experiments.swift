@@ -11,7 +11,8 @@ extension SQLiteExperimentStore {
                 sql: """
                     INSERT INTO experiments (id, name, artifact_location, stage, creation_time, last_update_time)
                     VALUES (0, 'Default', 'mlflow-artifacts:/0', 'active',
-                        CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER), CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER))
+                        CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER),
+                            CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER))
                     """)
         }
     ]
@@ -74,7 +75,8 @@ extension SQLiteExperimentStore {
         """
         CREATE TABLE run_datasets (
             run INTEGER NOT NULL REFERENCES runs(seq) ON DELETE CASCADE,
-            dataset INTEGER NOT NULL REFERENCES datasets(seq) ON DELETE CASCADE, PRIMARY KEY (run, dataset)) WITHOUT ROWID
+            dataset INTEGER NOT NULL REFERENCES datasets(seq) ON DELETE CASCADE, PRIMARY KEY (run,
+                dataset)) WITHOUT ROWID
         """,
         """
         CREATE TABLE run_dataset_tags (
@@ -84,7 +86,8 @@ extension SQLiteExperimentStore {
         """,
         """
         CREATE TABLE run_models (
-            run INTEGER NOT NULL REFERENCES runs(seq) ON DELETE CASCADE, is_output INTEGER NOT NULL, model_id TEXT NOT NULL,
+            run INTEGER NOT NULL REFERENCES runs(seq) ON DELETE CASCADE, is_output INTEGER NOT NULL,
+                model_id TEXT NOT NULL,
             step INTEGER NOT NULL, PRIMARY KEY (run, is_output, model_id)) WITHOUT ROWID
         """,
     ]

@@ -24,8 +24,10 @@ extension SQLiteRegistryStore {
         CREATE TABLE model_versions (
             seq INTEGER PRIMARY KEY AUTOINCREMENT,
             model INTEGER NOT NULL REFERENCES registered_models(seq) ON DELETE CASCADE, version INTEGER NOT NULL,
-            creation_time INTEGER NOT NULL, last_update_time INTEGER NOT NULL, user_id TEXT NOT NULL, stage TEXT NOT NULL,
-            description TEXT NOT NULL, source TEXT NOT NULL, location TEXT NOT NULL, run_id TEXT, run_link TEXT NOT NULL,
+            creation_time INTEGER NOT NULL, last_update_time INTEGER NOT NULL, user_id TEXT NOT NULL,
+                stage TEXT NOT NULL,
+            description TEXT NOT NULL, source TEXT NOT NULL, location TEXT NOT NULL, run_id TEXT,
+                run_link TEXT NOT NULL,
             model_id TEXT, status TEXT NOT NULL, UNIQUE (model, version))
         """,
         "CREATE INDEX model_versions_by_stage ON model_versions (model, stage, version)",
@@ -45,7 +47,8 @@ extension SQLiteRegistryStore {
         """,
         """
         CREATE TABLE stage_transitions (
-            seq INTEGER PRIMARY KEY AUTOINCREMENT, model TEXT NOT NULL, version INTEGER NOT NULL, from_stage TEXT NOT NULL,
+            seq INTEGER PRIMARY KEY AUTOINCREMENT, model TEXT NOT NULL, version INTEGER NOT NULL,
+                from_stage TEXT NOT NULL,
             to_stage TEXT NOT NULL, actor TEXT NOT NULL, time INTEGER NOT NULL)
         """,
         "CREATE INDEX stage_transitions_by_model ON stage_transitions (model, version, seq)",

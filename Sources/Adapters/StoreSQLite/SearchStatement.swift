@@ -15,7 +15,6 @@ struct SearchTables: Sendable {
     /// Satellite tables with `owner`, `key` and `value`.
     var satellites: [SearchField.Kind: String]
     var defaultOrder: String
-    var hasDatasets = false
 }
 
 /// A search as one SELECT of row keys. Every value of the client's is an argument, none is part of the text.
@@ -41,7 +40,8 @@ struct SearchStatement {
         let key = condition.field.key
         switch condition.field.kind {
         case .attribute:
-            guard let column = tables.attributes[key] else { throw .invalid("filter", "cannot search for '\(key)' here") }
+            guard let column = tables.attributes[key] else { throw .invalid("filter",
+                "cannot search for '\(key)' here") }
             compare(column, condition)
         case .dataset: addDataset(condition)
         case .metric, .param, .tag:
@@ -57,7 +57,8 @@ struct SearchStatement {
             }
             var inner = SearchStatement(tables)
             inner.require("s.key = ?", [key])
-            if condition.comparison != .isNull, condition.comparison != .isNotNull { inner.compare("s.value", condition) }
+            if condition.comparison != .isNull, condition.comparison != .isNotNull { inner.compare("s.value",
+                condition) }
             if condition.field.kind == .metric { inner.require("s.is_nan = 0") }
             let select = "SELECT s.owner FROM \(satellite) s WHERE \(inner.conditions.joined(separator: " AND "))"
             require("t.\(tables.key) \(isMissing ? "NOT IN" : "IN") (\(select))", inner.arguments)

@@ -18,9 +18,11 @@ extension ExperimentService {
         let id = LoggedModelID("m-" + identifiers.hex32())
         let now = clock.now()
         let model = LoggedModel(
-            id: id, experimentID: experimentID, name: name.flatMap { $0.isEmpty ? nil : $0 } ?? RunNames.name(identifiers),
+            id: id, experimentID: experimentID,
+                name: name.flatMap { $0.isEmpty ? nil : $0 } ?? RunNames.name(identifiers),
             modelType: modelType, sourceRunID: sourceRunID,
-            artifactURI: "\(experiment.artifactLocation)/models/\(id)/artifacts", creationTime: now, lastUpdateTime: now,
+            artifactURI: "\(experiment.artifactLocation)/models/\(id)/artifacts", creationTime: now,
+                lastUpdateTime: now,
             params: try checkedParams(params), tags: try checkedTags(tags))
         try await models.create(model)
         return model
@@ -36,7 +38,9 @@ extension ExperimentService {
     /// Several at once, in the order asked for; those that do not exist are left out.
     public func models(_ ids: [LoggedModelID]) async throws(AerieError) -> [LoggedModel] { try await models.get(ids) }
 
-    public func finalizeModel(_ id: LoggedModelID, _ status: LoggedModelStatus) async throws(AerieError) -> LoggedModel {
+    public func finalizeModel(
+        _ id: LoggedModelID, _ status: LoggedModelStatus
+    ) async throws(AerieError) -> LoggedModel {
         try await models.update(id, LoggedModelChange(status: status), at: clock.now())
     }
 
@@ -52,7 +56,8 @@ extension ExperimentService {
         _ = try await models.update(id, LoggedModelChange(addParams: try checkedParams(params)), at: clock.now())
     }
 
-    public func deleteModel(_ id: LoggedModelID) async throws(AerieError) { try await models.delete(id, at: clock.now()) }
+    public func deleteModel(_ id: LoggedModelID) async throws(AerieError) { try await models.delete(id,
+        at: clock.now()) }
 
     /// - Parameter orderBy: orders as the edge read them; attributes have no prefix, metrics begin with `metrics.`.
     public func searchModels(

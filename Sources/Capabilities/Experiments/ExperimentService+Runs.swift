@@ -65,9 +65,11 @@ extension ExperimentService {
         try ExperimentLimits.checkRunID(batch.runID)
         typealias Limits = ExperimentLimits
         for (what, count, limit) in [
-            ("metrics", batch.metrics.count, Limits.metricsPerBatch), ("params", batch.params.count, Limits.paramsPerBatch),
+            ("metrics", batch.metrics.count, Limits.metricsPerBatch), ("params", batch.params.count,
+                Limits.paramsPerBatch),
             ("tags", batch.tags.count, Limits.tagsPerBatch),
-            ("metrics, params, and tags", batch.metrics.count + batch.params.count + batch.tags.count, Limits.entitiesPerBatch),
+            ("metrics, params, and tags", batch.metrics.count + batch.params.count + batch.tags.count,
+                Limits.entitiesPerBatch),
         ] where count > limit {
             throw .invalid(
                 what, "A batch logging request can contain at most \(limit) \(what). Got \(count). "
@@ -82,7 +84,8 @@ extension ExperimentService {
             let param = batch.params[index]
             try Limits.checkKey(param.key, "params[\(index)].key")
             batch.params[index].value = Limits.cut(param.value, to: Limits.paramValueLength)
-            if let other = seen.updateValue(batch.params[index].value, forKey: param.key), other != batch.params[index].value {
+            if let other = seen.updateValue(batch.params[index].value, forKey: param.key),
+                other != batch.params[index].value {
                 throw .invalid(
                     "params[\(index)]", "Duplicate parameter keys have been submitted with different values: \(param.key)")
             }
@@ -133,12 +136,14 @@ extension ExperimentService {
     public func metricHistory(
         of ids: [RunID], key: String, steps: ClosedRange<Int64>? = nil, limit: Int = 320
     ) async throws(AerieError) -> [(RunID, Metric)] {
-        guard !ids.isEmpty, ids.count <= 100 else { throw .invalid("run_ids", "must name 1 to 100 runs, not \(ids.count)") }
+        guard !ids.isEmpty, ids.count <= 100 else { throw .invalid("run_ids",
+            "must name 1 to 100 runs, not \(ids.count)") }
         guard limit >= 1, limit <= 2500 else { throw .invalid("max_results", "must be from 1 to 2500") }
         var result: [(RunID, Metric)] = []
         for id in ids {
             try ExperimentLimits.checkRunID(id, "run_ids")
-            let found = try await runs.history(MetricHistoryQuery(runIDs: [id], key: key, steps: steps, limit: 1_000_000))
+            let found = try await runs.history(MetricHistoryQuery(runIDs: [id], key: key, steps: steps,
+                limit: 1_000_000))
             let stride = max(1, (found.count + limit - 1) / limit)
             for (index, value) in found.enumerated() where index % stride == 0 || index == found.count - 1 {
                 result.append(value)
@@ -175,7 +180,8 @@ extension ExperimentService {
         var result: [Tag] = []
         for (index, tag) in tags.enumerated() {
             try ExperimentLimits.checkKey(tag.key, "tags[\(index)].key")
-            result.append(Tag(key: tag.key, value: ExperimentLimits.cut(tag.value, to: ExperimentLimits.tagValueLength)))
+            result.append(Tag(key: tag.key, value: ExperimentLimits.cut(tag.value,
+                to: ExperimentLimits.tagValueLength)))
         }
         return result
     }

@@ -4,12 +4,14 @@ import AerieCore
 enum RunNames {
     private static let adjectives = [
         "amber", "bold", "brisk", "calm", "clear", "crisp", "deft", "early", "fair", "fleet", "fond", "glad", "grand",
-        "keen", "kind", "light", "lively", "lucid", "merry", "mild", "neat", "noble", "proud", "quick", "quiet", "rapid",
+        "keen", "kind", "light", "lively", "lucid", "merry", "mild", "neat", "noble", "proud", "quick", "quiet",
+            "rapid",
         "sharp", "sleek", "steady", "sunny", "swift", "vivid", "warm", "wise",
     ]
     private static let birds = [
         "avocet", "bittern", "condor", "crane", "curlew", "dipper", "dunlin", "eagle", "egret", "falcon", "finch",
-        "gannet", "goshawk", "grebe", "harrier", "heron", "hobby", "ibis", "kestrel", "kite", "lark", "linnet", "martin",
+        "gannet", "goshawk", "grebe", "harrier", "heron", "hobby", "ibis", "kestrel", "kite", "lark", "linnet",
+            "martin",
         "merlin", "osprey", "owl", "petrel", "pipit", "plover", "puffin", "raven", "swift", "tern", "wren",
     ]
 

@@ -78,7 +78,8 @@ public protocol LoggedModelStore: Sendable {
     /// In the order asked for; those that do not exist or are deleted are left out. With params, tags and metrics.
     func get(_ ids: [LoggedModelID]) async throws(AerieError) -> [LoggedModel]
     /// - Throws: `notFound` for the model, or for a tag to delete.
-    func update(_ id: LoggedModelID, _ change: LoggedModelChange, at time: Timestamp) async throws(AerieError) -> LoggedModel
+    func update(_ id: LoggedModelID, _ change: LoggedModelChange,
+        at time: Timestamp) async throws(AerieError) -> LoggedModel
     /// - Throws: `notFound`.
     func delete(_ id: LoggedModelID, at time: Timestamp) async throws(AerieError)
     /// Default order: creation, newest first.

@@ -21,7 +21,8 @@ public enum ModelURI: Hashable, Sendable, CustomStringConvertible {
     public init(_ text: String, field: String = "modelUri") throws(AerieError) {
         if let rest = Self.rest(of: text, scheme: "runs") {
             let parts = rest.split(separator: "/", maxSplits: 1)
-            guard let id = parts.first else { throw .invalid(field, "\"\(text)\" names no run; write runs:/<run id>/<path>") }
+            guard let id = parts.first else { throw .invalid(field,
+                "\"\(text)\" names no run; write runs:/<run id>/<path>") }
             self = .run(RunID(String(id)), parts.count > 1 ? String(parts[1]) : "")
             return
         }
@@ -36,19 +37,22 @@ public enum ModelURI: Hashable, Sendable, CustomStringConvertible {
         }
         if let at = rest.lastIndex(of: "@"), !rest[at...].contains("/") {
             let name = rest[..<at], alias = rest[rest.index(after: at)...]
-            guard !name.isEmpty, !alias.isEmpty else { throw .invalid(field, "\"\(text)\": write models:/<name>@<alias>") }
+            guard !name.isEmpty, !alias.isEmpty else { throw .invalid(field,
+                "\"\(text)\": write models:/<name>@<alias>") }
             self = .alias(String(name), String(alias))
             return
         }
         guard let slash = rest.lastIndex(of: "/") else {
             guard rest.hasPrefix("m-"), rest.count > 2 else {
-                throw .invalid(field, "\"\(text)\" names no version; write models:/<name>/<version or stage> or models:/<name>@<alias>")
+                throw .invalid(field,
+                    "\"\(text)\" names no version; write models:/<name>/<version or stage> or models:/<name>@<alias>")
             }
             self = .loggedModel(LoggedModelID(String(rest)))
             return
         }
         let name = String(rest[..<slash]), last = String(rest[rest.index(after: slash)...])
-        guard !name.isEmpty, !last.isEmpty else { throw .invalid(field, "\"\(text)\": write models:/<name>/<version or stage>") }
+        guard !name.isEmpty, !last.isEmpty else { throw .invalid(field,
+            "\"\(text)\": write models:/<name>/<version or stage>") }
         if let version = Int(last) {
             guard version > 0 else { throw .invalid(field, "versions count from 1, \"\(last)\" is none") }
             self = .version(name, version)

@@ -3,7 +3,8 @@ public import Experiments
 
 /// Where in its life a version of a model stands. Clients write any capitalization.
 public enum ModelStage: String, Sendable, Hashable, CaseIterable {
-    case none = "None", development = "Development", staging = "Staging", production = "Production", archived = "Archived"
+    case none = "None", development = "Development", staging = "Staging", production = "Production",
+        archived = "Archived"
 
     /// - Throws: `invalidArgument` naming the stages.
     public init(parsing text: String, field: String = "stage") throws(AerieError) {

@@ -16,7 +16,8 @@ extension RegistryService {
         let now = clock.now()
         return try await versions.create(
             ModelVersion(
-                name: name, version: 0, creationTime: now, lastUpdateTime: now, userID: userID, description: description,
+                name: name, version: 0, creationTime: now, lastUpdateTime: now, userID: userID,
+                    description: description,
                 source: source, location: resolved.location, runID: runID ?? resolved.runID, runLink: runLink,
                 modelID: modelID ?? resolved.modelID, tags: tags))
     }
@@ -36,7 +37,9 @@ extension RegistryService {
         return try await version(ModelVersionKey(name, found.version))
     }
 
-    public func describeVersion(_ key: ModelVersionKey, _ description: String) async throws(AerieError) -> ModelVersion {
+    public func describeVersion(
+        _ key: ModelVersionKey, _ description: String
+    ) async throws(AerieError) -> ModelVersion {
         try await versions.update(key, ModelVersionChange(description: description), at: clock.now())
     }
 
@@ -146,7 +149,8 @@ extension RegistryService {
     ) throws(AerieError) -> ResolvedModel {
         let path = try ArtifactPath(location: location)
         return ResolvedModel(
-            uri: uri, location: location, path: path, localPath: (artifacts as? any LocalArtifactStore)?.localPath(path),
+            uri: uri, location: location, path: path,
+                localPath: (artifacts as? any LocalArtifactStore)?.localPath(path),
             version: version, modelID: modelID, runID: runID)
     }
 }

@@ -25,7 +25,9 @@ public struct RegistryService: Sendable {
     // MARK: Registered models
 
     /// - Throws: `alreadyExists`.
-    public func createModel(name: String, description: String = "", tags: [Tag] = []) async throws(AerieError) -> RegisteredModel {
+    public func createModel(
+        name: String, description: String = "", tags: [Tag] = []
+    ) async throws(AerieError) -> RegisteredModel {
         try RegistryLimits.checkName(name)
         try RegistryLimits.checkTags(tags)
         let now = clock.now()
@@ -116,7 +118,8 @@ enum RegistryLimits {
         guard !alias.isEmpty, alias.count <= 255, isWord else {
             throw .invalid("alias", "Invalid alias '\(alias)': up to 255 letters, digits, underscores and dashes")
         }
-        guard alias.lowercased() != "latest" else { throw .invalid("alias", "'latest' alias name (case insensitive) is reserved") }
+        guard alias.lowercased() != "latest" else { throw .invalid("alias",
+            "'latest' alias name (case insensitive) is reserved") }
         let lowercase = alias.lowercased()
         guard !(lowercase.hasPrefix("v") && lowercase.count > 1 && lowercase.dropFirst().allSatisfy(\.isNumber)) else {
             throw .invalid("alias", "Version alias name '\(alias)' is reserved: it looks like a version number")
@@ -128,7 +131,8 @@ enum RegistryLimits {
             guard !tag.key.isEmpty, tag.key.count <= 250 else {
                 throw .invalid("key", "a tag's key has 1 to 250 characters, not \(tag.key.count)")
             }
-            guard tag.value.count <= 100_000 else { throw .invalid("value", "exceeds the maximum length of 100000 characters") }
+            guard tag.value.count <= 100_000 else { throw .invalid("value",
+                "exceeds the maximum length of 100000 characters") }
         }
     }
 

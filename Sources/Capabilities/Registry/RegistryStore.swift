@@ -43,7 +43,8 @@ public protocol RegistryStore: Sendable {
     func create(_ model: RegisteredModel) async throws(AerieError)
     /// In the order asked for; those that do not exist are left out.
     func get(_ names: [String]) async throws(AerieError) -> [RegisteredModel]
-    func update(_ name: String, _ change: RegisteredModelChange, at time: Timestamp) async throws(AerieError) -> RegisteredModel
+    func update(_ name: String, _ change: RegisteredModelChange,
+        at time: Timestamp) async throws(AerieError) -> RegisteredModel
     /// With all its versions.
     func delete(_ name: String) async throws(AerieError)
     /// Default order: name.
@@ -59,7 +60,8 @@ public protocol ModelVersionStore: Sendable {
     func create(_ version: ModelVersion) async throws(AerieError) -> ModelVersion
     /// In the order asked for; those that do not exist are left out.
     func get(_ keys: [ModelVersionKey]) async throws(AerieError) -> [ModelVersion]
-    func update(_ key: ModelVersionKey, _ change: ModelVersionChange, at time: Timestamp) async throws(AerieError) -> ModelVersion
+    func update(_ key: ModelVersionKey, _ change: ModelVersionChange,
+        at time: Timestamp) async throws(AerieError) -> ModelVersion
     /// - Parameter archivingOthers: moves all other versions that are in `stage` to `archived`.
     func transition(
         _ key: ModelVersionKey, to stage: ModelStage, archivingOthers: Bool, actor: String, at time: Timestamp

@@ -12,7 +12,8 @@ extension MLflowRoutes {
     func registerArtifacts<Context: RequestContext>(on router: Router<Context>, prefix: String) {
         let root = RouterPath(prefix + Self.marker)
         let below = RouterPath(prefix + Self.marker + "/**")
-        router.on(root, method: .get) { request, context in await guarded(request) { try await list(request, context) } }
+        router.on(root, method: .get) { request, context in await guarded(request) { try await list(request,
+            context) } }
         router.on(below, method: .get) { request, _ in await guarded(request) { try await download(request, prefix) } }
         router.on(below, method: .put) { request, _ in await guarded(request) { try await upload(request, prefix) } }
         router.on(below, method: .delete) { request, _ in
@@ -24,7 +25,8 @@ extension MLflowRoutes {
         for (path, method) in [("presigned/**", HTTPRequest.Method.get), ("mpu/**", .post)] {
             router.on(RouterPath("\(prefix)/mlflow-artifacts/\(path)"), method: method) { request, _ in
                 await guarded(request) {
-                    throw AerieError(.unsupported, "artifacts kept in files go up and down in one piece, through this server")
+                    throw AerieError(.unsupported,
+                        "artifacts kept in files go up and down in one piece, through this server")
                 }
             }
         }

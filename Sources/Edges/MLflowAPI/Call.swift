@@ -10,7 +10,8 @@ struct Call: Sendable {
     let fields: Fields
     let actor: String
 
-    init(_ request: Request, parameters: Parameters, actor: @Sendable (HTTPRequest) -> String) async throws(AerieError) {
+    init(_ request: Request, parameters: Parameters,
+        actor: @Sendable (HTTPRequest) -> String) async throws(AerieError) {
         var object = JSONObject()
         if request.method != .get {
             let buffer: ByteBuffer
@@ -178,7 +179,8 @@ struct Fields: Sendable {
         guard let list = value.array else { throw wrong(key, value, "a list was expected") }
         var result: [Fields] = []
         for (index, element) in list.enumerated() {
-            guard let object = element.object else { throw wrong("\(key)[\(index)]", element, "an object was expected") }
+            guard let object = element.object else { throw wrong("\(key)[\(index)]", element,
+                "an object was expected") }
             result.append(Fields(object, path: place("\(key)[\(index)]")))
         }
         return result
@@ -201,7 +203,8 @@ struct Fields: Sendable {
         guard let value = value(key) else { return nil }
         if let text = value.string, let word = Word(rawValue: text) { return word }
         let all = Array(Word.allCases)
-        if let number = value.int, number >= Int64(first), number < Int64(first + all.count) { return all[Int(number) - first] }
+        if let number = value.int, number >= Int64(first),
+            number < Int64(first + all.count) { return all[Int(number) - first] }
         throw wrong(key, value, "one of \(all.map(\.rawValue).joined(separator: ", ")) was expected")
     }
 
@@ -217,7 +220,8 @@ struct Fields: Sendable {
 
     func tags(_ key: String = "tags") throws(AerieError) -> [Tag] {
         var tags: [Tag] = []
-        for tag in try objects(key) { tags.append(Tag(key: try tag.required("key"), value: try tag.string("value") ?? "")) }
+        for tag in try objects(key) { tags.append(Tag(key: try tag.required("key"),
+            value: try tag.string("value") ?? "")) }
         return tags
     }
 

@@ -69,7 +69,8 @@ extension RunInfo {
 extension DatasetInput {
     var mlflow: JSONValue {
         var dataset: JSONObject = [
-            "name": .string(name), "digest": .string(digest), "source_type": .string(sourceType), "source": .string(source),
+            "name": .string(name), "digest": .string(digest), "source_type": .string(sourceType),
+                "source": .string(source),
         ]
         dataset.add("schema", schema)
         dataset.add("profile", profile)
@@ -141,7 +142,8 @@ extension RegisteredModel {
         ]
         object.add("latest_versions", latestVersions.map(\.mlflow))
         object.add("tags", tags.map(\.mlflow))
-        object.add("aliases", aliases.map { .object(["alias": .string($0.alias), "version": .string(String($0.version))]) })
+        object.add("aliases", aliases.map { .object(["alias": .string($0.alias),
+            "version": .string(String($0.version))]) })
         return .object(object)
     }
 }

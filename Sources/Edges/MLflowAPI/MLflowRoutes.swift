@@ -26,7 +26,8 @@ public struct MLflowRoutes: Sendable {
     /// - Parameter actor: who sends a request, for the history of stages; called once a request that changes one.
     public init(
         experiments: ExperimentService, registry: RegistryService, artifacts: any ArtifactStore,
-        logger: Logger = Logger(label: "aerie.mlflow"), actor: @escaping @Sendable (HTTPRequest) -> String = { _ in "local" }
+        logger: Logger = Logger(label: "aerie.mlflow"),
+            actor: @escaping @Sendable (HTTPRequest) -> String = { _ in "local" }
     ) {
         self.experiments = experiments
         self.registry = registry
@@ -56,7 +57,8 @@ public struct MLflowRoutes: Sendable {
         }
     }
 
-    private func answer<Context: RequestContext>(_ request: Request, _ context: Context, _ endpoint: Endpoint) async -> Response {
+    private func answer<Context: RequestContext>(_ request: Request, _ context: Context,
+        _ endpoint: Endpoint) async -> Response {
         do throws(AerieError) {
             let call = try await Call(request, parameters: context.parameters, actor: actor)
             return Self.response(.ok, try await endpoint.handle(self, call))

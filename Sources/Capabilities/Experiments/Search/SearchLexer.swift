@@ -66,7 +66,8 @@ struct SearchLexer {
             return placed(.symbol(String(character)))
         case "-", "+", "0"..."9":
             var end = at + 1
-            while end < characters.count, Self.isWordPart(characters[end]) || "+-".contains(characters[end]) { end += 1 }
+            while end < characters.count,
+                Self.isWordPart(characters[end]) || "+-".contains(characters[end]) { end += 1 }
             let text = String(characters[at..<end])
             at = end
             if let number = Double(text) { return placed(.number(number)) }

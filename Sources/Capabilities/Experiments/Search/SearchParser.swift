@@ -164,7 +164,8 @@ public struct SearchParser {
         }
         guard allowed else {
             throw SearchLexer.failure(
-                field, column: column, "Invalid comparator '\(comparison.rawValue)' for \(key.kind.rawValue) '\(key.key)'")
+                field, column: column,
+                    "Invalid comparator '\(comparison.rawValue)' for \(key.kind.rawValue) '\(key.key)'")
         }
     }
 

@@ -16,7 +16,8 @@ public struct SearchField: Hashable, Sendable {
 public struct SearchCondition: Hashable, Sendable {
     public enum Operator: String, Sendable, Hashable {
         case equal = "=", notEqual = "!=", less = "<", lessOrEqual = "<=", greater = ">", greaterOrEqual = ">="
-        case like = "LIKE", ilike = "ILIKE", `in` = "IN", notIn = "NOT IN", isNull = "IS NULL", isNotNull = "IS NOT NULL"
+        case like = "LIKE", ilike = "ILIKE", `in` = "IN", notIn = "NOT IN", isNull = "IS NULL",
+            isNotNull = "IS NOT NULL"
     }
 
     public enum Value: Hashable, Sendable {

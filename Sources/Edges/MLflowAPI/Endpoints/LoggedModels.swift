@@ -65,7 +65,8 @@ extension Fields {
         var orders: [String] = []
         for order in try objects("order_by") {
             let name = try order.required("field_name")
-            guard !name.contains(where: { $0 == "`" }) else { throw .invalid("order_by.field_name", "may not hold a backtick") }
+            guard !name.contains(where: { $0 == "`" }) else { throw .invalid("order_by.field_name",
+                "may not hold a backtick") }
             // A key with spaces or slashes needs quotes in the grammar.
             let quoted = name.split(separator: ".", maxSplits: 1).enumerated()
                 .map { $0.offset == 0 ? String($0.element) : "`\($0.element)`" }.joined(separator: ".")

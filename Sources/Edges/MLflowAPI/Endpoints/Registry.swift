@@ -69,7 +69,8 @@ extension Endpoint {
 
     private static let latest: Handler = { routes, call throws(AerieError) in
         var stages: [ModelStage] = []
-        for stage in try call.fields.strings("stages") { stages.append(try ModelStage(parsing: stage, field: "stages")) }
+        for stage in try call.fields.strings("stages") { stages.append(try ModelStage(parsing: stage,
+            field: "stages")) }
         let found = try await routes.registry.latestVersions(of: try call.fields.required("name"), stages: stages)
         return ["model_versions": .array(found.map(\.mlflow))]
     }

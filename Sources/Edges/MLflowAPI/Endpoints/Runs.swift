@@ -34,7 +34,8 @@ extension Endpoint {
 
     private static let logging: [Endpoint] = [
         Endpoint(.post, "/mlflow/runs/log-metric") { routes, call throws(AerieError) in
-            try await routes.experiments.log(RunBatch(runID: try call.fields.runID(), metrics: [try call.fields.metric()]))
+            try await routes.experiments.log(RunBatch(runID: try call.fields.runID(),
+                metrics: [try call.fields.metric()]))
             return [:]
         },
         Endpoint(.post, "/mlflow/runs/log-parameter") { routes, call throws(AerieError) in
@@ -72,7 +73,8 @@ extension Endpoint {
                     DatasetInput(
                         name: try dataset.required("name"), digest: try dataset.required("digest"),
                         sourceType: try dataset.string("source_type") ?? "", source: try dataset.string("source") ?? "",
-                        schema: try dataset.string("schema"), profile: try dataset.string("profile"), tags: try input.tags()))
+                        schema: try dataset.string("schema"), profile: try dataset.string("profile"),
+                            tags: try input.tags()))
             }
             for model in try call.fields.objects("models") {
                 links.modelInputs.append(LoggedModelID(try model.required("model_id")))
@@ -84,7 +86,8 @@ extension Endpoint {
             var links = RunLinks()
             for model in try call.fields.objects("models") {
                 links.modelOutputs.append(
-                    ModelOutput(modelID: LoggedModelID(try model.required("model_id")), step: try model.int("step") ?? 0))
+                    ModelOutput(modelID: LoggedModelID(try model.required("model_id")),
+                        step: try model.int("step") ?? 0))
             }
             try await routes.experiments.link(links, to: try call.fields.runID())
             return [:]
@@ -111,7 +114,8 @@ extension Endpoint {
         Endpoint(.post, "/mlflow/runs/search") { routes, call throws(AerieError) in
             let fields = call.fields
             let page = try await routes.experiments.searchRuns(
-                in: try fields.experimentIDs(), filter: try fields.string("filter"), orderBy: try fields.strings("order_by"),
+                in: try fields.experimentIDs(), filter: try fields.string("filter"),
+                    orderBy: try fields.strings("order_by"),
                 view: try fields.view("run_view_type"), limit: try fields.limit(otherwise: 1000),
                 pageToken: try fields.string("page_token"))
             var body: JSONObject = ["runs": .array(page.elements.map(\.mlflow))]
@@ -134,7 +138,8 @@ extension Endpoint {
             }
             let steps = start.flatMap { start in end.map { start...$0 } }
             let found = try await routes.experiments.metricHistory(
-                of: try fields.strings("run_ids").map { RunID($0) }, key: try fields.required("metric_key"), steps: steps,
+                of: try fields.strings("run_ids").map { RunID($0) }, key: try fields.required("metric_key"),
+                    steps: steps,
                 limit: try fields.limit(otherwise: 320))
             return ["metrics": .array(found.map { $1.mlflow(run: $0) })]
         },

@@ -104,6 +104,7 @@ final class Server: Sendable {
     /// Stops accepting, answers what has begun, ends the steps' processes, and closes the stores.
     func stop() async {
         platform.resources.endWatches()
+        platform.runner.endEvents()
         await control.stop()
         async let http: Void = inferenceHTTP.shutdown()
         async let grpc: Void = inferenceGRPC.shutdown()

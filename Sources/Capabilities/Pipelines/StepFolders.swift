@@ -5,6 +5,10 @@ import Dispatch
 import Foundation
 import Synchronization
 
+#if canImport(Glibc)
+    import Glibc
+#endif
+
 /// The files of runs: `<root>/<run>/<step>/step.log` and a work folder `<root>/<run>/<step>/<attempt>` for each attempt.
 ///
 /// All that touches many bytes runs on a queue of its own, never on the cooperative pool.

@@ -5,10 +5,6 @@ import Dispatch
 import Foundation
 import Synchronization
 
-#if canImport(Glibc)
-    import Glibc
-#endif
-
 /// The files of runs: `<root>/<run>/<step>/step.log` and a work folder `<root>/<run>/<step>/<attempt>` for each attempt.
 ///
 /// All that touches many bytes runs on a queue of its own, never on the cooperative pool.
@@ -88,9 +84,11 @@ final class StepFolders: Sendable {
     }
 
     private func digest(ofFile path: String) throws(AerieError) -> String? {
-        var info = stat()
-        guard stat(path, &info) == 0, info.st_mode & S_IFMT == S_IFREG else { return nil }
-        let stamp = "\(info.st_ino) \(info.st_size) \(info.st_mtim.tv_sec) \(info.st_mtim.tv_nsec)"
+        guard let info = try? FileManager.default.attributesOfItem(atPath: path),
+            info[.type] as? FileAttributeType == .typeRegular
+        else { return nil }
+        let time = (info[.modificationDate] as? Date)?.timeIntervalSince1970 ?? 0
+        let stamp = "\(info[.systemFileNumber] ?? "") \(info[.size] ?? "") \(time)"
         if let entry = known.withLock({ $0[path] }), entry.stamp == stamp { return entry.digest }
         let digest = try ContentDigest.of(path)?.digest
         known.withLock {

@@ -109,11 +109,8 @@ struct Fields: Sendable {
 
     func string(_ key: String) throws(AerieError) -> String? {
         guard let value = value(key) else { return nil }
-        switch value {
-        case .string(let text): return text
-        case .int, .double, .bool: return value.text()
-        default: throw wrong(key, value, "a string was expected")
-        }
+        guard case .string(let text) = value else { throw wrong(key, value, "a string was expected") }
+        return text
     }
 
     /// Text that has to be there and may not be empty.

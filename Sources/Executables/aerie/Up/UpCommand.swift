@@ -24,10 +24,11 @@ struct UpCommand: AsyncParsableCommand {
             }
             // A client that goes away while it is written to is its own affair.
             signal(SIGPIPE, SIG_IGN)
+            let signals = Signals()
             let folder = try DataDirectory(path: configuration.dataDirectory)
             let server = try await Server.start(configuration, folder: folder.path)
             FileHandle.standardOutput.write(Data((server.readyLine + "\n").utf8))
-            await Signals.waitForStop()
+            await signals.waitForStop()
             await server.stop()
             _ = consume folder
         }

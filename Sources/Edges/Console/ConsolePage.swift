@@ -24,6 +24,7 @@ struct ConsolePage {
             return "<a href=\"\(item.path)\"\(here)>\(item.rawValue)</a>"
         }
         let trail = crumbs.map { crumb -> HTML in "<a href=\"\(crumb.path)\">\(crumb.name)</a>" }.joined(" / ")
+        let sub: HTML = subtitle.text.isEmpty ? "" : "<div class=\"sub\">\(subtitle)</div>"
         let page: HTML = """
             <!doctype html><html lang="en"><head><meta charset="utf-8">\
             <meta name="viewport" content="width=device-width,initial-scale=1">\
@@ -31,7 +32,7 @@ struct ConsolePage {
             <link rel="stylesheet" href="/console/style.css"></head><body>\
             <header class="top"><a class="brand" href="/console">\(HTML(markup: ConsoleIcon.svg))Aerie</a>\
             <nav aria-label="Sections">\(nav)</nav><span class="version">\(version)</span></header>\
-            <main><div class="crumbs">\(trail)</div><h1>\(title)</h1><div class="sub">\(subtitle)</div>\(body)</main>\
+            <main><div class="crumbs">\(trail)</div><h1>\(title)</h1>\(sub)\(body)</main>\
             <script src="/console/script.js"></script></body></html>
             """
         return page.text
@@ -65,9 +66,18 @@ enum ConsoleIcon {
 /// Pieces that many pages use.
 enum Piece {
     /// A state as a coloured word.
-    static func pill(_ state: String) -> HTML {
-        "<span class=\"pill \(tone(state))\">\(state)</span>"
+    static func pill(_ state: String, tone: String? = nil) -> HTML {
+        let isShouted = state == state.uppercased()
+        return "<span class=\"pill \(tone ?? self.tone(state))\">\(isShouted ? state.lowercased() : state)</span>"
     }
+
+    /// One line of text, cut by the page's width; all of it shows when pointed at.
+    static func cut(_ text: String) -> HTML {
+        text.isEmpty ? "" : "<div class=\"cut soft\" title=\"\(text)\">\(String(text.prefix(400)))</div>"
+    }
+
+    /// What shows, and the number that it sorts by.
+    static func value(_ number: Int64, _ shown: HTML) -> HTML { "<span data-value=\"\(Int(number))\">\(shown)</span>" }
 
     /// The style's word for a state: `good`, `warn`, `bad`, `run`, or none.
     static func tone(_ state: String) -> String {
@@ -106,6 +116,8 @@ enum Piece {
             """
     }
 
+    static func nothing(_ text: HTML) -> HTML { "<div class=\"panel empty\">\(text)</div>" }
+
     /// Names and values.
     static func facts(_ pairs: [(String, HTML)]) -> HTML {
         "<dl class=\"kv\">\(pairs.map { pair -> HTML in "<dt>\(pair.0)</dt><dd>\(pair.1)</dd>" })</dl>"
@@ -114,9 +126,9 @@ enum Piece {
     static func link(_ path: String, _ text: String) -> HTML { "<a href=\"\(path)\">\(text)</a>" }
 
     /// A button that changes something, as a form of its own.
-    static func action(_ path: String, _ text: String, style: String = "", confirm: String? = nil, fields: [(String, String)] = [])
-        -> HTML
-    {
+    static func action(
+        _ path: String, _ text: String, style: String = "", confirm: String? = nil, fields: [(String, String)] = []
+    ) -> HTML {
         let ask: HTML = confirm.map { " data-confirm=\"\($0)\"" } ?? ""
         let hidden = fields.map { field -> HTML in
             "<input type=\"hidden\" name=\"\(field.0)\" value=\"\(field.1)\">"

@@ -29,7 +29,9 @@ enum Format {
         let exponent = log10Floor(abs(value))
         var mantissa = value
         for _ in 0..<abs(exponent) { mantissa = exponent > 0 ? mantissa / 10 : mantissa * 10 }
-        return fixed(mantissa, 2) + "e" + String(exponent)
+        let digits = fixed(mantissa, 2)
+        guard digits.hasSuffix("10.00") else { return digits + "e" + String(exponent) }
+        return digits.replacing("10.00", with: "1.00") + "e" + String(exponent + 1)
     }
 
     /// The exponent of the first significant digit.
@@ -62,7 +64,7 @@ enum Format {
 
     static func duration(milliseconds: Int64) -> String {
         switch milliseconds {
-        case ..<1000: "\(milliseconds) ms"
+        case ..<1000: "\(max(0, milliseconds)) ms"
         case ..<60_000: fixed(Double(milliseconds) / 1000, 1) + " s"
         case ..<3_600_000: "\(milliseconds / 60_000) min \(milliseconds / 1000 % 60) s"
         default: "\(milliseconds / 3_600_000) h \(milliseconds / 60_000 % 60) min"

@@ -19,12 +19,12 @@ enum ConsoleStyle {
         header.top nav a:hover{background:var(--bg);text-decoration:none}
         header.top nav a.here{color:var(--accent);background:var(--accent-soft);font-weight:600}
         header.top .version{color:var(--soft);font-size:12px}
-        main{max-width:1240px;margin:0 auto;padding:24px 28px 60px}
+        main{max-width:1280px;margin:0 auto;padding:24px 28px 60px}
         h1{font-size:22px;margin:0 0 4px;font-weight:650}h2{font-size:15px;margin:28px 0 10px;font-weight:650}
         .crumbs{color:var(--soft);font-size:13px;margin-bottom:6px}.sub{color:var(--soft);margin:0 0 18px}
         .panel{background:var(--panel);border:1px solid var(--line);border-radius:10px;padding:16px 18px;box-shadow:var(--shadow)}
         .grid{display:grid;gap:14px;grid-template-columns:repeat(auto-fit,minmax(210px,1fr))}
-        .wide{display:grid;gap:14px;grid-template-columns:repeat(auto-fit,minmax(380px,1fr))}
+        .wide{display:grid;gap:14px;grid-template-columns:repeat(auto-fill,minmax(min(100%,460px),1fr))}.wide>*{min-width:0}
         .tile .n{font-size:26px;font-weight:650;font-variant-numeric:tabular-nums}.tile .l{color:var(--soft);font-size:13px}
         .scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
         th,td{text-align:left;padding:8px 12px;border-bottom:1px solid var(--line);white-space:nowrap}
@@ -33,7 +33,7 @@ enum ConsoleStyle {
         tbody tr:hover{background:var(--bg)}tbody tr:last-child td{border-bottom:0}td.num,th.num{text-align:right}
         td.wrap{white-space:normal;min-width:220px}.flush{padding:0;overflow:hidden}
         .mono{font-family:ui-monospace,"DejaVu Sans Mono",Menlo,monospace;font-size:12.5px}.soft{color:var(--soft)}
-        .pill{display:inline-block;padding:1px 9px;border-radius:99px;font-size:12px;font-weight:600;background:var(--bg);
+        .pill{display:inline-block;white-space:nowrap;padding:1px 9px;border-radius:99px;font-size:12px;text-transform:capitalize;font-weight:600;background:var(--bg);
         color:var(--soft);border:1px solid var(--line)}
         .pill.good{background:var(--good-soft);color:var(--good);border-color:transparent}
         .pill.warn{background:var(--warn-soft);color:var(--warn);border-color:transparent}
@@ -58,12 +58,39 @@ enum ConsoleStyle {
         svg .edge{fill:none;stroke:var(--soft);stroke-width:1.4;opacity:.55}
         .legend{display:flex;gap:14px;flex-wrap:wrap;font-size:12px;color:var(--soft);margin-top:8px}
         .legend i{display:inline-block;width:10px;height:10px;border-radius:3px;margin-right:5px;vertical-align:-1px}
-        .kv{display:grid;grid-template-columns:max-content 1fr;gap:4px 18px}.kv dt{color:var(--soft)}.kv dd{margin:0;word-break:break-word}
+        .kv{margin:0;display:grid;grid-template-columns:max-content 1fr;gap:4px 18px}.kv dt{color:var(--soft)}.kv dd{margin:0;word-break:break-word}
         .split{display:flex;height:10px;border-radius:5px;overflow:hidden;background:var(--line)}.split i{display:block;height:100%}
-        tr.differs td{background:var(--warn-soft)}.progress{height:6px;background:var(--line);border-radius:3px;overflow:hidden;min-width:90px}
+        tr.differs td:first-child{box-shadow:inset 3px 0 0 var(--warn);font-weight:600}.progress{height:6px;background:var(--line);border-radius:3px;overflow:hidden;min-width:90px}
         .progress i{display:block;height:100%;background:var(--accent)}.notice{border-left:3px solid var(--accent);padding:8px 14px;
         background:var(--accent-soft);border-radius:6px;margin:0 0 16px}.notice.bad{border-color:var(--bad);background:var(--bad-soft)}
+        .notice.warn{border-color:var(--warn);background:var(--warn-soft)}.notice{overflow-wrap:anywhere;margin:0 0 10px}
         .lineage{display:flex;gap:8px;align-items:center;flex-wrap:wrap}.lineage .arrow{color:var(--soft)}
+        .lineage{gap:10px;margin:14px 0 0}.from{border:1px solid var(--line);border-radius:8px;padding:5px 12px;background:var(--bg)}
+        .from small{display:block;color:var(--soft);font-size:11px;line-height:1.3}.from .mono{font-size:12.5px}
+        .facts{display:flex;gap:4px 12px;align-items:center;flex-wrap:wrap;min-height:34px}.facts .grow{flex:1}.facts form{margin:0}
+        .facts .mono{font-size:12px}.sub .facts{color:var(--soft)}.big{font-size:16px}.stack{display:grid;gap:14px}.stack>*{min-width:0}
+        .version p{margin:4px 0 0}.measures{display:flex;flex-wrap:wrap;gap:8px 34px;margin:14px 0 0;font-variant-numeric:tabular-nums}
+        header.top .version{padding:0}.measures b{display:block;font-size:18px;font-weight:650;line-height:1.2}.measures span{color:var(--soft);font-size:12px}
+        details{margin-top:12px}summary{cursor:pointer;color:var(--soft);font-size:13px}details .kv,details .files{margin-top:10px}
+        .files{list-style:none;margin:0;padding:0;columns:2 420px;column-gap:40px}.files li{display:flex;justify-content:space-between;gap:16px;
+        padding:3px 0;break-inside:avoid}.files a{overflow-wrap:anywhere}.files .soft{white-space:nowrap;font-variant-numeric:tabular-nums;font-size:13px}
+        .gallery{display:grid;gap:14px;grid-template-columns:repeat(auto-fill,minmax(min(100%,250px),1fr))}
+        .picture img{display:block;max-width:100%;background:#fff;border-radius:6px;margin:0 auto}.gallery .picture{padding:10px}
+        .gallery .picture img{width:100%;height:210px;object-fit:contain}.gallery .picture span{display:block;font-size:12px;color:var(--soft);margin-top:6px;
+        overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
+        .cut{max-width:430px;overflow:hidden;text-overflow:ellipsis}.name{max-width:300px;overflow:hidden;text-overflow:ellipsis}
+        .value{white-space:normal;overflow-wrap:anywhere;max-height:6em;overflow:auto}.right{text-align:right}
+        .share{display:flex;gap:10px;align-items:center}.share .progress{flex:1}.share .soft{font-size:12px}
+        .progress.good i{background:var(--good)}.progress.bad i{background:var(--bad)}
+        .span{width:230px;height:8px;border-radius:4px;background:var(--line);overflow:hidden}.span i{display:block;height:100%;border-radius:4px;
+        background:var(--soft);min-width:3px}.span i.good{background:var(--good)}.span i.bad{background:var(--bad)}
+        .span i.run{background:var(--accent)}.span i.warn{background:var(--warn)}
+        .results{display:flex;gap:2px 14px;overflow:hidden}.given{color:var(--soft);font-size:13px}.given b{color:var(--ink);font-weight:600}
+        .grid.small{grid-template-columns:repeat(auto-fit,minmax(150px,1fr))}.split{margin-bottom:12px}
+        .dot{display:inline-block;width:9px;height:9px;border-radius:3px;margin-right:8px}
+        .dag svg{max-width:none;margin:0 auto}.dag{padding:14px}svg .node.chosen rect{stroke-width:2.5}svg .node text{font-size:11.5px}
+        pre.log .t{color:#6b7a90}pre.log .bad{color:#ff8a80}pre.log .good{color:#5fd39a}h1,h2{overflow-wrap:anywhere}h2 .soft{font-weight:400;font-size:13px}
+        header.top nav a{white-space:nowrap}
         @media(max-width:700px){header.top{gap:10px;padding:0 12px;overflow-x:auto}main{padding:16px 12px}.version{display:none}}
         """
 }

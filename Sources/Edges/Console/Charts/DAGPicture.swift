@@ -8,13 +8,14 @@ struct DAGPicture {
         var tone: String
         var needs: [String]
         var link: String?
+        var isChosen = false
     }
 
     var nodes: [Node]
 
-    private static let boxWidth = 132.0
+    private static let boxWidth = 117.0
     private static let boxHeight = 46.0
-    private static let gapX = 30.0
+    private static let gapX = 26.0
     private static let gapY = 18.0
 
     /// The length of the longest way from a step without needs. Needs that do not exist, and cycles, count nothing.
@@ -51,8 +52,12 @@ struct DAGPicture {
                 out += edge(from: from, to: to)
             }
         }
-        for node in nodes { out += box(node, at: place[node.name]!) }
+        for node in nodes { if let at = place[node.name] { out += box(node, at: at) } }
         return HTML(markup: out + "</svg>")
+    }
+
+    private func short(_ text: String, _ limit: Int) -> String {
+        text.count > limit ? text.prefix(limit - 1) + "…" : text
     }
 
     private func edge(from: (x: Double, y: Double), to: (x: Double, y: Double)) -> String {
@@ -66,10 +71,10 @@ struct DAGPicture {
 
     private func box(_ node: Node, at place: (x: Double, y: Double)) -> String {
         let inner = """
-            <g class="node \(node.tone)"><rect x="\(place.x)" y="\(place.y)" width="\(Self.boxWidth)" \
+            <g class="node \(node.tone)\(node.isChosen ? " chosen" : "")"><title>\(HTML("\(node.name)").text)</title><rect x="\(place.x)" y="\(place.y)" width="\(Self.boxWidth)" \
             height="\(Self.boxHeight)" rx="8"/>\
-            <text class="name" x="\(place.x + 12)" y="\(place.y + 20)">\(HTML("\(String(node.name.prefix(17)))").text)</text>\
-            <text x="\(place.x + 12)" y="\(place.y + 36)">\(HTML("\(String(node.caption.prefix(22)))").text)</text></g>
+            <text class="name" x="\(place.x + 12)" y="\(place.y + 20)">\(HTML("\(short(node.name, 14))").text)</text>\
+            <text x="\(place.x + 12)" y="\(place.y + 36)">\(HTML("\(short(node.caption, 17))").text)</text></g>
             """
         guard let link = node.link else { return inner }
         return "<a href=\"\(HTML("\(link)").text)\">\(inner)</a>"

@@ -11,9 +11,11 @@ struct LineChart {
     var width = 560.0
     var height = 220.0
     var xLabel = "step"
+    /// For what cannot be negative and reads best against nothing: rates and times.
+    var startsAtZero = false
 
     /// At most as many points a line as pixels: the first, the last, and each column's lowest and highest.
-    private func thinned(_ points: [(x: Double, y: Double)]) -> [(x: Double, y: Double)] {
+    func thinned(_ points: [(x: Double, y: Double)]) -> [(x: Double, y: Double)] {
         let sorted = points.filter { $0.x.isFinite && $0.y.isFinite }.sorted { $0.x < $1.x }
         let limit = Int(width)
         guard sorted.count > limit else { return sorted }
@@ -21,8 +23,7 @@ struct LineChart {
         var kept: [(x: Double, y: Double)] = []
         for start in stride(from: 0, to: sorted.count, by: bucket) {
             let part = sorted[start..<min(start + bucket, sorted.count)]
-            let low = part.min { $0.y < $1.y }!
-            let high = part.max { $0.y < $1.y }!
+            guard let low = part.min(by: { $0.y < $1.y }), let high = part.max(by: { $0.y < $1.y }) else { continue }
             kept += low.x <= high.x ? [low, high] : [high, low]
         }
         return kept
@@ -34,8 +35,13 @@ struct LineChart {
         guard let x0 = all.map(\.x).min(), let x1 = all.map(\.x).max(),
             var y0 = all.map(\.y).min(), var y1 = all.map(\.y).max()
         else { return "<div class=\"empty\">no points</div>" }
+        // The greatest finite numbers stand for infinities; nothing can be drawn to their scale.
+        guard (y1 - y0).isFinite, (x1 - x0).isFinite, max(abs(y0), abs(y1)) < 1e300 else {
+            return "<div class=\"empty\">\(title): values too far apart to draw</div>"
+        }
+        if startsAtZero { y0 = min(0, y0) }
         if y0 == y1 { (y0, y1) = (y0 - max(abs(y0), 1) * 0.1, y1 + max(abs(y1), 1) * 0.1) }
-        let ticks = Ticks.nice(from: y0, to: y1, about: 4)
+        let ticks = Ticks.covering(from: y0, to: y1, about: 4)
         (y0, y1) = (min(y0, ticks.first ?? y0), max(y1, ticks.last ?? y1))
         let left = 58.0, right = 14.0, top = 26.0, bottom = 26.0
         func px(_ x: Double) -> Double {
@@ -82,11 +88,27 @@ enum Ticks {
     static func nice(from low: Double, to high: Double, about count: Int) -> [Double] {
         guard low.isFinite, high.isFinite, high > low, count > 0 else { return [] }
         let raw = (high - low) / Double(count)
+        guard raw.isFinite else { return [] }
         var power = 1.0
         while power * 10 <= raw { power *= 10 }
         while power > raw { power /= 10 }
         guard power > 0, raw / power < 11 else { return [] }
         let step = power * (raw / power >= 5 ? 10 : raw / power >= 2 ? 5 : raw / power > 1 ? 2 : 1)
+        return multiples(of: step, from: low, to: high)
+    }
+
+    /// The same, with one more at each end where the range would stick out.
+    static func covering(from low: Double, to high: Double, about count: Int) -> [Double] {
+        let inner = nice(from: low, to: high, about: count)
+        guard inner.count > 1 else { return inner }
+        let step = inner[1] - inner[0]
+        var ticks = inner
+        if inner[0] > low + step * 1e-6 { ticks.insert(inner[0] - step, at: 0) }
+        if let last = inner.last, last < high - step * 1e-6 { ticks.append(last + step) }
+        return ticks
+    }
+
+    private static func multiples(of step: Double, from low: Double, to high: Double) -> [Double] {
         var ticks: [Double] = []
         var index = (low / step).rounded(.up)
         while index * step <= high + step * 1e-9, ticks.count < 20 {

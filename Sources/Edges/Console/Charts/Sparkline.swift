@@ -6,7 +6,7 @@ struct Sparkline {
     var color = "var(--c0)"
 
     func svg() -> HTML {
-        let finite = values.map { $0.isFinite ? $0 : 0 }
+        let finite = values.map { $0.isFinite ? max(0, $0) : 0 }
         guard finite.count > 1, let high = finite.max() else {
             return HTML(markup: "<svg width=\"\(Int(width))\" height=\"\(Int(height))\"></svg>")
         }

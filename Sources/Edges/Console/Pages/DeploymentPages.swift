@@ -5,39 +5,53 @@ import Serving
 /// Deployments: what answers, with how much traffic, how fast.
 enum DeploymentPages {
     static func list(_ states: [DeploymentState], stats: (DeploymentState) -> DeploymentStats?, now: Timestamp) -> ConsolePage {
+        ConsolePage(
+            title: "Deployments", section: .deployments, subtitle: "What answers predictions now.",
+            body: Piece.live("deployments", every: 2, table(states, stats: stats)))
+    }
+
+    static func table(_ states: [DeploymentState], stats: (DeploymentState) -> DeploymentStats?) -> HTML {
         let rows = states.map { state -> [HTML] in
-            let history = stats(state)?.history ?? []
-            let stats = stats(state)?.current
+            let found = stats(state)
+            let now = found?.current
+            let models = state.predictors.map { predictor -> HTML in
+                let version: HTML = predictor.modelVersion.isEmpty ? "" : " <span class=\"soft\">v\(predictor.modelVersion)</span>"
+                return "<span class=\"mono\">\(predictor.modelURI)</span>\(version)"
+            }
+            let isQuiet = (now?.total ?? 0) == 0
             return [
                 Piece.link(path(state.name), state.name), Piece.pill(word(state.state)),
-                "\(state.predictors.map { "\($0.modelURI) v\($0.modelVersion)" }.joined(separator: ", "))",
-                "\(Format.number(stats?.requestsPerSecond ?? 0))", "\(Format.seconds(stats?.p50 ?? 0))",
-                "\(Format.seconds(stats?.p99 ?? 0))", "\(percent(stats?.errorRate ?? 0))",
-                Sparkline(values: history.map(\.requestsPerSecond)).svg(),
-                "<span class=\"soft\">\(String(state.reason.prefix(90)))</span>",
+                state.reason.isEmpty ? models.joined(", ") : Piece.cut(state.reason),
+                "\(Format.number(now?.requestsPerSecond ?? 0))", latency(now?.p50), latency(now?.p99),
+                isQuiet ? "–" : "\(percent(now?.errorRate ?? 0))",
+                Sparkline(values: (found?.history ?? []).suffix(120).map(\.requestsPerSecond)).svg(),
             ]
         }
-        let table = Piece.table(
-            ["Deployment", "State", "Models", "#Requests/s", "#P50", "#P99", "#Errors", "Last minutes", "Reason"], rows,
+        return Piece.table(
+            ["Deployment", "State", "Model", "#Requests/s", "#P50", "#P99", "#Errors", "Last two minutes"], rows,
             empty: "No deployments yet: <code>aerie apply -f deployment.yaml</code>")
-        return ConsolePage(
-            title: "Deployments", section: .deployments, subtitle: "What answers predictions now.",
-            body: Piece.live("deployments", every: 2, table))
+    }
+
+    /// Sorts by microseconds, whatever the unit that shows.
+    private static func latency(_ seconds: Double?) -> HTML {
+        guard let seconds, seconds.isFinite, seconds > 0, seconds < 1e6 else { return "–" }
+        return Piece.value(Int64(seconds * 1e6), "\(Format.seconds(seconds))")
     }
 
     static func deployment(_ state: DeploymentState, stats: DeploymentStats?, inference: String, now: Timestamp) -> ConsolePage {
         let notice: HTML = state.reason.isEmpty ? "" : "<div class=\"notice bad\">\(state.reason)</div>"
         let body: HTML = """
             \(Piece.live("deployment", every: 2, """
-                \(notice)<div class="grid">\(tiles(stats?.current))</div>
-                <h2>Traffic</h2><div class="panel">\(split(state))</div>
-                <h2>The last minutes</h2><div class="wide">\(charts(stats))</div>
+                <div class="sub">\(Piece.pill(word(state.state))) changed \(Format.ago(state.changed, now: now))</div>\(notice)\
+                <div class="grid small">\(tiles(stats?.current))</div>
+                <h2>Predictors</h2>\(split(state, stats: stats))
+                <h2>The last five minutes</h2><div class="wide">\(charts(stats))</div>
                 """))
             <h2>Ask it</h2><div class="panel"><pre class="mono">\(example(state, inference: inference))</pre></div>
             """
         return ConsolePage(
             title: state.name, section: .deployments, crumbs: [("Deployments", "/console/deployments")],
-            subtitle: "\(Piece.pill(word(state.state))) changed \(Format.ago(state.changed, now: now))", body: body)
+            body: body)
     }
 
     static func path(_ name: String) -> String { "/console/deployments/" + urlEncoded(name) }
@@ -50,7 +64,7 @@ enum DeploymentPages {
         }
     }
 
-    static func percent(_ share: Double) -> String { Format.fixed(share * 100, share > 0 && share < 0.01 ? 2 : 0) + " %" }
+    static func percent(_ share: Double) -> String { Format.fixed(share * 100, share > 0 && share < 0.1 ? 2 : 0) + " %" }
 
     private static func tiles(_ stats: TrafficStats?) -> [HTML] {
         [
@@ -62,33 +76,53 @@ enum DeploymentPages {
         }
     }
 
-    private static func split(_ state: DeploymentState) -> HTML {
+    private static func split(_ state: DeploymentState, stats: DeploymentStats?) -> HTML {
         let bars = state.predictors.enumerated().map { index, predictor -> HTML in
             "<i style=\"width:\(predictor.weight)%;background:var(--c\(index % 8))\"></i>"
         }
-        let rows = state.predictors.map { predictor -> [HTML] in
-            [
-                "<b>\(predictor.name)</b>", "\(predictor.weight) %\(predictor.isShadow ? " (shadow)" : "")",
-                "<span class=\"mono\">\(predictor.modelURI)</span>", "\(predictor.modelVersion)",
-                "<span class=\"soft\">\(predictor.platform)</span>", "\(predictor.featureNames.count)",
-                "\(predictor.problem)",
+        let rows = state.predictors.enumerated().map { index, predictor -> [HTML] in
+            let own = stats?.predictors[predictor.name]
+            let shadow: HTML = predictor.isShadow ? " \(Piece.pill("shadow"))" : ""
+            return [
+                "<i class=\"dot\" style=\"background:var(--c\(index % 8))\"></i><b>\(predictor.name)</b>\(shadow)", "\(predictor.weight) %",
+                model(predictor), "\(predictor.modelVersion.isEmpty ? "–" : predictor.modelVersion)",
+                "<span class=\"soft\">\(predictor.platform.isEmpty ? "–" : predictor.platform)</span>",
+                "\(predictor.featureNames.count)", "\(own?.total ?? 0)", latency(own?.p50), latency(own?.p99),
+                "\(percent(own?.errorRate ?? 0))",
             ]
         }
+        let share: HTML = state.predictors.count > 1 ? "<div class=\"split\">\(bars)</div>" : ""
+        let problems = state.predictors.filter { !$0.problem.isEmpty && !state.reason.contains($0.problem) }.map { predictor -> HTML in
+            "<div class=\"notice bad\">\(predictor.name): \(predictor.problem)</div>"
+        }
         return """
-            <div class="split">\(bars)</div><br>\(Piece.table(
-                ["Predictor", "#Traffic", "Model", "Version", "Engine", "#Features", "Problem"], rows, empty: "no predictors"))
+            \(share)\(problems)\(Piece.table(
+                ["Predictor", "#Traffic", "Model", "#Version", "Engine", "#Features", "#Requests", "#P50", "#P99", "#Errors"],
+                rows, empty: "no predictors"))
             """
+    }
+
+    /// The model's address, leading to its page if it is a registered one.
+    private static func model(_ predictor: DeploymentState.Predictor) -> HTML {
+        let uri: HTML = "<span class=\"mono\">\(predictor.modelURI)</span>"
+        let parts = predictor.modelURI.split(separator: "/")
+        guard parts.count >= 2, parts[0] == "models:", let name = parts[1].split(separator: "@").first else { return uri }
+        return "<a href=\"\(ModelPages.path(String(name)))\">\(uri)</a>"
     }
 
     private static func charts(_ stats: DeploymentStats?) -> [HTML] {
         let history = stats?.history ?? []
-        let rate = history.enumerated().map { (x: Double($0.offset - history.count + 1), y: $0.element.requestsPerSecond) }
-        let p50 = history.enumerated().map { (x: Double($0.offset - history.count + 1), y: ($0.element.p50 ?? .nan) * 1e6) }
-        let p99 = history.enumerated().map { (x: Double($0.offset - history.count + 1), y: ($0.element.p99 ?? .nan) * 1e6) }
+        let rate = history.enumerated().map { (x: Double($0.offset + 1 - history.count), y: $0.element.requestsPerSecond) }
+        let p50 = history.enumerated().map { (x: Double($0.offset + 1 - history.count), y: ($0.element.p50 ?? .nan) * 1e6) }
+        let p99 = history.enumerated().map { (x: Double($0.offset + 1 - history.count), y: ($0.element.p99 ?? .nan) * 1e6) }
+        let errors = history.enumerated().map { (x: Double($0.offset + 1 - history.count), y: $0.element.errorsPerSecond) }
+        let traffic = LineChart(
+            title: "Requests a second", series: [.init(name: "requests", points: rate), .init(name: "errors", points: errors)],
+            xLabel: "seconds", startsAtZero: true)
         let latency = LineChart(
-            title: "Latency, µs", series: [.init(name: "P50", points: p50), .init(name: "P99", points: p99)], xLabel: "seconds")
+            title: "Latency, µs", series: [.init(name: "P50", points: p50), .init(name: "P99", points: p99)], xLabel: "seconds", startsAtZero: true)
         return [
-            "<div class=\"panel\">\(LineChart(title: "Requests a second", series: [.init(name: "rate", points: rate)], xLabel: "seconds").svg())</div>",
+            "<div class=\"panel\">\(traffic.svg())\(traffic.legend())</div>",
             "<div class=\"panel\">\(latency.svg())\(latency.legend())</div>",
         ]
     }

@@ -12,10 +12,10 @@ enum ModelPages {
             }
             return [
                 Piece.link(path(model.name), model.name),
-                "\(model.latestVersions.map(\.version).max() ?? 0)", "\(stages)",
+                "\(model.latestVersions.map(\.version).max() ?? 0)", stages.isEmpty ? "<span class=\"soft\">–</span>" : "\(stages)",
                 "\(model.aliases.map { "@\($0.alias) → v\($0.version)" }.joined(separator: ", "))",
                 "<span class=\"soft\">\(Format.ago(model.lastUpdateTime, now: now))</span>",
-                "<span class=\"soft\">\(String(model.description.prefix(80)))</span>",
+                Piece.cut(model.description),
             ]
         }
         return ConsolePage(
@@ -34,51 +34,76 @@ enum ModelPages {
     static func model(
         _ model: RegisteredModel, versions: [(version: ModelVersion, lineage: Lineage)], history: [StageTransition], now: Timestamp
     ) -> ConsolePage {
-        let rows = versions.map { item -> [HTML] in
-            let version = item.version
-            return [
-                "<b>Version \(version.version)</b>", Piece.pill(version.stage.rawValue),
-                "\(version.aliases.map { "@" + $0 }.joined(separator: " "))", metrics(item.lineage.run),
-                lineage(item.lineage), "<span class=\"soft\">\(Format.ago(version.creationTime, now: now))</span>",
-                "<span class=\"soft\">\(String(version.description.prefix(60)))</span>", promote(version),
-            ]
-        }
         let moves = history.map { move -> [HTML] in
             [
-                "\(Format.time(move.time))", "version \(move.version)",
-                "\(Piece.pill(move.from.rawValue)) → \(Piece.pill(move.to.rawValue))", "\(move.actor)",
+                "\(Format.time(move.time))", "Version \(move.version)",
+                "\(Piece.pill(move.from.rawValue)) <span class=\"soft\">→</span> \(Piece.pill(move.to.rawValue))", "\(move.actor)",
             ]
         }
-        let tags = model.tags.map { ($0.key, "\($0.value)" as HTML) }
+        let tags: HTML = model.tags.isEmpty
+            ? "" : "<h2>Tags</h2><div class=\"panel\">\(Piece.facts(model.tags.map { ($0.key, "\($0.value)") }))</div>"
+        let cards = versions.map { card($0.version, $0.lineage, now: now) }
         let body: HTML = """
-            \(Piece.table(["Version", "Stage", "Aliases", "Metrics", "Lineage", "Registered", "Description", ""], rows, empty: "no versions"))
+            <div class="stack">\(cards)</div>\(cards.isEmpty ? Piece.nothing("No version has been registered yet.") : "")
             <h2>Stage history</h2>\(Piece.table(["Time", "Version", "Move", "By"], moves, empty: "No version has been moved yet."))
-            \(tags.isEmpty ? "" : "<h2>Tags</h2><div class=\"panel\">\(Piece.facts(tags))</div>")
+            \(tags)
             """
         return ConsolePage(
             title: model.name, section: .models, crumbs: [("Models", "/console/models")],
             subtitle: model.description.isEmpty ? "A registered model." : "\(model.description)", body: body)
     }
 
-    static func path(_ name: String) -> String { "/console/models/" + urlEncoded(name) }
-
-    private static func metrics(_ run: Run?) -> HTML {
-        guard let run else { return "–" }
-        let shown = run.metrics.filter { ["auc", "f1", "precision", "recall", "accuracy", "f1_score"].contains($0.key) }
-        let text = (shown.isEmpty ? Array(run.metrics.prefix(3)) : shown).map { "\($0.key) \(Format.number($0.value))" }
-        return "\(text.joined(separator: ", "))"
+    /// A version: where it stands, how good it is, what it comes from, what it answers in, and its buttons.
+    private static func card(_ version: ModelVersion, _ lineage: Lineage, now: Timestamp) -> HTML {
+        let aliases = version.aliases.map { Piece.pill("@" + $0, tone: "run") }
+        let tags = version.tags.filter { !$0.key.hasPrefix("mlflow.") }.map { ($0.key, "\($0.value)" as HTML) }
+        let details: HTML = """
+            <details><summary>Source and tags</summary>\(Piece.facts([
+                ("Source", "<span class=\"mono\">\(version.source)</span>"),
+                ("Files", "<span class=\"mono\">\(version.location)</span>"), ("Status", "\(version.status.rawValue.lowercased())"),
+            ] + tags))</details>
+            """
+        let description: HTML = version.description.isEmpty ? "" : "<p class=\"soft\">\(version.description)</p>"
+        return """
+            <section class="panel version"><div class="facts"><b class="big">Version \(version.version)</b>\
+            \(Piece.pill(version.stage.rawValue))\(aliases)\
+            <span class="soft">registered \(Format.ago(version.creationTime, now: now))</span><span class="grow"></span>\
+            \(promote(version))</div>\(description)\(metrics(lineage.run))\(self.lineage(version, lineage))\(details)</section>
+            """
     }
 
-    private static func lineage(_ lineage: Lineage) -> HTML {
-        let data = lineage.run?.datasets.map { dataset -> HTML in "\(dataset.name) <span class=\"arrow\">→</span> " } ?? []
-        let source = lineage.run?.tags.first { $0.key == "aerie.pipelineRun" }.map { tag -> HTML in
-            "\(Piece.link(PipelinePages.runPath(tag.value), tag.value)) <span class=\"arrow\">→</span> "
+    static func path(_ name: String) -> String { "/console/models/" + urlEncoded(name) }
+
+    private static let headline = [
+        "auc", "f1", "f1_score", "precision", "recall", "accuracy", "average_precision", "log_loss", "rmse", "mae", "r2",
+    ]
+
+    private static func metrics(_ run: Run?) -> HTML {
+        guard let run, !run.metrics.isEmpty else { return "" }
+        let known = headline.compactMap { key in run.metrics.first { $0.key == key } }
+        let shown = (known.isEmpty ? run.metrics : known).prefix(8).map { metric -> HTML in
+            "<div><b>\(Format.number(metric.value))</b><span>\(metric.key)</span></div>"
         }
-        let run: HTML = lineage.run.map { "\(Piece.link(ExperimentPages.path($0), "run " + $0.info.name))" } ?? "<span class=\"soft\">no run</span>"
-        let answers = lineage.deployments.map { name -> HTML in
-            " <span class=\"arrow\">→</span> \(Piece.link("/console/deployments/" + urlEncoded(name), name))"
+        return "<div class=\"measures\">\(shown)</div>"
+    }
+
+    /// Data → pipeline run → training run → version → deployments.
+    private static func lineage(_ version: ModelVersion, _ lineage: Lineage) -> HTML {
+        func node(_ kind: String, _ what: HTML) -> HTML { "<span class=\"from\"><small>\(kind)</small>\(what)</span>" }
+        var chain: [HTML] = []
+        if let run = lineage.run {
+            chain += run.datasets.prefix(3).map { node("data", "\($0.name)") }
+            if run.datasets.isEmpty, let hash = run.params.first(where: { $0.key == "data.sha256" })?.value {
+                chain.append(node("data", "<span class=\"mono\" title=\"\(hash)\">sha256 \(String(hash.prefix(10)))</span>"))
+            }
+            if let id = run.tags.first(where: { $0.key == "aerie.pipelineRun" })?.value {
+                chain.append(node("pipeline run", Piece.link(PipelinePages.runPath(id), id)))
+            }
+            chain.append(node("training run", Piece.link(ExperimentPages.path(run), run.info.name)))
         }
-        return "<span class=\"lineage\">\(data)\(source)\(run)\(answers)</span>"
+        chain.append(node("model", "<b>\(version.name) v\(version.version)</b>"))
+        chain += lineage.deployments.map { node("answers in", Piece.link(DeploymentPages.path($0), $0)) }
+        return "<div class=\"lineage\">\(chain.joined("<span class=\"arrow\">→</span>"))</div>"
     }
 
     /// A button for each way that is open from here: up one stage, or out of use.

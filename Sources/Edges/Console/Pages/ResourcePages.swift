@@ -10,7 +10,7 @@ enum ResourcePages {
             [
                 Piece.link(path(resource.key), resource.metadata.name), "\(resource.kind)", "\(resource.metadata.namespace)",
                 readiness(resource), "\(Int(resource.metadata.generation))",
-                resource.metadata.created.map { "\(Format.ago($0, now: now))" } ?? "",
+                resource.metadata.created.map { Piece.value($0.milliseconds, "\(Format.ago($0, now: now))") } ?? "",
             ]
         }
         let find: HTML = "<div class=\"bar\"><input type=\"search\" id=\"find\" placeholder=\"Find\" aria-label=\"Find\"></div>"

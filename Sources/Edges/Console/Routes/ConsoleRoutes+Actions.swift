@@ -18,9 +18,9 @@ extension ConsoleRoutes {
                 ModelVersionKey(name, version), to: stage, archivingExisting: stage == .production, actor: "console")
             return ModelPages.path(name)
         }
-        action(router, "/console/pipelines/:name/run") { _, context throws(AerieError) in
+        action(router, "/console/pipelines/:name/run") { form, context throws(AerieError) in
             let run = try await services.runner.start(
-                namespace: "default", pipeline: try parameter("name", context), parameters: [:], by: "console")
+                namespace: form["namespace"] ?? "default", pipeline: try parameter("name", context), parameters: [:], by: "console")
             return PipelinePages.runPath(run.id)
         }
         action(router, "/console/pipelines/runs/:id/cancel") { _, context throws(AerieError) in
@@ -66,12 +66,21 @@ extension ConsoleRoutes {
         do { text = String(buffer: try await request.body.collect(upTo: 64 << 10)) } catch {
             throw AerieError(.invalidArgument, "the form is larger than 64 KB", cause: error)
         }
+        return FormFields.parse(text)
+    }
+}
+
+/// The fields of a form as browsers send it.
+enum FormFields {
+    /// Of a name sent twice the last value counts; what has no value is left out.
+    static func parse(_ text: String) -> [String: String] {
         var fields: [String: String] = [:]
         for pair in text.split(separator: "&") {
-            let parts = pair.split(separator: "=", maxSplits: 1).map { part in
-                part.replacing("+", with: " ").removingPercentEncoding ?? String(part)
+            let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map { part in
+                let spaced = part.replacing("+", with: " ")
+                return spaced.removingPercentEncoding ?? String(spaced)
             }
-            if parts.count == 2 { fields[parts[0]] = parts[1] }
+            if parts.count == 2, !parts[0].isEmpty { fields[parts[0]] = parts[1] }
         }
         return fields
     }

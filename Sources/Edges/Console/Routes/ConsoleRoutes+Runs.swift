@@ -14,17 +14,17 @@ extension ConsoleRoutes {
             return ExperimentPages.runs(
                 of: experiment, found.elements, isCut: found.next != nil, now: services.clock.now())
         }
-        page(router, "/console/runs/:id") { request, context throws(AerieError) in
-            try await run(try parameter("id", context), folder: request.uri.queryParameters["folder"].map(String.init) ?? "")
+        page(router, "/console/runs/:id") { _, context throws(AerieError) in
+            try await run(try parameter("id", context))
         }
         page(router, "/console/runs/:id/artifact") { request, context throws(AerieError) in
             let run = try await services.experiments.run(RunID(try parameter("id", context)))
-            return try await artifact(of: run, path: try query("path", request))
+            return try await artifact(of: run, path: try query("path", request), model: model(request))
         }
         router.get("/console/runs/:id/file") { request, context -> Response in
             do throws(AerieError) {
                 let run = try await services.experiments.run(RunID(try parameter("id", context)))
-                return try await file(of: run, path: try query("path", request))
+                return try await file(of: run, path: try query("path", request), model: model(request))
             } catch { return failure(error, request: request) }
         }
         page(router, "/console/compare") { request, _ throws(AerieError) in
@@ -37,8 +37,8 @@ extension ConsoleRoutes {
             let chosen = asked.flatMap { run[$0] } ?? run.steps.first { $0.state == .failed }
                 ?? run.steps.first { $0.state == .running || $0.state == .waiting } ?? run.steps.last { $0.started != nil }
             var log = ""
-            if let chosen { log = try await services.runner.log(run: run.id, step: chosen.name, offset: 0).text }
-            return PipelinePages.run(run, step: chosen, log: log, now: services.clock.now())
+            if let chosen { log = try await logEnd(run: run.id, step: chosen.name) }
+            return PipelineRunPage.page(run, step: chosen, log: log, now: services.clock.now())
         }
     }
 
@@ -49,24 +49,66 @@ extension ConsoleRoutes {
         return String(value)
     }
 
-    private func run(_ id: String, folder: String) async throws(AerieError) -> ConsolePage {
+    private func model(_ request: Request) -> LoggedModelID? {
+        request.uri.queryParameters["model"].map { LoggedModelID(String($0)) }
+    }
+
+    /// The last part of a step's log, at most 256 KiB. A longer log's end is looked for by halving.
+    private func logEnd(run: String, step: String) async throws(AerieError) -> String {
+        let part: Int64 = 256 << 10
+        let start = try await services.runner.log(run: run, step: step, offset: 0, limit: Int(part))
+        guard start.nextOffset > part / 2 else { return start.text }
+        var low: Int64 = 0
+        var high: Int64 = 64 << 20
+        while high - low > part / 4 {
+            let middle = (low + high) / 2
+            let found = try await services.runner.log(run: run, step: step, offset: middle, limit: 16 << 10)
+            if found.nextOffset > middle { low = middle } else { high = middle }
+        }
+        guard low > part / 2 else { return start.text }
+        let text = try await services.runner.log(run: run, step: step, offset: low - part / 2, limit: Int(part)).text
+        return "…\n" + (text.firstIndex(of: "\n").map { String(text[text.index(after: $0)...]) } ?? text)
+    }
+
+    private func run(_ id: String) async throws(AerieError) -> ConsolePage {
         let run = try await services.experiments.run(RunID(id))
         var histories: [(key: String, values: [Metric])] = []
-        for metric in run.metrics.prefix(12) {
+        for metric in run.metrics.prefix(24) {
             let values = try await services.experiments.metricHistory(of: [run.info.id], key: metric.key, limit: 600)
             histories.append((metric.key, values.map(\.1)))
         }
-        let versions = try await services.registry.searchVersions(filter: "run_id = '\(run.info.id.text)'", limit: 20)
-        let experiment = try? await services.experiments.experiment(run.info.experimentID)
-        return ExperimentPages.run(
-            run, experiment: experiment, histories: histories, artifacts: try await entries(of: run, folder: folder),
-            models: versions.elements.map { ($0.name, "\($0.version)") }, folder: folder, now: services.clock.now())
+        let versions = try await services.registry.searchVersions(filter: "run_id = '\(run.info.id.text)'", limit: 20).elements
+        var made: [RunPage.Made] = []
+        for model in try await services.experiments.models(run.modelOutputs.prefix(20).map(\.modelID)) {
+            let keys = versions.filter { $0.modelID == model.id }.map(\.key)
+            made.append(.init(model: model, versions: keys, files: await files(at: model.artifactURI, limit: 50)))
+        }
+        return RunPage.page(
+            run, experiment: try? await services.experiments.experiment(run.info.experimentID), histories: histories,
+            files: await files(at: run.info.artifactURI, limit: 200), models: made, versions: versions.map(\.key),
+            now: services.clock.now())
     }
 
-    /// The run's own files, and at the top those of the models it made.
-    private func entries(of run: Run, folder: String) async throws(AerieError) -> [ArtifactEntry] {
-        let root = try ArtifactPath(location: run.info.artifactURI)
-        return try await services.artifacts.list(root.appending(try ArtifactPath(folder)))
+    /// Every file below a place, folder by folder, up to a limit. What is not kept here shows as nothing.
+    private func files(at location: String, limit: Int) async -> RunPage.FileList {
+        var found = RunPage.FileList(files: [], isCut: false)
+        guard let root = try? ArtifactPath(location: location) else { return found }
+        var folders = [root]
+        var looked = 0
+        while let folder = folders.popLast() {
+            looked += 1
+            guard looked <= 100, found.files.count < limit else { found.isCut = true; break }
+            for entry in (try? await services.artifacts.list(folder)) ?? [] {
+                let path = folder.appending(entry.path.components.last.flatMap { try? ArtifactPath($0) } ?? .root)
+                if entry.isDirectory { folders.append(path) } else {
+                    let shown = path.components.dropFirst(root.components.count).joined(separator: "/")
+                    found.files.append((shown, entry.size ?? 0))
+                }
+            }
+        }
+        if found.files.count > limit { found = .init(files: Array(found.files.prefix(limit)), isCut: true) }
+        found.files.sort { $0.path < $1.path }
+        return found
     }
 
     private func comparison(_ ids: [RunID]) async throws(AerieError) -> ConsolePage {
@@ -85,33 +127,41 @@ extension ConsoleRoutes {
 
     private static let previewLimit: Int64 = 256 << 10
 
-    private func artifact(of run: Run, path: String) async throws(AerieError) -> ConsolePage {
-        let place = try ArtifactPath(location: run.info.artifactURI).appending(try ArtifactPath(path))
+    /// Where a run's file is: below the run, or below a model that the run made.
+    private func place(_ path: String, of run: Run, model: LoggedModelID?) async throws(AerieError) -> ArtifactPath {
+        var root = run.info.artifactURI
+        if let model {
+            let found = try await services.experiments.model(model)
+            guard found.sourceRunID == run.info.id || run.modelOutputs.contains(where: { $0.modelID == model }) else {
+                throw .notFound("the run made no model \(model.text)")
+            }
+            root = found.artifactURI
+        }
+        return try ArtifactPath(location: root).appending(try ArtifactPath(path))
+    }
+
+    private func artifact(of run: Run, path: String, model: LoggedModelID?) async throws(AerieError) -> ConsolePage {
+        let place = try await place(path, of: run, model: model)
         guard let entry = try await services.artifacts.entry(place), !entry.isDirectory, let size = entry.size else {
             throw .notFound("the run has no file \(path)")
         }
         let preview: HTML
-        if Self.pictureType(path) != nil {
-            preview = "<img alt=\"\(path)\" style=\"max-width:100%\" src=\"\(ExperimentPages.download(run, path))\">"
+        if ArtifactPreview.pictureType(path) != nil {
+            preview = ArtifactPreview.picture(path, source: ArtifactPreview.download(run, path, model: model))
         } else {
             let reader = try await services.artifacts.open(place, range: 0..<min(size, Self.previewLimit))
             var bytes: [UInt8] = []
             while let piece = try await reader.next() { bytes += piece }
-            let cut: HTML = size > Self.previewLimit ? "<p class=\"soft\">Only the beginning is shown.</p>" : ""
-            if let text = String(validating: bytes, as: UTF8.self), !text.contains("\0") {
-                preview = "<pre class=\"mono\">\(text)</pre>\(cut)"
-            } else {
-                preview = "<div class=\"empty\">This file is not text; download it to look at it.</div>"
-            }
+            preview = ArtifactPreview.of(bytes, path: path, isCut: size > Self.previewLimit)
         }
-        return ExperimentPages.artifact(run: run, path: path, preview: preview, size: size)
+        return ArtifactPreview.page(run: run, path: path, preview: preview, size: size, model: model)
     }
 
     /// The file's bytes, streamed. Only pictures are shown in place; nothing a user wrote can run as a page.
-    private func file(of run: Run, path: String) async throws(AerieError) -> Response {
-        let place = try ArtifactPath(location: run.info.artifactURI).appending(try ArtifactPath(path))
+    private func file(of run: Run, path: String, model: LoggedModelID?) async throws(AerieError) -> Response {
+        let place = try await place(path, of: run, model: model)
         let reader = try await services.artifacts.open(place, range: nil)
-        let type = Self.pictureType(path)
+        let type = ArtifactPreview.pictureType(path)
         return Response(
             status: .ok,
             headers: [
@@ -124,16 +174,5 @@ extension ConsoleRoutes {
                 while let piece = try await reader.next() { try await writer.write(ByteBuffer(bytes: piece)) }
                 try await writer.finish(nil)
             })
-    }
-
-    private static func pictureType(_ path: String) -> String? {
-        switch path.split(separator: ".").last?.lowercased() {
-        case "png": "image/png"
-        case "jpg", "jpeg": "image/jpeg"
-        case "gif": "image/gif"
-        case "webp": "image/webp"
-        case "svg": "image/svg+xml"
-        default: nil
-        }
     }
 }

@@ -113,14 +113,24 @@ public struct ConsoleRoutes: Sendable {
             pipelines: try await list("Pipeline").count, deployments: services.serving.states().count)
         return HomePage.page(
             counts: counts, runs: try await services.runner.runs(PipelineRunFilter(limit: 20)),
-            deployments: services.serving.states(), dataDirectory: services.dataDirectory, now: services.clock.now())
+            deployments: services.serving.states(), stats: { services.stats($0.name) }, dataDirectory: services.dataDirectory, now: services.clock.now())
     }
 
+    /// Counts from the newest runs of all in one search; an experiment without any of them is asked for its last run.
     private func experiments() async throws(AerieError) -> ConsolePage {
-        var items: [(experiment: Experiment, runs: Int, last: Timestamp?)] = []
-        for experiment in try await services.experiments.searchExperiments(limit: 500).elements {
-            let runs = try await services.experiments.searchRuns(in: [experiment.id], limit: 1000).elements
-            items.append((experiment, runs.count, runs.map(\.info.startTime).max()))
+        let found = try await services.experiments.searchExperiments(limit: 200).elements
+        let newest = try await services.experiments.searchRuns(in: found.map(\.id), limit: 400)
+        let byExperiment = Dictionary(grouping: newest.elements, by: \.info.experimentID)
+        let isMore = newest.next != nil
+        var items: [(experiment: Experiment, runs: (count: Int, isMore: Bool)?, last: Timestamp?)] = []
+        for experiment in found {
+            let runs = byExperiment[experiment.id] ?? []
+            var last = runs.map(\.info.startTime).max()
+            if runs.isEmpty, isMore {
+                last = try await services.experiments.searchRuns(in: [experiment.id], limit: 1).elements.first?.info.startTime
+            }
+            let isEmpty = runs.isEmpty && last == nil
+            items.append((experiment, runs.isEmpty && !isEmpty ? nil : (runs.count, isMore && !isEmpty), last))
         }
         return ExperimentPages.list(items, now: services.clock.now())
     }

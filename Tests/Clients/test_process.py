@@ -87,3 +87,34 @@ def test_doctor_reports_every_native_library(aerie):
     text = json.dumps(json.loads(done.stdout)).lower()
     for library in ("onnx", "lightgbm", "duckdb"):
         assert library in text
+
+
+def test_names_as_feast_writes_them_are_declared_and_listed(aerie):
+    text = """
+apiVersion: aerie.dev/v1
+kind: Entity
+metadata: {name: user_id}
+spec: {joinKey: user_id, valueType: STRING}
+---
+apiVersion: aerie.dev/v1
+kind: FeatureView
+metadata: {name: transaction_features}
+spec:
+  entities: [user_id]
+  ttl: 86400s
+  online: true
+  source: {type: parquet, path: transactions.parquet, timestampField: event_time}
+  features:
+  - {name: transaction_amount, dtype: FLOAT, description: Transaction amount in USD}
+  - {name: velocity_last_24h, dtype: INT32}
+---
+apiVersion: aerie.dev/v1
+kind: FeatureService
+metadata: {name: fraud_v1}
+spec: {features: ["transaction_features:transaction_amount", "transaction_features/velocity_last_24h"]}
+"""
+    aerie.cli("apply", "-f", "-", input=text)
+    assert "transaction_features" in aerie.cli("get", "featureview").stdout
+    assert "user_id" in aerie.cli("get", "entities").stdout
+    described = json.loads(aerie.cli("get", "featureservice", "fraud_v1", "-o", "json").stdout)
+    assert described["metadata"]["name"] == "fraud_v1"

@@ -7,6 +7,7 @@ public struct EntityKind: ResourceKind {
     public init() {}
 
     public var name: String { "Entity" }
+    public var allowsUnderscores: Bool { true }
     public var apiVersions: [String] { ["aerie.dev/v1"] }
     public var aliases: [String] { ["entity", "entities"] }
     public var columns: [(title: String, path: String)] {

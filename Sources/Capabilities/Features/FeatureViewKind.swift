@@ -7,6 +7,7 @@ public struct FeatureViewKind: ResourceKind {
     public init() {}
 
     public var name: String { "FeatureView" }
+    public var allowsUnderscores: Bool { true }
     public var apiVersions: [String] { ["aerie.dev/v1"] }
     public var aliases: [String] { ["featureview", "featureviews", "fv"] }
     public var columns: [(title: String, path: String)] {
@@ -58,6 +59,7 @@ public struct FeatureServiceKind: ResourceKind {
     public init() {}
 
     public var name: String { "FeatureService" }
+    public var allowsUnderscores: Bool { true }
     public var apiVersions: [String] { ["aerie.dev/v1"] }
     public var aliases: [String] { ["featureservice", "featureservices", "fs"] }
     public var columns: [(title: String, path: String)] {

@@ -71,7 +71,7 @@ public struct ManifestReader: Sendable {
         if let kind, value["spec"] == nil || value["spec"] == .null {
             problems += SchemaChecker.check(.object(JSONObject()), against: kind.schema, at: "spec").problems
         }
-        problems += checkMetadata(value["metadata"])
+        problems += checkMetadata(value["metadata"], allowsUnderscores: kind?.allowsUnderscores ?? false)
         guard problems.isEmpty, let kind else { return (nil, document.locate(problems)) }
         guard let resource = resource(value, kind: kind) else { return (nil, document.locate(problems)) }
         problems = kind.validate(resource)
@@ -118,12 +118,14 @@ public struct ManifestReader: Sendable {
         ])
     }
 
-    private func checkMetadata(_ metadata: JSONValue?) -> [AerieError.Detail] {
+    private func checkMetadata(_ metadata: JSONValue?, allowsUnderscores: Bool) -> [AerieError.Detail] {
         var problems: [AerieError.Detail] = []
         func note(_ field: String, _ problem: String?) {
             if let problem { problems.append(.init(field: field, problem: problem)) }
         }
-        if let name = metadata?["name"]?.string { note("metadata.name", NameRules.problem(name: name)) }
+        if let name = metadata?["name"]?.string {
+            note("metadata.name", NameRules.problem(name: name, allowsUnderscores: allowsUnderscores))
+        }
         if let written = metadata?["namespace"]?.string {
             note("metadata.namespace", NameRules.problem(namespace: written))
             if let namespace, namespace != written {

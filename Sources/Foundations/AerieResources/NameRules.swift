@@ -1,12 +1,14 @@
 /// What may stand in names and labels: the rules of Kubernetes, so that a manifest is right in both places.
 public enum NameRules {
     /// What is wrong with an object's name; `nil` if nothing is.
-    public static func problem(name: String) -> String? {
+    /// - Parameter allowsUnderscores: for kinds whose names come from elsewhere, where `_` is usual.
+    public static func problem(name: String, allowsUnderscores: Bool = false) -> String? {
         guard !name.isEmpty else { return "is empty" }
         guard name.utf8.count <= 253 else { return "has \(name.utf8.count) characters; at most 253 are allowed" }
         let parts = name.split(separator: ".", omittingEmptySubsequences: false)
-        guard parts.allSatisfy({ isLabel($0) }) else {
-            return "\"\(SchemaChecker.cut(name))\" may hold only lowercase letters, digits, '-' and '.', "
+        guard parts.allSatisfy({ isLabel($0, allowsUnderscores: allowsUnderscores) }) else {
+            let marks = allowsUnderscores ? "'-', '_' and '.'" : "'-' and '.'"
+            return "\"\(SchemaChecker.cut(name))\" may hold only lowercase letters, digits, \(marks), "
                 + "and must begin and end with a letter or digit" + suggestion(name)
         }
         return nil
@@ -44,10 +46,12 @@ public enum NameRules {
             && text.utf8.allSatisfy { isAlphanumeric($0) || "-_.".utf8.contains($0) }
     }
 
-    private static func isLabel(_ text: Substring) -> Bool {
+    private static func isLabel(_ text: Substring, allowsUnderscores: Bool = false) -> Bool {
         guard let first = text.utf8.first, let last = text.utf8.last else { return false }
         func isSmall(_ byte: UInt8) -> Bool { isAlphanumeric(byte) && !(byte >= 0x41 && byte <= 0x5a) }
-        return isSmall(first) && isSmall(last) && text.utf8.allSatisfy { isSmall($0) || $0 == UInt8(ascii: "-") }
+        return isSmall(first) && isSmall(last) && text.utf8.allSatisfy { byte in
+            isSmall(byte) || byte == UInt8(ascii: "-") || (allowsUnderscores && byte == UInt8(ascii: "_"))
+        }
     }
 
     private static func isAlphanumeric(_ byte: UInt8) -> Bool {

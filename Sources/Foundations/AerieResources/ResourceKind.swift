@@ -17,6 +17,9 @@ public protocol ResourceKind: Sendable {
     /// `status.state`.
     var columns: [(title: String, path: String)] { get }
 
+    /// Whether names may hold `_`, as Feast's do; else they follow Kubernetes' rule.
+    var allowsUnderscores: Bool { get }
+
     /// What is wrong beyond the shape, every problem with its path from the root (`spec.predictors[1].traffic`).
     /// Only called for a spec of the right shape.
     func validate(_ resource: Resource) -> [AerieError.Detail]
@@ -28,6 +31,7 @@ extension ResourceKind {
     public func validate(_ resource: Resource) -> [AerieError.Detail] { [] }
     public func warnings(_ resource: Resource) -> [String] { [] }
     public var columns: [(title: String, path: String)] { [] }
+    public var allowsUnderscores: Bool { false }
 }
 
 /// Brings the world to what a resource of one kind says, and tells in `status` how far that is.

@@ -134,6 +134,7 @@ struct SeldonMessage {
     }
 
     /// The rows in the model's order of columns: turned if `names` are the model's own names in another order.
+    /// - Throws: `invalidArgument` for another number of columns, or if only some of the names are the model's.
     func orderedRows(_ plan: PredictorPlan, _ scratch: InferScratch) throws(AerieError) -> UnsafeMutableRawPointer {
         guard columns == plan.featureCount || rows == 0 else {
             throw .invalid("data", "the rows have \(columns) columns, the model takes \(plan.featureCount)")
@@ -142,11 +143,18 @@ struct SeldonMessage {
             return scratch.elements.base
         }
         var order: [Int] = []
+        var absent: [UInt8]?
         for feature in plan.featureNames {
-            guard let at = names.firstIndex(where: { scratch.isEqual($0, feature) }) else {
-                return scratch.elements.base
-            }
-            order.append(at)
+            if let at = names.firstIndex(where: { scratch.isEqual($0, feature) }) { order.append(at) }
+            else { absent = absent ?? Array(feature) }
+        }
+        if let absent {
+            // Names of another world ("f0", "t:0") leave the columns where they are. Some of the model's own with one
+            // missing is a mistake that would give a number with no meaning.
+            if order.isEmpty { return scratch.elements.base }
+            let theirs = names.map { scratch.string($0) }.joined(separator: ", ")
+            throw .invalid(
+                "data.names", "has no \(String(decoding: absent, as: UTF8.self)), a column of the model; it has \(theirs)")
         }
         if order.elementsEqual(0..<columns) { return scratch.elements.base }
         let size = plan.rowType == .fp64 ? 8 : 4

@@ -78,7 +78,7 @@ enum ConsoleStyle {
         .picture img{display:block;max-width:100%;background:#fff;border-radius:6px;margin:0 auto}.gallery .picture{padding:10px}
         .gallery .picture img{width:100%;height:210px;object-fit:contain}.gallery .picture span{display:block;font-size:12px;color:var(--soft);margin-top:6px;
         overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
-        .cut{max-width:430px;overflow:hidden;text-overflow:ellipsis}.name{max-width:300px;overflow:hidden;text-overflow:ellipsis}
+        .cut{max-width:380px;overflow:hidden;text-overflow:ellipsis}.name{max-width:300px;overflow:hidden;text-overflow:ellipsis}
         .value{white-space:normal;overflow-wrap:anywhere;max-height:6em;overflow:auto}.right{text-align:right}
         .share{display:flex;gap:10px;align-items:center}.share .progress{flex:1}.share .soft{font-size:12px}
         .progress.good i{background:var(--good)}.progress.bad i{background:var(--bad)}

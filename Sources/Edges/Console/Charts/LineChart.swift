@@ -56,7 +56,7 @@ struct LineChart {
         for tick in ticks {
             let y = Format.fixed(py(tick), 1)
             out += "<line class=\"axis\" x1=\"\(left)\" x2=\"\(width - right)\" y1=\"\(y)\" y2=\"\(y)\"/>"
-            out += "<text x=\"\(left - 6)\" y=\"\(Format.fixed(py(tick) + 4, 1))\" text-anchor=\"end\">\(Format.number(tick))</text>"
+            out += "<text x=\"\(left - 6)\" y=\"\(Format.fixed(py(tick) + 4, 1))\" text-anchor=\"end\">\(Ticks.label(tick))</text>"
         }
         out += "<text x=\"\(left)\" y=\"\(height - 8)\">\(Format.number(x0))</text>"
         out += "<text x=\"\(width - right)\" y=\"\(height - 8)\" text-anchor=\"end\">\(HTML("\(xLabel)").text) \(Format.number(x1))</text>"
@@ -106,6 +106,14 @@ enum Ticks {
         if inner[0] > low + step * 1e-6 { ticks.insert(inner[0] - step, at: 0) }
         if let last = inner.last, last < high - step * 1e-6 { ticks.append(last + step) }
         return ticks
+    }
+
+    /// As short as it goes: `0.9`, not `0.9000`.
+    static func label(_ tick: Double) -> String {
+        let text = Format.number(tick)
+        guard text.contains("."), !text.contains("e") else { return text }
+        let short = text.reversed().drop { $0 == "0" }.drop { $0 == "." }
+        return String(short.reversed())
     }
 
     private static func multiples(of step: Double, from low: Double, to high: Double) -> [Double] {

@@ -1,8 +1,8 @@
 /// A small line without axes: how a number went lately.
 struct Sparkline {
     var values: [Double]
-    var width = 160.0
-    var height = 34.0
+    var width = 120.0
+    var height = 26.0
     var color = "var(--c0)"
 
     func svg() -> HTML {

@@ -28,7 +28,7 @@ enum DeploymentPages {
             ]
         }
         return Piece.table(
-            ["Deployment", "State", "Model", "#Requests/s", "#P50", "#P99", "#Errors", "Last two minutes"], rows,
+            ["Deployment", "State", "Model", "#Requests/s", "#P50", "#P99", "#Errors", "Last 2 min"], rows,
             empty: "No deployments yet: <code>aerie apply -f deployment.yaml</code>")
     }
 
@@ -120,7 +120,8 @@ enum DeploymentPages {
             title: "Requests a second", series: [.init(name: "requests", points: rate), .init(name: "errors", points: errors)],
             xLabel: "seconds", startsAtZero: true)
         let latency = LineChart(
-            title: "Latency, µs", series: [.init(name: "P50", points: p50), .init(name: "P99", points: p99)], xLabel: "seconds", startsAtZero: true)
+            title: "Latency, µs", series: [.init(name: "P50", points: p50), .init(name: "P99", points: p99)],
+            xLabel: "seconds", startsAtZero: true)
         return [
             "<div class=\"panel\">\(traffic.svg())\(traffic.legend())</div>",
             "<div class=\"panel\">\(latency.svg())\(latency.legend())</div>",

@@ -58,7 +58,7 @@ enum ExperimentPages {
     }
 
     static func comparison(_ runs: [Run], histories: [(key: String, values: [(run: Run, metrics: [Metric])])]) -> ConsolePage {
-        let charts = histories.filter { $0.values.contains { $0.metrics.count > 1 } }.map { history -> HTML in
+        let charts = histories.filter { $0.values.contains { Set($0.metrics.map(\.step)).count > 1 } }.map { history -> HTML in
             let series = history.values.map { item in
                 LineChart.Series(name: name(item.run), points: item.metrics.map { (x: Double($0.step), y: $0.value) })
             }

@@ -123,7 +123,7 @@ enum PipelineRunPage {
 
     /// The last lines, their time of day apart from what they say.
     private static func lines(_ log: String) -> [HTML] {
-        log.split(separator: "\n", omittingEmptySubsequences: false).suffix(2000).map { line -> HTML in
+        log.split(separator: "\n").suffix(2000).map { line -> HTML in
             let words = line.split(separator: " ", maxSplits: 1)
             guard let stamp = words.first, stamp.count == 24, stamp.hasSuffix("Z"), words.count == 2 else { return "\(String(line))\n" }
             let text = String(words[1])

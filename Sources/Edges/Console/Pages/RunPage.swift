@@ -51,7 +51,7 @@ enum RunPage {
     }
 
     private static func charts(_ run: Run, _ histories: [(key: String, values: [Metric])]) -> HTML {
-        let drawn = histories.filter { $0.values.count > 1 }.map { history -> HTML in
+        let drawn = histories.filter { Set($0.values.map(\.step)).count > 1 }.map { history -> HTML in
             let points = history.values.map { (x: Double($0.step), y: $0.value) }
             let chart = LineChart(title: history.key, series: [.init(name: run.info.name, points: points)])
             return "<div class=\"panel\">\(chart.svg())</div>"

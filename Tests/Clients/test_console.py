@@ -13,7 +13,6 @@ from selenium.webdriver.support.ui import WebDriverWait
 SHOTS = os.environ.get("AERIE_SCREENSHOTS")
 
 
-
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
     options = webdriver.ChromeOptions()
@@ -107,11 +106,6 @@ def test_a_model_is_promoted_with_a_button(aerie, browser, fraud_deployment):
     assert "Version" in text(browser)
     look(browser, "model")
     next(b for b in browser.find_elements(By.TAG_NAME, "button") if "Staging" in b.text).click()
-    if "alert" in dir(browser.switch_to):
-        try:
-            browser.switch_to.alert.accept()
-        except Exception:
-            pass
     WebDriverWait(browser, 10).until(
         lambda b: mlflow.MlflowClient(aerie.http).get_model_version(
             fraud_deployment.model, fraud_deployment.version).current_stage == "Staging")
@@ -140,7 +134,23 @@ def test_pages_that_are_not_there_say_so(aerie, browser):
 
 
 def test_a_form_from_another_site_changes_nothing(aerie, fraud_deployment):
-    answer = requests.post(
-        f"{aerie.http}/console/models/{fraud_deployment.model}/{fraud_deployment.version}/stage",
-        data={"stage": "Archived"}, headers={"Origin": "http://elsewhere.example"}, timeout=5)
-    assert answer.status_code == 403, answer.text
+    for origin in ("http://elsewhere.example", "null", aerie.http + ".elsewhere.example"):
+        answer = requests.post(
+            f"{aerie.http}/console/models/{fraud_deployment.model}/{fraud_deployment.version}/stage",
+            data={"stage": "Archived"}, headers={"Origin": origin}, timeout=5)
+        assert answer.status_code == 403, (origin, answer.text)
+
+
+def test_the_addresses_that_mlflow_prints_lead_to_the_run(aerie, browser, two_runs):
+    browser.get(f"{aerie.http}/#/experiments/1/runs/{two_runs[1]}")
+    WebDriverWait(browser, 10).until(lambda b: b.current_url.endswith("/console/runs/" + two_runs[1]))
+    assert "depth-6" in text(browser)
+
+
+def test_a_run_shows_the_model_it_made_and_where_it_is_registered(aerie, browser, fraud_deployment):
+    browser.get(f"{aerie.http}/console/runs/{fraud_deployment.run_id}")
+    assert "Ready" in text(browser) and f"{fraud_deployment.model} version" in text(browser)
+    browser.find_element(By.CSS_SELECTOR, "details summary").click()
+    browser.find_element(By.LINK_TEXT, "MLmodel").click()
+    assert "flavors" in text(browser)
+    look(browser, "model-file")

@@ -15,6 +15,7 @@ struct FakeStep: Step {
     var placement: StepPlacement = .process
     var isCacheable = true
     var version = 1
+    var resourceParameters: [String: String] = [:]
     var work: @Sendable (StepContext) async throws(AerieError) -> StepResult = { _ in StepResult() }
 
     func run(_ context: StepContext) async throws(AerieError) -> StepResult { try await work(context) }
@@ -41,6 +42,7 @@ final class MemoryRunStore: PipelineRunStore {
         var decisions: [String: StepDecision] = [:]
         var saves: [[String: StepRun.State]] = []
         var failures = 0
+        var gone: Set<String> = []
     }
     private let state = Mutex(State())
 
@@ -90,6 +92,16 @@ final class MemoryRunStore: PipelineRunStore {
     func remember(_ key: String, _ step: CachedStep, time: Timestamp) async throws(AerieError) {
         state.withLock { $0.cache[key] = step }
     }
+    func retire(keeping: Int, limit: Int) async throws(AerieError) -> [String] {
+        state.withLock { state in
+            let live = state.order.filter { !state.gone.contains($0) }
+            let used = Set(live.flatMap { state.runs[$0]?.steps.compactMap(\.cachedFrom) ?? [] })
+            let old = live.dropLast(keeping).filter { state.runs[$0]?.state.isFinal == true && !used.contains($0) }
+            state.cache = state.cache.filter { !old.contains($0.value.runID) }
+            return Array(old.prefix(limit))
+        }
+    }
+    func retired(_ ids: [String]) async throws(AerieError) { state.withLock { $0.gone.formUnion(ids) } }
     func decision(run: String, step: String) async throws(AerieError) -> StepDecision? {
         state.withLock { $0.decisions["\(run)/\(step)"] }
     }
@@ -109,6 +121,7 @@ final class FakeServices: PlatformServices {
         var finished: [Bool] = []
     }
     private let state = Mutex(Log())
+    let applied = Mutex<[ResourceKey: Resource]>([:])
     var log: Log { state.withLock { $0 } }
 
     func startRun(experiment: String, name: String, tags: [String: String]) async throws(AerieError) -> String {
@@ -117,6 +130,9 @@ final class FakeServices: PlatformServices {
             $0.tags.merge(tags) { $1 }
             return "tracking-\($0.started.count)"
         }
+    }
+    func findRun(experiment: String, tag: String, value: String) async throws(AerieError) -> String? {
+        state.withLock { $0.tags[tag] == value ? "tracking-\($0.started.count)" : nil }
     }
     func log(run: String, params: [String: String], metrics: [StepMetric], tags: [String: String]) async throws(AerieError) {
         state.withLock {
@@ -134,7 +150,10 @@ final class FakeServices: PlatformServices {
         async throws(AerieError) -> String { "1" }
     func transition(model: String, version: String, stage: String, archiveExisting: Bool) async throws(AerieError) {}
     func apply(_ resource: Resource, timeout: Duration) async throws(AerieError) {}
-    func resource(_ key: ResourceKey) async throws(AerieError) -> Resource { throw .notFound("there is no \(key)") }
+    func resource(_ key: ResourceKey) async throws(AerieError) -> Resource {
+        guard let found = applied.withLock({ $0[key] }) else { throw .notFound("there is no \(key)") }
+        return found
+    }
     func decision(runID: String, step: String) async throws(AerieError) -> StepDecision? { nil }
 }
 
@@ -147,12 +166,14 @@ final class Workshop: Sendable {
 
     deinit { try? FileManager.default.removeItem(atPath: folder) }
 
-    func runner(_ steps: [FakeStep], parallel: Int = 4, executor: (any StepExecutor)? = nil) -> PipelineRunner {
+    func runner(
+        _ steps: [FakeStep], parallel: Int = 4, kept: Int = 200, executor: (any StepExecutor)? = nil
+    ) -> PipelineRunner {
         let catalog = StepCatalog(steps)
         var logger = Logger(label: "test")
         logger.logLevel = .critical
         return PipelineRunner(
-            configuration: .init(folder: folder, maximumParallelSteps: parallel), catalog: catalog, store: store,
+            configuration: .init(folder: folder, maximumParallelSteps: parallel, keptRuns: kept), catalog: catalog, store: store,
             executor: executor ?? InProcessExecutor(catalog: catalog), services: services, logger: logger)
     }
 

@@ -29,7 +29,7 @@ import Testing
         #expect(log.started == ["exp-demo"] && log.finished == [true])
         #expect(log.params["parameters.word"] == "bye" && log.params["two.two.text"] == "content")
         #expect(Set(log.metrics.map(\.key)) == ["one.length", "two.length"])
-        #expect(log.artifacts == ["one/file.txt": "byecontent", "two/file.txt": "byecontentcontent"])
+        #expect(log.artifacts == ["one/one/file.txt": "byecontent", "two/two/file.txt": "byecontentcontent"])
         #expect(log.tags["aerie.step.one"] == "succeeded" && log.tags["aerie.pipelineRun"] == run.id)
         let chunk = try await runner.log(run: run.id, step: "one", offset: 0)
         #expect(chunk.text.contains("wrote 10") && chunk.isComplete)

@@ -60,6 +60,7 @@ import Testing
                 apiVersion: "aerie.dev/v1", kind: "Pipeline", metadata: ResourceMetadata(name: "demo"),
                 spec: ["parameters": ["n": 1], "steps": steps])
         }
+        func findRun(experiment: String, tag: String, value: String) async throws(AerieError) -> String? { nil }
         func startRun(experiment: String, name: String, tags: [String: String]) async throws(AerieError) -> String { "" }
         func log(run: String, params: [String: String], metrics: [StepMetric], tags: [String: String]) async throws(AerieError) {}
         func logArtifact(run: String, path: String, from local: String) async throws(AerieError) {}

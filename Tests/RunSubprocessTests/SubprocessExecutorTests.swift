@@ -4,7 +4,7 @@ import AerieResources
 import Foundation
 import Glibc
 import Pipelines
-import RunSubprocess
+@testable import RunSubprocess
 import Synchronization
 import Testing
 
@@ -64,6 +64,15 @@ import Testing
         let executor = shell(#"echo '{"ok":false,"error":{"code":"invalidArgument","message":"bad","details":[{"field":"f","problem":"p"}]}}' > "$R"; exit 1"#)
         let error = await #expect(throws: AerieError.self) { _ = try await heard.run(executor, job()) }
         #expect(error?.code == .invalidArgument && error?.message == "bad" && error?.details.first?.field == "f")
+    }
+
+    @Test("a library's word about memory becomes the step's limit and how to raise it")
+    func memoryLimit() {
+        let limits = StepLimits(memory: 128 << 20)
+        let error = StepProcess.explained(AerieError(.invalidArgument, "std::bad_alloc"), limits)
+        #expect(error.reason == "step.memoryLimit" && error.message.contains("limit of 128 MiB; raise limits.memory"))
+        #expect(StepProcess.explained(AerieError(.invalidArgument, "no such column"), limits).reason == nil)
+        #expect(StepProcess.explained(AerieError(.invalidArgument, "std::bad_alloc"), StepLimits()).reason == nil)
     }
 
     @Test("a process that dies is explained", arguments: [

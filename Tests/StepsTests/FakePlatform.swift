@@ -15,6 +15,7 @@ final class FakePlatform: PlatformServices {
     var asked: [String] { calls.withLock { $0 } }
     private func note(_ call: String) { calls.withLock { $0.append(call) } }
 
+    func findRun(experiment: String, tag: String, value: String) async throws(AerieError) -> String? { nil }
     func startRun(experiment: String, name: String, tags: [String: String]) async throws(AerieError) -> String { "run" }
     func log(run: String, params: [String: String], metrics: [StepMetric], tags: [String: String])
         async throws(AerieError)

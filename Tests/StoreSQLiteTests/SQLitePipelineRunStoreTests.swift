@@ -57,6 +57,30 @@ import Testing
         #expect(read.steps.map(\.message) == ["", "yes"])
     }
 
+    @Test("old ended runs are retired with their cached results, unless a run that is not took from them")
+    func retiring() async throws {
+        let store = try Home().open()
+        for name in ["a", "b", "c", "d"] {
+            var run = sample(name)
+            if name == "d" { run.steps[1].cachedFrom = "a" }
+            if name != "c" { run.state = .succeeded }
+            try await store.create(run)
+            let results = CachedStep(runID: name, artifacts: [:], values: [:], params: [:], metrics: [], logged: [:])
+            try await store.remember("key-\(name)", results, time: Timestamp(milliseconds: 1))
+        }
+        try await store.create(sample("other", pipeline: "other"))
+        // `a` is used by `d`, `c` has not ended.
+        #expect(try await store.retire(keeping: 1, limit: 10) == ["b"])
+        #expect(try await store.retire(keeping: 1, limit: 10) == ["b"])
+        #expect(try await store.cached("key-b") == nil)
+        #expect(try await store.cached("key-a") != nil)
+        try await store.retired(["b"])
+        #expect(try await store.retire(keeping: 1, limit: 10) == [])
+        try await store.retired(["d"])
+        // Now nobody needs `a`, and `c` is the newest that has files.
+        #expect(try await store.retire(keeping: 1, limit: 10) == ["a"])
+    }
+
     @Test("a second run of the same identifier is refused, an unknown one is not found")
     func identifiers() async throws {
         let home = try Home()

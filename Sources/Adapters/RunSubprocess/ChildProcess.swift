@@ -146,7 +146,8 @@ extension ChildProcess.Ending {
         let signal = status & 0x7f
         guard signal != 0 else {
             let code = (status >> 8) & 0xff
-            return code == 0 ? "the step's process ended without a result" : "the step's process exited with status \(code)"
+            let isGood = code == 0
+            return "the step's process " + (isGood ? "ended without a result" : "exited with status \(code)")
         }
         let memory = limits.memory.map { " of \($0 / 1_048_576) MiB" }
         let hint: String
@@ -155,7 +156,8 @@ extension ChildProcess.Ending {
         case SIGXCPU: hint = "was ended by signal \(signal): it used more processor time than its timeout allows"
         case SIGTERM: hint = "was ended by signal 15 from outside"
         case SIGILL, SIGTRAP, SIGABRT, SIGSEGV, SIGBUS:
-            hint = "crashed with signal \(signal)" + (memory.map { "; perhaps it met its memory limit\($0)" } ?? "")
+            let limit = memory.map { "; perhaps it met its memory limit\($0): raise limits.memory, or give it less data" }
+            hint = "crashed with signal \(signal)" + (limit ?? "")
         default: hint = "was ended by signal \(signal)"
         }
         return "the step's process \(hint)"
@@ -169,7 +171,8 @@ private func closeFrom(_ descriptor: Int32, _ actions: inout posix_spawn_file_ac
     _ = unsafeBitCast(symbol, to: Function.self)(&actions, descriptor)
 }
 
-/// A pipe whose ends are closed once, at the latest when nobody has it any more, and never reach another process by accident.
+/// A pipe whose ends are closed once, at the latest when nobody has it any more, and never reach another process by
+/// accident.
 private final class Pipe {
     private(set) var readEnd: Int32 = -1
     private(set) var writeEnd: Int32 = -1

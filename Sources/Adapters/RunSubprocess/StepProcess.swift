@@ -23,7 +23,8 @@ public enum StepProcess {
 
     private static func run(_ job: StepJob, _ catalog: StepCatalog) async -> Result<StepResult, AerieError> {
         guard let step = catalog[job.uses] else {
-            return .failure(.invalid("uses", "'\(job.uses)' is no kind of step; there are \(catalog.names.joined(separator: ", "))"))
+            let names = catalog.names.joined(separator: ", ")
+            return .failure(.invalid("uses", "'\(job.uses)' is no kind of step; there are \(names)"))
         }
         let context = StepContext(
             pipeline: job.pipeline, runID: job.runID, step: job.step, workDirectory: job.workDirectory,
@@ -32,7 +33,23 @@ public enum StepProcess {
                 let note: JSONObject = ["progress": .double(fraction), "message": .string(message)]
                 writeLine(JSONValue.object(note).text(), to: 3)
             })
-        do throws(AerieError) { return .success(try await step.run(context)) } catch { return .failure(error) }
+        do throws(AerieError) { return .success(try await step.run(context)) } catch {
+            return .failure(explained(error, job.limits))
+        }
+    }
+
+    /// Libraries say in their own words that there was no memory; that it was the step's limit, only we know.
+    static func explained(_ error: AerieError, _ limits: StepLimits) -> AerieError {
+        guard let memory = limits.memory else { return error }
+        let words = ["bad_alloc", "out of memory", "cannot allocate memory", "failed to allocate", "could not allocate"]
+        let text = error.message.lowercased()
+        guard words.contains(where: text.contains) else { return error }
+        return AerieError(
+            .failedPrecondition,
+            "the step met its memory limit of \(memory / 1_048_576) MiB; raise limits.memory of the step, or give it "
+                + "less data (\(error.message))",
+            reason: "step.memoryLimit", details: [.init(field: "limits.memory", problem: "too little for this step")],
+            cause: error)
     }
 
     /// Descriptor 0 is a pipe whose other end only the server holds. When it ends, so do this process and all that it

@@ -27,7 +27,21 @@ public final class SQLitePipelineRunStore: PipelineRunStore {
                 CREATE TABLE pipeline_decision (
                   run TEXT NOT NULL, step TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (run, step)) WITHOUT ROWID;
                 """)
-        }
+        },
+        // Which runs still have files, and who took results from whom.
+        Migration("pipelines.2") { db in
+            try db.execute(sql: """
+                ALTER TABLE pipeline_run ADD COLUMN retired INTEGER NOT NULL DEFAULT 0;
+                ALTER TABLE pipeline_step ADD COLUMN source TEXT;
+                ALTER TABLE pipeline_cache ADD COLUMN run TEXT;
+                UPDATE pipeline_step SET source = json_extract(body, '$.cachedFrom');
+                UPDATE pipeline_cache SET run = json_extract(body, '$.run');
+                CREATE INDEX pipeline_run_with_files ON pipeline_run (namespace, pipeline, sequence, state, id)
+                  WHERE retired = 0;
+                CREATE INDEX pipeline_step_by_source ON pipeline_step (source) WHERE source IS NOT NULL;
+                CREATE INDEX pipeline_cache_by_run ON pipeline_cache (run);
+                """)
+        },
     ]
 
     public func create(_ run: PipelineRun) async throws(AerieError) {
@@ -110,9 +124,43 @@ public final class SQLitePipelineRunStore: PipelineRunStore {
     public func remember(_ key: String, _ step: CachedStep, time: Timestamp) async throws(AerieError) {
         try await database.write { db in
             try db.execute(
-                sql: "INSERT OR REPLACE INTO pipeline_cache (key, created, body) VALUES (?, ?, ?)",
-                arguments: [key, time.milliseconds, JSONValue.object(step.json()).text()])
+                sql: "INSERT OR REPLACE INTO pipeline_cache (key, created, run, body) VALUES (?, ?, ?, ?)",
+                arguments: [key, time.milliseconds, step.runID, JSONValue.object(step.json()).text()])
         }
+    }
+
+    public func retire(keeping: Int, limit: Int) async throws(AerieError) -> [String] {
+        // Usually there is nothing, and then no commit either.
+        let some = try await database.read { db in try Self.expired(keeping: keeping, limit: 1, db) }
+        if some.isEmpty { return [] }
+        return try await database.write { db in
+            let ids = try Self.expired(keeping: keeping, limit: limit, db)
+            for id in ids { try db.execute(sql: "DELETE FROM pipeline_cache WHERE run = ?", arguments: [id]) }
+            return ids
+        }
+    }
+
+    public func retired(_ ids: [String]) async throws(AerieError) {
+        try await database.write { db in
+            for id in ids { try db.execute(sql: "UPDATE pipeline_run SET retired = 1 WHERE id = ?", arguments: [id]) }
+        }
+    }
+
+    private static func expired(keeping: Int, limit: Int, _ db: Database) throws -> [String] {
+        let final = PipelineRun.State.allCases.filter(\.isFinal).map { "'\($0.rawValue)'" }.joined(separator: ", ")
+        return try String.fetchAll(
+            db,
+            sql: """
+                SELECT id FROM (
+                  SELECT sequence, id, state,
+                    row_number() OVER (PARTITION BY namespace, pipeline ORDER BY sequence DESC) AS place
+                  FROM pipeline_run WHERE retired = 0) AS r
+                WHERE place > ? AND state IN (\(final)) AND NOT EXISTS (
+                  SELECT 1 FROM pipeline_step AS s JOIN pipeline_run AS k ON k.sequence = s.run
+                  WHERE s.source = r.id AND k.retired = 0)
+                ORDER BY sequence LIMIT ?
+                """,
+            arguments: [max(keeping, 1), limit])
     }
 
     public func decision(run: String, step: String) async throws(AerieError) -> StepDecision? {
@@ -146,8 +194,8 @@ public final class SQLitePipelineRunStore: PipelineRunStore {
 
     private static func write(_ step: StepRun, _ position: Int, of sequence: Int64, _ db: Database) throws {
         try db.execute(
-            sql: "INSERT OR REPLACE INTO pipeline_step (run, position, name, body) VALUES (?, ?, ?, ?)",
-            arguments: [sequence, position, step.name, JSONValue.object(step.json()).text()])
+            sql: "INSERT OR REPLACE INTO pipeline_step (run, position, name, source, body) VALUES (?, ?, ?, ?, ?)",
+            arguments: [sequence, position, step.name, step.cachedFrom, JSONValue.object(step.json()).text()])
     }
 
     private static func run(_ row: Row, _ db: Database) throws -> PipelineRun {

@@ -41,6 +41,13 @@ public protocol PipelineRunStore: Sendable {
     func cached(_ key: String) async throws(AerieError) -> CachedStep?
     func remember(_ key: String, _ step: CachedStep, time: Timestamp) async throws(AerieError)
 
+    /// Forgets the cached results of ended runs that are older than the newest `keeping` runs of their pipeline, unless
+    /// a run that has not been retired took its results from there.
+    /// - Returns: at most `limit` such runs, oldest first, the same ones again until they are `retired`.
+    func retire(keeping: Int, limit: Int) async throws(AerieError) -> [String]
+    /// The files of these runs are gone.
+    func retired(_ ids: [String]) async throws(AerieError)
+
     func decision(run: String, step: String) async throws(AerieError) -> StepDecision?
     /// Replaces the decision; `nil` takes it back.
     func decide(run: String, step: String, _ decision: StepDecision?) async throws(AerieError)

@@ -54,6 +54,13 @@ extension PipelineRunner {
                 reason: "pipelineRun.notFailed")
         }
         for step in run.steps where !step.state.isDone { try await store.decide(run: id, step: step.name, nil) }
+        guard !doomed.contains(id), run.steps.allSatisfy({ !$0.state.isDone || folders.exist($0.artifacts) }) else {
+            throw AerieError(
+                .failedPrecondition,
+                "the files of run \(id) have been deleted, as those of the newest \(configuration.keptRuns) runs of a "
+                    + "pipeline are kept; start a new run",
+                reason: "pipelineRun.filesGone")
+        }
         guard active[id] == nil else { throw AerieError(.conflict, "run \(id) is being retried already") }
         try await activate(run) { state throws(AerieError) in try state.retry() }
         return try await self.run(id)

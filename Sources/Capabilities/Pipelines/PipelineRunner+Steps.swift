@@ -1,5 +1,6 @@
 import AerieCore
 import AerieJSON
+import AerieResources
 import Logging
 
 extension PipelineRunner {
@@ -13,10 +14,14 @@ extension PipelineRunner {
             let log = try StepLog(path: folders.logPath(run: id, step: name), clock: clock)
             log.line("step '\(name)' (\(planned.uses)), attempt \(attempt)")
             do throws(AerieError) {
-                key = try await cacheKey(state, planned, kind)
-                outcome = try await attemptStep(state, planned, kind, attempt: attempt, key: key, log: log)
-                if case .cached(let results) = outcome { log.line("the same as in run \(results.runID): taken from the cache") }
-                else { log.line("succeeded") }
+                let named = try await namedResources(state, planned, kind)
+                key = try await cacheKey(state, planned, kind, named)
+                outcome = try await attemptStep(state, planned, kind, named, attempt: attempt, key: key, log: log)
+                if case .cached(let results) = outcome {
+                    log.line("the same as in run \(results.runID): taken from the cache")
+                } else {
+                    log.line("succeeded")
+                }
             } catch {
                 log.line(Task.isCancelled ? "cancelled" : "failed: \(error.message)")
                 for detail in error.details.dropFirst() { log.line("  \(detail.field): \(detail.problem)") }
@@ -59,34 +64,70 @@ extension PipelineRunner {
     }
 
     private func cacheKey(
-        _ state: RunState, _ planned: PlannedStep, _ kind: any Step
+        _ state: RunState, _ planned: PlannedStep, _ kind: any Step, _ named: JSONObject
     ) async throws(AerieError) -> String? {
         guard planned.isCached else { return nil }
-        let parameters = try resolve(state, planned) { .string("sha256:\($0.digest)") }
+        let parameters = try resolve(state, planned, named) { .string("sha256:\($0.digest)") }
         return try await folders.cacheKey(namespace: state.run.namespace, step: kind, parameters: parameters)
     }
 
+    /// The resources that `with:` names where it could give their content, by parameter. Read once an attempt, so that
+    /// the cache's key and the step see the same.
+    private func namedResources(
+        _ state: RunState, _ planned: PlannedStep, _ kind: any Step
+    ) async throws(AerieError) -> JSONObject {
+        guard !kind.resourceParameters.isEmpty else { return [:] }
+        let given = try resolve(state, planned, [:]) { .string($0.path) }
+        let namespace = state.run.namespace
+        var named = JSONObject()
+        for (parameter, wanted) in kind.resourceParameters.sorted(by: { $0.key < $1.key }) {
+            guard let name = given[parameter]?.string else { continue }
+            do throws(AerieError) {
+                let found = try await services.resource(ResourceKey(kind: wanted, namespace: namespace, name: name))
+                named[parameter] = [
+                    "apiVersion": .string(found.apiVersion), "kind": .string(found.kind),
+                    "metadata": ["name": .string(name)], "spec": .object(found.spec),
+                ]
+            } catch {
+                guard error.code == .notFound else { throw error }
+                throw .invalid(
+                    "with.\(parameter)",
+                    "there is no \(wanted) '\(name)' in namespace '\(namespace)'; apply it with `aerie apply -f`, or "
+                        + "give its content here")
+            }
+        }
+        return named
+    }
+
     private func resolve(
-        _ state: RunState, _ planned: PlannedStep, artifact: (StepArtifact) -> JSONValue
+        _ state: RunState, _ planned: PlannedStep, _ named: JSONObject, artifact: (StepArtifact) -> JSONValue
     ) throws(AerieError) -> JSONObject {
         let resolved = try JSONValue.object(planned.with).resolvingReferences { reference throws(AerieError) in
             try state.value(of: reference, artifact: artifact)
         }
-        return resolved.object ?? [:]
+        var parameters = resolved.object ?? [:]
+        for member in named.members { parameters[member.key] = member.value }
+        return parameters
     }
 
     private func attemptStep(
-        _ state: RunState, _ planned: PlannedStep, _ kind: any Step, attempt: Int, key: String?, log: StepLog
+        _ state: RunState, _ planned: PlannedStep, _ kind: any Step, _ named: JSONObject, attempt: Int, key: String?,
+        log: StepLog
     ) async throws(AerieError) -> RunState.Outcome {
         let run = state.run
-        if let key, let cached = try await store.cached(key), folders.exist(cached.artifacts) {
+        if let key, let cached = try await store.cached(key), !doomed.contains(cached.runID),
+            folders.exist(cached.artifacts)
+        {
+            active[run.id]?.sources.insert(cached.runID)
             try await track(cached, run: run, step: planned.name, state: .cached)
             return .cached(cached)
         }
-        let parameters = try resolve(state, planned) { .string(self.folders.absolute($0)) }
+        let parameters = try resolve(state, planned, named) { .string(self.folders.absolute($0)) }
         var shape = SpecShape(acceptsReferences: false)
         shape.check(.object(parameters), kind.parameters, path: "with")
-        if let error = AerieError.invalid("the values that 'with' refers to are wrong", problems: shape.problems) { throw error }
+        if let error = AerieError.invalid("the values that 'with' refers to are wrong", problems: shape.problems) {
+            throw error
+        }
         let work = try await folders.prepare(run: run.id, step: planned.name, attempt: attempt)
         let result = try await Self.within(planned.timeout) { () async throws(AerieError) -> StepResult in
             try await self.work(kind, planned, run, parameters, attempt: attempt, folder: work, log: log)

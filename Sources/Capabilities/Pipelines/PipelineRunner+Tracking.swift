@@ -9,14 +9,26 @@ extension PipelineRunner {
     func beginTracking(_ state: inout RunState) async {
         let run = state.run
         guard let experiment = run.experiment, run.trackingRun == nil, !run.state.isFinal else { return }
+        // Starting it and saving its identifier are two commits: what another attempt has left between them is found.
+        let mayBeThere = active[run.id]?.mayBeTracked ?? true
+        active[run.id]?.mayBeTracked = true
         do throws(AerieError) {
-            let id = try await services.startRun(experiment: experiment, name: run.id, tags: [
-                "aerie.pipeline": run.pipeline, "aerie.pipelineRun": run.id, "aerie.namespace": run.namespace,
-                "mlflow.user": run.startedBy,
-            ])
+            var found: String?
+            if mayBeThere {
+                found = try await services.findRun(experiment: experiment, tag: "aerie.pipelineRun", value: run.id)
+            }
+            let id: String
+            if let found { id = found } else {
+                id = try await services.startRun(experiment: experiment, name: run.id, tags: [
+                    "aerie.pipeline": run.pipeline, "aerie.pipelineRun": run.id, "aerie.namespace": run.namespace,
+                    "mlflow.user": run.startedBy,
+                ])
+            }
             state.setTrackingRun(id)
             var params: [String: String] = [:]
-            for member in run.parameters.members { params["parameters.\(member.key)"] = String(member.value.embeddedText.prefix(6000)) }
+            for member in run.parameters.members {
+                params["parameters.\(member.key)"] = String(member.value.embeddedText.prefix(6000))
+            }
             try await services.log(run: id, params: params, metrics: [], tags: [:])
         } catch {
             state.abandon("the run cannot be tracked in experiment '\(experiment)': \(error.message)", now: clock.now())
@@ -29,24 +41,27 @@ extension PipelineRunner {
     /// after a restart.
     func track(_ results: CachedStep, run: PipelineRun, step: String, state: StepRun.State) async throws(AerieError) {
         guard let tracking = run.trackingRun else { return }
+        // Two steps of one kind log the same names, and a parameter of a tracking run has one value.
+        let kind = run[step]?.uses
+        let isShared = run.steps.count { $0.uses == kind } > 1
         do throws(AerieError) {
             for (path, output) in results.logged.sorted(by: { $0.key < $1.key }) {
                 guard let artifact = results.artifacts[output] else {
                     throw AerieError(.internal, "the step logs '\(output)', which is none of its artifacts")
                 }
-                try await services.logArtifact(run: tracking, path: path, from: folders.absolute(artifact))
+                try await services.logArtifact(
+                    run: tracking, path: isShared ? "\(step)/\(path)" : path, from: folders.absolute(artifact))
             }
             var tags = ["aerie.step.\(step)": state.rawValue]
             if state == .cached { tags["aerie.step.\(step).cachedFrom"] = results.runID }
-            // Two steps of one kind log the same names, and a parameter of a tracking run has one value.
-            let kind = run[step]?.uses
-            let prefix = run.steps.count { $0.uses == kind } > 1 ? "\(step)." : ""
+            let prefix = isShared ? "\(step)." : ""
             let params = Dictionary(results.params.map { (prefix + $0.key, $0.value) }, uniquingKeysWith: { $1 })
             let metrics = results.metrics.map { StepMetric(key: prefix + $0.key, value: $0.value, step: $0.step) }
             try await services.log(run: tracking, params: params, metrics: metrics, tags: tags)
         } catch {
             throw AerieError(
-                error.code, "its results could not be logged to the tracking run \(tracking): \(error.message)", cause: error)
+                error.code, "its results could not be logged to the tracking run \(tracking): \(error.message)",
+                cause: error)
         }
     }
 

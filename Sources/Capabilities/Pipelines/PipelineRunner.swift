@@ -19,11 +19,15 @@ public actor PipelineRunner {
         public var memoryLimit: Int64?
         /// From 0 to 19: how far steps stand behind the server for the processor.
         public var nice: Int
+        /// Ended runs of each pipeline whose files are kept, from 1. Older ones lose their logs, work folders and
+        /// cached results, unless a run that is kept has taken its results from there; their records stay.
+        public var keptRuns: Int
 
         public init(
             folder: String, maximumParallelSteps: Int = 2, maximumActiveRuns: Int = 200, memoryLimit: Int64? = nil,
-            nice: Int = 5
+            nice: Int = 5, keptRuns: Int = 200
         ) {
+            self.keptRuns = max(1, keptRuns)
             self.folder = folder
             self.maximumParallelSteps = max(1, maximumParallelSteps)
             self.maximumActiveRuns = maximumActiveRuns
@@ -40,8 +44,16 @@ public actor PipelineRunner {
         /// Transitions of one run come one after another.
         var isBusy = false
         var waiting: [CheckedContinuation<Void, Never>] = []
+        /// The runs whose cached results this one takes.
+        var sources: Set<String>
+        /// Whether a tracking run may be there that the state does not know of.
+        var mayBeTracked: Bool
 
-        init(state: RunState) { self.state = state }
+        init(state: RunState, mayBeTracked: Bool) {
+            self.state = state
+            self.mayBeTracked = mayBeTracked
+            sources = Set(state.run.steps.compactMap(\.cachedFrom))
+        }
     }
 
     let configuration: Configuration
@@ -58,6 +70,10 @@ public actor PipelineRunner {
     var active: [String: ActiveRun] = [:]
     var usedSlots = 0
     var isStopping = false
+    /// Runs whose files are being deleted.
+    var doomed: Set<String> = []
+    var isSweeping = false
+    var mustSweepAgain = false
 
     public init(
         configuration: Configuration, catalog: StepCatalog, store: any PipelineRunStore, executor: any StepExecutor,
@@ -89,6 +105,7 @@ public actor PipelineRunner {
             logger.info("going on with pipeline run", metadata: ["run": "\(run.id)", "pipeline": "\(run.pipeline)"])
             try await activate(run) { $0.recover() }
         }
+        sweepSoon()
     }
 
     /// Ends every step's process without a word in the store, so that a later runner goes on from here.
@@ -115,13 +132,16 @@ public actor PipelineRunner {
     /// Starts a run of this pipeline as it is here; it need not have been applied.
     /// - Throws: `invalidArgument` with every problem of the pipeline or the parameters, `resourceExhausted` if too
     ///   many runs have not ended.
-    public func start(_ pipeline: Resource, parameters: JSONObject, by actor: String) async throws(AerieError) -> PipelineRun {
+    public func start(
+        _ pipeline: Resource, parameters: JSONObject, by actor: String
+    ) async throws(AerieError) -> PipelineRun {
         let plan = try PipelinePlan.make(name: pipeline.metadata.name, spec: pipeline.spec, catalog: catalog)
         let values = try plan.parameterValues(overrides: parameters)
         guard !isStopping else { throw AerieError(.unavailable, "the server is stopping; start the run again later") }
         guard active.count < configuration.maximumActiveRuns else {
             throw AerieError(
-                .resourceExhausted, "\(active.count) pipeline runs have not ended, which is the limit; cancel some or wait")
+                .resourceExhausted,
+                "\(active.count) pipeline runs have not ended, which is the limit; cancel some or wait")
         }
         var run = PipelineRun(
             id: "\(plan.name)-\(identifiers.short(6))", namespace: pipeline.metadata.namespace, pipeline: plan.name,
@@ -135,12 +155,15 @@ public actor PipelineRunner {
             run.experiment = name.embeddedText
         }
         try await store.create(run)
-        try await activate(run) { _ in }
+        try await activate(run, isNew: true) { _ in }
         return try await self.run(run.id)
     }
 
     /// Plans the run anew from its own spec and lets it go.
-    func activate(_ run: PipelineRun, _ prepare: (inout RunState) throws(AerieError) -> Void) async throws(AerieError) {
+    /// - Parameter isNew: nothing of it can be anywhere but in the store.
+    func activate(
+        _ run: PipelineRun, isNew: Bool = false, _ prepare: (inout RunState) throws(AerieError) -> Void
+    ) async throws(AerieError) {
         let plan: PipelinePlan
         do throws(AerieError) {
             plan = try PipelinePlan.make(name: run.pipeline, spec: run.spec, catalog: catalog)
@@ -154,7 +177,7 @@ public actor PipelineRunner {
         }
         var state = RunState(run: run, plan: plan)
         try prepare(&state)
-        active[run.id] = ActiveRun(state: state)
+        active[run.id] = ActiveRun(state: state, mayBeTracked: !isNew)
         try await transition(run.id) { _ in [] }
     }
 
@@ -216,6 +239,7 @@ public actor PipelineRunner {
             case .finish:
                 run.alarm?.cancel()
                 active[id] = nil
+                sweepSoon()
                 logger.info("pipeline run ended", metadata: [
                     "run": "\(id)", "state": "\(run.state.run.state.rawValue)", "message": "\(run.state.run.message)",
                 ])
@@ -226,7 +250,8 @@ public actor PipelineRunner {
     /// Lets a run go on if it can; a failing store is asked again at the next change.
     func nudge(_ id: String) async {
         do throws(AerieError) { try await transition(id) { _ in [] } } catch {
-            if active[id] != nil { logger.warning("pipeline run could not go on", metadata: ["run": "\(id)", "error": "\(error)"]) }
+            guard active[id] != nil else { return }
+            logger.warning("pipeline run could not go on", metadata: ["run": "\(id)", "error": "\(error)"])
         }
     }
 

@@ -21,10 +21,14 @@ public protocol Step: Sendable {
     var isCacheable: Bool { get }
     /// Part of the cache's key: raised when the same parameters and inputs give another result than before.
     var version: Int { get }
+    /// Parameters that may name an applied resource instead of giving its content: parameter -> kind. The step gets
+    /// `{apiVersion, kind, metadata: {name}, spec}` where a string was given; other values stay as they are.
+    var resourceParameters: [String: String] { get }
 }
 
 extension Step {
     public var version: Int { 1 }
+    public var resourceParameters: [String: String] { [:] }
 }
 
 public enum StepPlacement: Sendable, Hashable {
@@ -109,6 +113,8 @@ public struct StepMetric: Sendable, Hashable {
 public protocol PlatformServices: Sendable {
     /// Starts a tracking run in the experiment of that name (made if missing), and gives back its identifier.
     func startRun(experiment: String, name: String, tags: [String: String]) async throws(AerieError) -> String
+    /// The newest tracking run of that experiment with that tag; `nil` if there is none, or no such experiment.
+    func findRun(experiment: String, tag: String, value: String) async throws(AerieError) -> String?
     func log(run: String, params: [String: String], metrics: [StepMetric], tags: [String: String]) async throws(AerieError)
     /// Copies a file or folder into the run's artifacts under that path.
     func logArtifact(run: String, path: String, from local: String) async throws(AerieError)
@@ -119,7 +125,7 @@ public protocol PlatformServices: Sendable {
     func transition(model: String, version: String, stage: String, archiveExisting: Bool) async throws(AerieError)
     /// Applies a resource and waits until its reconciler says it is ready, or the time is over (`deadlineExceeded`).
     func apply(_ resource: Resource, timeout: Duration) async throws(AerieError)
-    /// An expectation suite by name; `notFound` if it has not been applied.
+    /// An applied resource, such as a pipeline or an expectation suite; `notFound` if it has not been applied.
     func resource(_ key: ResourceKey) async throws(AerieError) -> Resource
     /// A decision that a person gave for this step with `aerie approve` or `reject`; `nil` while there is none.
     func decision(runID: String, step: String) async throws(AerieError) -> StepDecision?

@@ -33,6 +33,17 @@ final class StepFolders: Sendable {
         return path
     }
 
+    /// Deletes everything of a run. Nothing to delete is fine.
+    func remove(run: String) async throws(AerieError) {
+        let path = "\(root)/\(run)"
+        try await offPool { () throws(AerieError) in
+            guard FileManager.default.fileExists(atPath: path) else { return }
+            do { try FileManager.default.removeItem(atPath: path) } catch {
+                throw AerieError(.unavailable, "cannot delete the run's folder \(path): \(error)", cause: error)
+            }
+        }
+    }
+
     /// What a step gave, with the digests of its files.
     /// - Throws: `internal` naming an artifact that is not there, or not in the work folder.
     func collect(_ result: StepResult, run: String, step: String, attempt: Int) async throws(AerieError) -> CachedStep {

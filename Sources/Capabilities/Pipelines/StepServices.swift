@@ -15,6 +15,9 @@ struct StepServices: PlatformServices {
     func startRun(experiment: String, name: String, tags: [String: String]) async throws(AerieError) -> String {
         try await base.startRun(experiment: experiment, name: name, tags: tags)
     }
+    func findRun(experiment: String, tag: String, value: String) async throws(AerieError) -> String? {
+        try await base.findRun(experiment: experiment, tag: tag, value: value)
+    }
     func log(
         run: String, params: [String: String], metrics: [StepMetric], tags: [String: String]
     ) async throws(AerieError) {

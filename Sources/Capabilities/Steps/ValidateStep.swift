@@ -7,8 +7,8 @@ import Quality
 
 /// `uses: validate`: checks a table against an expectation suite and fails if a critical expectation is not met.
 ///
-/// `table` is the file; `suite` is an object `{name?, expectations: […]}`, or a list of expectations, or a whole
-/// `ExpectationSuite` resource; `failOn: critical | any | never` says which unmet ones fail the step (`critical`).
+/// `table` is the file; `suite` is the name of an applied `ExpectationSuite` of the pipeline's namespace, or a whole one,
+/// or an object `{name?, expectations: […]}`, or a list of expectations; `failOn: critical | any | never` says which unmet ones fail the step (`critical`).
 /// Outputs: `report` (Great Expectations' result JSON), `success`, `evaluated` and `unsuccessful`.
 public struct ValidateStep: Step {
     private let engine: @Sendable () throws(AerieError) -> any SQLEngine
@@ -19,6 +19,7 @@ public struct ValidateStep: Step {
     public var outputs: [String] { ["report", "success", "evaluated", "unsuccessful"] }
     public var placement: StepPlacement { .process }
     public var isCacheable: Bool { true }
+    public var resourceParameters: [String: String] { ["suite": "ExpectationSuite"] }
     public var parameters: FieldSchema {
         .object([
             Field("table", .string, required: true), Field("suite", .any, required: true),
@@ -60,8 +61,7 @@ public struct ValidateStep: Step {
         guard let object = value.object else {
             throw .invalid(
                 "with.suite",
-                "must be an object with expectations, or a list of them; a suite that has been "
-                    + "applied is given by its content")
+                "must be the name of an applied ExpectationSuite, an object with expectations, or a list of them")
         }
         if let spec = object["spec"]?.object {
             return try .parse(spec, name: object["metadata"]?["name"]?.string ?? "inline", path: "with.suite.spec")

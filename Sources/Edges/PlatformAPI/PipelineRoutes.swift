@@ -19,7 +19,7 @@ public struct PipelineRoutes<Context: RequestContext>: Sendable {
         api.get("pipeline-runs") { request, _ in try await list(request) }
         let run = api.group("pipeline-runs/:id")
         run.get { _, context in Response(json: Self.describe(try await runner.run(try Self.id(context)))) }
-        run.get("events") { _, context in try await events(context) }
+        run.get("events") { request, context in try await events(request, context) }
         run.post("cancel") { _, context in Response(json: Self.describe(try await runner.cancel(try Self.id(context)))) }
         run.post("retry") { _, context in Response(json: Self.describe(try await runner.retry(try Self.id(context)))) }
         run.get("steps/:step/log") { request, context in try await log(request, context) }
@@ -120,7 +120,7 @@ public struct PipelineRoutes<Context: RequestContext>: Sendable {
     }
 
     /// Lines of JSON: first the whole run, then each change as it happens, until the run has ended.
-    private func events(_ context: Context) async throws -> Response {
+    private func events(_ request: Request, _ context: Context) async throws -> Response {
         let id = try Self.id(context)
         // Listening comes before looking: a change in between is told twice, but never lost.
         let events = runner.events(run: id)
@@ -130,9 +130,11 @@ public struct PipelineRoutes<Context: RequestContext>: Sendable {
             body: ResponseBody { writer in
                 try await writer.write(Self.line(["type": "run", "run": Self.describe(now)]))
                 if !now.state.isFinal {
-                    for await event in events {
-                        try await writer.write(Self.line(.object(event.json)))
-                        if case .run(let run) = event, run.state.isFinal { break }
+                    try await PlatformRoutes<Context>.untilClientLeaves(request) {
+                        for await event in events {
+                            try await writer.write(Self.line(.object(event.json)))
+                            if case .run(let run) = event, run.state.isFinal { break }
+                        }
                     }
                 }
                 try await writer.finish(nil)

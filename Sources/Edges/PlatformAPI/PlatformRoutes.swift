@@ -90,6 +90,12 @@ public struct PlatformRoutes<Context: RequestContext>: Sendable {
         return text
     }
 
+    /// Cancels endless work when the connection closes: without anything to write, nothing else would show it.
+    /// - Precondition: the request's body is not read before or after.
+    static func untilClientLeaves(_ request: Request, _ work: () async throws -> Void) async throws {
+        try await request.body.consumeWithCancellationOnInboundClose { _ in try await work() }
+    }
+
     /// `?name=true`, `?name` and `?name=All` mean yes.
     static func flag(_ name: String, _ request: Request) throws(AerieError) -> Bool {
         guard let value = request.uri.queryParameters[name[...]] else { return false }

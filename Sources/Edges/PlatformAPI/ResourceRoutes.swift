@@ -82,12 +82,14 @@ extension PlatformRoutes {
         return Response(
             status: .ok, headers: [.contentType: "application/x-ndjson"],
             body: ResponseBody { writer in
-                for await event in events {
-                    let line: JSONValue = [
-                        "type": .string(event.change.rawValue), "sequence": .int(event.sequence),
-                        "object": event.resource.json,
-                    ]
-                    try await writer.write(ByteBuffer(string: line.text() + "\n"))
+                try await Self.untilClientLeaves(request) {
+                    for await event in events {
+                        let line: JSONValue = [
+                            "type": .string(event.change.rawValue), "sequence": .int(event.sequence),
+                            "object": event.resource.json,
+                        ]
+                        try await writer.write(ByteBuffer(string: line.text() + "\n"))
+                    }
                 }
                 try await writer.finish(nil)
             })

@@ -33,6 +33,8 @@ struct PipelineProgress {
                 }
                 progress.run = try await client.run(id)
                 failures = 0
+                // A server that ends the stream early is about to stop, or has lost us: no reason to hurry.
+                if !progress.run.state.isFinal { try? await Task.sleep(for: .milliseconds(200)) }
             } catch {
                 failures += 1
                 if error.code != .unavailable || failures > 60 { throw error }
@@ -67,11 +69,26 @@ struct PipelineProgress {
         let now = monotonicNanoseconds()
         guard isForced || run.state.isFinal || now &- drawn > 66_000_000 else { return }
         drawn = now
-        let lines = Self.table(run, now: SystemClock().now(), width: 100, isColored: true)
+        // A line that is broken by the terminal, or one that has left it at the top, could not be drawn over again.
+        let (columns, rows) = Self.terminalSize()
+        var lines = Self.table(run, now: SystemClock().now(), width: columns, isColored: true)
+        if lines.count >= rows, !run.state.isFinal {
+            lines = Array(lines.prefix(1) + lines.dropFirst().suffix(max(1, rows - 3)))
+        }
         var out = drawnLines > 0 ? "\u{1b}[\(drawnLines)A" : ""
         for line in lines { out += "\u{1b}[2K\(line)\n" }
+        out += "\u{1b}[J"
         drawnLines = lines.count
         FileHandle.standardOutput.write(Data(out.utf8))
+    }
+
+    /// Columns and rows; 100 by 40 where the terminal does not say.
+    private static func terminalSize() -> (columns: Int, rows: Int) {
+        var size = winsize()
+        guard ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 20, size.ws_row > 3 else {
+            return (100, 40)
+        }
+        return (min(Int(size.ws_col), 200), Int(size.ws_row))
     }
 
     private mutating func showLines() {
@@ -87,7 +104,8 @@ struct PipelineProgress {
         }
         if run.state.isFinal, told["/"] == nil {
             told["/"] = "told"
-            print("\(SystemClock().now().iso8601) \(run.id) \(run.state.rawValue)\(run.message.isEmpty ? "" : ": \(run.message)")")
+            let message = run.message.isEmpty ? "" : ": \(run.message)"
+            print("\(SystemClock().now().iso8601) \(run.id) \(run.state.rawValue)\(message)")
         }
         fflush(nil)
     }
@@ -96,17 +114,21 @@ struct PipelineProgress {
     static func table(_ run: PipelineRun, now: Timestamp, width: Int, isColored: Bool) -> [String] {
         func paint(_ text: String, _ code: Int) -> String { isColored ? "\u{1b}[\(code)m\(text)\u{1b}[0m" : text }
         let nameWidth = run.steps.map(\.name.count).max() ?? 0
-        var lines = ["\(run.id)  \(run.state.rawValue)  \(Int(run.progress * 100))%  \(time(run.created, run.finished ?? now))"]
+        let taken = time(run.created, run.finished ?? now)
+        var lines = ["\(run.id)  \(run.state.rawValue)  \(Int(run.progress * 100))%  \(taken)"]
         for step in run.steps {
             let (sign, color) = sign(step.state)
             var line = "  \(paint(sign, color)) \(pad(step.name, nameWidth))  \(paint(pad(step.state.rawValue, 9), color))  "
             line += step.state == .running ? bar(step.progress) : pad("", 12)
             line += "  " + pad(step.started.map { time($0, step.finished ?? now) } ?? "", 7)
-            let room = max(20, width - nameWidth - 40)
+            // Sign, state, bar and time with the spaces between them take 40 columns.
+            let room = max(0, width - nameWidth - 41)
             line += "  " + String(step.message.replacing("\n", with: " ").prefix(room))
             lines.append(line)
         }
-        for step in run.steps where step.state == .waiting { lines.append("  decide with: aerie approve \(run.id) \(step.name)") }
+        for step in run.steps where step.state == .waiting {
+            lines.append("  decide with: aerie approve \(run.id) \(step.name)")
+        }
         if run.state.isFinal, !run.message.isEmpty { lines.append("  \(run.message)") }
         return lines
     }

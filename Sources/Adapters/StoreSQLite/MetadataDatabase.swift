@@ -54,12 +54,16 @@ public final class MetadataDatabase: Sendable {
     }
 
     /// Reads from one consistent snapshot, on a reader's own thread.
-    public func read<Value: Sendable>(_ body: @escaping @Sendable (Database) throws -> Value) async throws(AerieError) -> Value {
+    public func read<Value: Sendable>(_ body: @escaping @Sendable (Database) throws -> Value) async throws(AerieError)
+        -> Value
+    {
         do { return try await pool.read(body) } catch { throw Self.translate(error) }
     }
 
     /// Runs `body` in the next batch and returns once it is durable. What it throws undoes just its own changes.
-    public func write<Value: Sendable>(_ body: @escaping @Sendable (Database) throws -> Value) async throws(AerieError) -> Value {
+    public func write<Value: Sendable>(_ body: @escaping @Sendable (Database) throws -> Value) async throws(AerieError)
+        -> Value
+    {
         let result: Result<Value, any Error> = await withCheckedContinuation { continuation in
             let run: @Sendable (Database) -> @Sendable ((any Error)?) -> Void = { db in
                 let outcome: Result<Value, any Error>
@@ -72,8 +76,11 @@ public final class MetadataDatabase: Sendable {
                     outcome = .success(value!)
                 } catch { outcome = .failure(error) }
                 return { failure in
-                    if let failure, case .success = outcome { continuation.resume(returning: .failure(failure)) }
-                    else { continuation.resume(returning: outcome) }
+                    if let failure, case .success = outcome {
+                        continuation.resume(returning: .failure(failure))
+                    } else {
+                        continuation.resume(returning: outcome)
+                    }
                 }
             }
             submit(Job(run: run, abandon: { continuation.resume(returning: .failure($0)) }))
@@ -126,12 +133,18 @@ public final class MetadataDatabase: Sendable {
         }
         return switch error.resultCode {
         case .SQLITE_CONSTRAINT: AerieError(.alreadyExists, "it exists already", cause: error)
-        case .SQLITE_FULL: AerieError(.resourceExhausted, "the disk that holds the metadata database is full",
-            cause: error)
-        case .SQLITE_BUSY, .SQLITE_LOCKED: AerieError(.unavailable, "the metadata database is busy; retry",
-            cause: error)
-        case .SQLITE_CORRUPT, .SQLITE_NOTADB: AerieError(.dataLoss,
-            "the metadata database is damaged: \(error.message ?? "")", cause: error)
+        case .SQLITE_FULL:
+            AerieError(
+                .resourceExhausted, "the disk that holds the metadata database is full",
+                cause: error)
+        case .SQLITE_BUSY, .SQLITE_LOCKED:
+            AerieError(
+                .unavailable, "the metadata database is busy; retry",
+                cause: error)
+        case .SQLITE_CORRUPT, .SQLITE_NOTADB:
+            AerieError(
+                .dataLoss,
+                "the metadata database is damaged: \(error.message ?? "")", cause: error)
         case .SQLITE_IOERR: AerieError(.unavailable, "the disk that holds the metadata database failed", cause: error)
         default: AerieError(.internal, "the metadata store failed", cause: error)
         }

@@ -37,7 +37,8 @@ enum RunRows {
             let old = try String.fetchOne(select, arguments: [seq, param.key]) ?? ""
             guard old == param.value else {
                 throw AerieError.invalid(
-                    "params", "Changing param values is not allowed. Param with key='\(param.key)' was already logged with "
+                    "params",
+                    "Changing param values is not allowed. Param with key='\(param.key)' was already logged with "
                         + "value='\(old)'. Attempted logging new value '\(param.value)'.")
             }
         }
@@ -91,8 +92,12 @@ enum RunRows {
             let key = try Int64.fetchOne(
                 db, sql: "SELECT seq FROM datasets WHERE experiment = ? AND name = ? AND digest = ?",
                 arguments: [experiment, dataset.name, dataset.digest])
-            try db.execute(sql: "INSERT OR IGNORE INTO run_datasets (run, dataset) VALUES (?, ?)", arguments: [seq,
-                key])
+            try db.execute(
+                sql: "INSERT OR IGNORE INTO run_datasets (run, dataset) VALUES (?, ?)",
+                arguments: [
+                    seq,
+                    key,
+                ])
             for tag in dataset.tags {
                 try db.execute(
                     sql: "INSERT OR REPLACE INTO run_dataset_tags (run, dataset, key, value) VALUES (?, ?, ?, ?)",
@@ -117,18 +122,23 @@ enum RunRows {
         for chunk in keys.chunks(of: 500) {
             let marks = SearchStatement.marks(chunk.count)
             let rows = try Row.fetchCursor(
-                db, sql: """
+                db,
+                sql: """
                     SELECT key, value, is_nan, timestamp, step, model_id, dataset_name, dataset_digest, owner
                     FROM latest_metrics WHERE owner IN (\(marks)) ORDER BY owner, key
                     """, arguments: StatementArguments(chunk))
             while let row = try rows.next() { metrics[row[8], default: []].append(metric(row)) }
             let models = try Row.fetchCursor(
-                db, sql: "SELECT run, is_output, model_id, step FROM run_models WHERE run IN (\(marks)) ORDER BY run, step",
+                db,
+                sql: "SELECT run, is_output, model_id, step FROM run_models WHERE run IN (\(marks)) ORDER BY run, step",
                 arguments: StatementArguments(chunk))
             while let row = try models.next() {
                 let id = LoggedModelID(row[2])
-                if row[1] { outputs[row[0], default: []].append(ModelOutput(modelID: id, step: row[3])) }
-                else { inputs[row[0], default: []].append(id) }
+                if row[1] {
+                    outputs[row[0], default: []].append(ModelOutput(modelID: id, step: row[3]))
+                } else {
+                    inputs[row[0], default: []].append(id)
+                }
             }
         }
         let datasets = try datasets(db, keys)
@@ -145,7 +155,8 @@ enum RunRows {
         var result: [Int64: RunInfo] = [:]
         for chunk in keys.chunks(of: 500) {
             let rows = try Row.fetchCursor(
-                db, sql: """
+                db,
+                sql: """
                     SELECT seq, id, experiment, name, user_id, status, start_time, end_time, artifact_uri, stage
                     FROM runs WHERE seq IN (\(SearchStatement.marks(chunk.count)))
                     """, arguments: StatementArguments(chunk))
@@ -168,10 +179,15 @@ enum RunRows {
             let tagRows = try Row.fetchCursor(
                 db, sql: "SELECT run, dataset, key, value FROM run_dataset_tags WHERE run IN (\(marks)) ORDER BY key",
                 arguments: StatementArguments(chunk))
-            while let row = try tagRows.next() { tags[[row[0], row[1]], default: []].append(Tag(key: row[2],
-                value: row[3])) }
+            while let row = try tagRows.next() {
+                tags[[row[0], row[1]], default: []].append(
+                    Tag(
+                        key: row[2],
+                        value: row[3]))
+            }
             let rows = try Row.fetchCursor(
-                db, sql: """
+                db,
+                sql: """
                     SELECT r.run, d.seq, d.name, d.digest, d.source_type, d.source, d.schema, d.profile
                     FROM run_datasets r JOIN datasets d ON d.seq = r.dataset WHERE r.run IN (\(marks)) ORDER BY d.seq
                     """, arguments: StatementArguments(chunk))
@@ -179,7 +195,7 @@ enum RunRows {
                 result[row[0], default: []].append(
                     DatasetInput(
                         name: row[2], digest: row[3], sourceType: row[4], source: row[5], schema: row[6],
-                            profile: row[7],
+                        profile: row[7],
                         tags: tags[[row[0], row[1]]] ?? []))
             }
         }

@@ -18,11 +18,16 @@ public struct SQLiteExperimentStore: ExperimentStore {
 
     public func create(_ draft: ExperimentDraft) async throws(AerieError) -> Experiment {
         try await database.write { db in
-            if let stage = try String.fetchOne(db, sql: "SELECT stage FROM experiments WHERE name = ?",
-                arguments: [draft.name]) {
-                let hint = stage == "deleted"
-                    ? " in deleted state. You can restore the experiment, or permanently delete it to create a new one." : "."
-                throw AerieError(.alreadyExists, "Experiment '\(draft.name)' already exists\(hint)",
+            if let stage = try String.fetchOne(
+                db, sql: "SELECT stage FROM experiments WHERE name = ?",
+                arguments: [draft.name])
+            {
+                let hint =
+                    stage == "deleted"
+                    ? " in deleted state. You can restore the experiment, or permanently delete it to create a new one."
+                    : "."
+                throw AerieError(
+                    .alreadyExists, "Experiment '\(draft.name)' already exists\(hint)",
                     reason: "experiment.exists")
             }
             try db.execute(
@@ -34,10 +39,15 @@ public struct SQLiteExperimentStore: ExperimentStore {
             let id = db.lastInsertedRowID
             var location = draft.artifactLocation ?? ""
             if location.isEmpty {
-                let root = draft.artifactRoot.hasSuffix("/") ? String(draft.artifactRoot.dropLast()) : draft.artifactRoot
+                let root =
+                    draft.artifactRoot.hasSuffix("/") ? String(draft.artifactRoot.dropLast()) : draft.artifactRoot
                 location = "\(root)/\(id)"
-                try db.execute(sql: "UPDATE experiments SET artifact_location = ? WHERE id = ?", arguments: [location,
-                    id])
+                try db.execute(
+                    sql: "UPDATE experiments SET artifact_location = ? WHERE id = ?",
+                    arguments: [
+                        location,
+                        id,
+                    ])
             }
             try Satellite.write(db, "experiment_tags", owner: id, draft.tags)
             return Experiment(
@@ -69,7 +79,8 @@ public struct SQLiteExperimentStore: ExperimentStore {
             if let name = change.name {
                 let owner = try Int64.fetchOne(db, sql: "SELECT id FROM experiments WHERE name = ?", arguments: [name])
                 if let owner, owner != key {
-                    throw AerieError(.alreadyExists, "Experiment '\(name)' already exists.",
+                    throw AerieError(
+                        .alreadyExists, "Experiment '\(name)' already exists.",
                         reason: "experiment.exists")
                 }
                 try db.execute(sql: "UPDATE experiments SET name = ? WHERE id = ?", arguments: [name, key])
@@ -111,8 +122,11 @@ public struct SQLiteExperimentStore: ExperimentStore {
             if query.view != .all {
                 statement.require("t.stage = ?", [query.view == .activeOnly ? "active" : "deleted"])
             }
-            if !query.experimentIDs.isEmpty { statement.require(in: "t.id",
-                query.experimentIDs.compactMap { Int64($0.text) }) }
+            if !query.experimentIDs.isEmpty {
+                statement.require(
+                    in: "t.id",
+                    query.experimentIDs.compactMap { Int64($0.text) })
+            }
             let (keys, next) = try statement.page(db, query)
             return Page(try Self.read(db, keys), next: next)
         }
@@ -121,7 +135,9 @@ public struct SQLiteExperimentStore: ExperimentStore {
     private static func read(_ db: Database, _ keys: [Int64]) throws -> [Experiment] {
         let tags = try Satellite.read(db, "experiment_tags", owners: keys)
         let statement = try db.cachedStatement(
-            sql: "SELECT id, name, artifact_location, stage, creation_time, last_update_time FROM experiments WHERE id = ?")
+            sql:
+                "SELECT id, name, artifact_location, stage, creation_time, last_update_time FROM experiments WHERE id = ?"
+        )
         return try keys.compactMap { key in
             guard let row = try Row.fetchOne(statement, arguments: [key]) else { return nil }
             return Experiment(

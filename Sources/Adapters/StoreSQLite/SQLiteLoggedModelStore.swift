@@ -78,7 +78,9 @@ public struct SQLiteLoggedModelStore: LoggedModelStore {
             if !query.experimentIDs.isEmpty {
                 statement.require(in: "t.experiment", query.experimentIDs.compactMap { Int64($0.text) })
             }
-            if query.view != .all { statement.require("t.deleted_time IS \(query.view == .activeOnly ? "" : "NOT ")NULL") }
+            if query.view != .all {
+                statement.require("t.deleted_time IS \(query.view == .activeOnly ? "" : "NOT ")NULL")
+            }
             let (keys, next) = try statement.page(db, query)
             return Page(try LoggedModelRows.read(db, keys), next: next)
         }
@@ -90,7 +92,8 @@ enum LoggedModelRows {
     static func missing(_ id: LoggedModelID) -> AerieError { .notFound("Logged model with ID '\(id)' not found.") }
 
     static func find(_ db: Database, _ id: LoggedModelID) throws -> Int64? {
-        let statement = try db.cachedStatement(sql: "SELECT seq FROM logged_models WHERE id = ? AND deleted_time IS NULL")
+        let statement = try db.cachedStatement(
+            sql: "SELECT seq FROM logged_models WHERE id = ? AND deleted_time IS NULL")
         return try Int64.fetchOne(statement, arguments: [id.text])
     }
 
@@ -128,7 +131,7 @@ enum LoggedModelRows {
                 id: id, experimentID: ExperimentID("\(row[1] as Int64)"), name: row[2], modelType: row[3],
                 sourceRunID: (row[4] as String?).map { RunID($0) }, artifactURI: row[5],
                 status: LoggedModelStatus(rawValue: row[6]) ?? .unspecified,
-                    creationTime: Timestamp(milliseconds: row[7]),
+                creationTime: Timestamp(milliseconds: row[7]),
                 lastUpdateTime: Timestamp(milliseconds: row[8]),
                 params: (params[key] ?? []).map { Param(key: $0.key, value: $0.value) }, tags: tags[key] ?? [],
                 metrics: (metrics[key] ?? []).map { found in
@@ -143,7 +146,8 @@ enum LoggedModelRows {
         var result: [Int64: [LoggedModelMetric]] = [:]
         for chunk in keys.chunks(of: 500) {
             let rows = try Row.fetchCursor(
-                db, sql: """
+                db,
+                sql: """
                     SELECT key, value, is_nan, timestamp, step, NULL, NULLIF(dataset_name, ''),
                         NULLIF(dataset_digest, ''), owner, run_id
                     FROM logged_model_metrics WHERE owner IN (\(SearchStatement.marks(chunk.count))) ORDER BY owner, key

@@ -20,7 +20,8 @@ public struct SQLiteRegistryStore: RegistryStore {
         try await database.write { db in
             if try RegistryRows.find(db, model.name) != nil { throw Self.taken(model.name) }
             try db.execute(
-                sql: "INSERT INTO registered_models (name, description, creation_time, last_update_time) VALUES (?, ?, ?, ?)",
+                sql:
+                    "INSERT INTO registered_models (name, description, creation_time, last_update_time) VALUES (?, ?, ?, ?)",
                 arguments: [
                     model.name, model.description, model.creationTime.milliseconds, model.lastUpdateTime.milliseconds,
                 ])
@@ -44,13 +45,18 @@ public struct SQLiteRegistryStore: RegistryStore {
         try await database.write { db in
             guard let seq = try RegistryRows.find(db, name) else { throw RegistryRows.missing(name) }
             try db.execute(
-                sql: "UPDATE registered_models SET description = COALESCE(?, description), last_update_time = ? WHERE seq = ?",
+                sql:
+                    "UPDATE registered_models SET description = COALESCE(?, description), last_update_time = ? WHERE seq = ?",
                 arguments: [change.description, time.milliseconds, seq])
             if let newName = change.newName, newName != name {
                 if try RegistryRows.find(db, newName) != nil { throw Self.taken(newName) }
                 try db.execute(sql: "UPDATE registered_models SET name = ? WHERE seq = ?", arguments: [newName, seq])
-                try db.execute(sql: "UPDATE stage_transitions SET model = ? WHERE model = ?", arguments: [newName,
-                    name])
+                try db.execute(
+                    sql: "UPDATE stage_transitions SET model = ? WHERE model = ?",
+                    arguments: [
+                        newName,
+                        name,
+                    ])
             }
             try Satellite.write(db, "registered_model_tags", owner: seq, change.setTags)
             for tag in change.deleteTags { _ = try Satellite.delete(db, "registered_model_tags", owner: seq, key: tag) }

@@ -40,8 +40,11 @@ struct SearchStatement {
         let key = condition.field.key
         switch condition.field.kind {
         case .attribute:
-            guard let column = tables.attributes[key] else { throw .invalid("filter",
-                "cannot search for '\(key)' here") }
+            guard let column = tables.attributes[key] else {
+                throw .invalid(
+                    "filter",
+                    "cannot search for '\(key)' here")
+            }
             compare(column, condition)
         case .dataset: addDataset(condition)
         case .metric, .param, .tag:
@@ -57,8 +60,11 @@ struct SearchStatement {
             }
             var inner = SearchStatement(tables)
             inner.require("s.key = ?", [key])
-            if condition.comparison != .isNull, condition.comparison != .isNotNull { inner.compare("s.value",
-                condition) }
+            if condition.comparison != .isNull, condition.comparison != .isNotNull {
+                inner.compare(
+                    "s.value",
+                    condition)
+            }
             if condition.field.kind == .metric { inner.require("s.is_nan = 0") }
             let select = "SELECT s.owner FROM \(satellite) s WHERE \(inner.conditions.joined(separator: " AND "))"
             require("t.\(tables.key) \(isMissing ? "NOT IN" : "IN") (\(select))", inner.arguments)
@@ -74,7 +80,8 @@ struct SearchStatement {
             require("t.\(tables.key) IN (\(select))", inner.arguments)
         } else {
             inner.compare(condition.field.key == "name" ? "d.name" : "d.digest", condition)
-            let select = "SELECT s.run FROM run_datasets s JOIN datasets d ON d.seq = s.dataset WHERE "
+            let select =
+                "SELECT s.run FROM run_datasets s JOIN datasets d ON d.seq = s.dataset WHERE "
                 + inner.conditions.joined(separator: " AND ")
             require("t.\(tables.key) IN (\(select))", inner.arguments)
         }
@@ -138,7 +145,8 @@ struct SearchStatement {
         }
         order.append(tables.defaultOrder)
         let offset = query.position?.offset ?? 0
-        let sql = "SELECT t.\(tables.key) FROM \(tables.table) t\(joins) WHERE \(conditions.joined(separator: " AND ")) "
+        let sql =
+            "SELECT t.\(tables.key) FROM \(tables.table) t\(joins) WHERE \(conditions.joined(separator: " AND ")) "
             + "ORDER BY \(order.joined(separator: ", ")) LIMIT ? OFFSET ?"
         let all = joinArguments + arguments + [query.limit + 1, offset]
         var keys = try Int64.fetchAll(db, sql: sql, arguments: StatementArguments(all))
@@ -153,7 +161,8 @@ enum Satellite {
     static func read(_ db: Database, _ table: String, owners: [Int64]) throws -> [Int64: [Tag]] {
         var result: [Int64: [Tag]] = [:]
         for chunk in owners.chunks(of: 500) {
-            let sql = "SELECT owner, key, value FROM \(table) WHERE owner IN (\(SearchStatement.marks(chunk.count))) ORDER BY owner, key"
+            let sql =
+                "SELECT owner, key, value FROM \(table) WHERE owner IN (\(SearchStatement.marks(chunk.count))) ORDER BY owner, key"
             let rows = try Row.fetchCursor(db, sql: sql, arguments: StatementArguments(chunk))
             while let row = try rows.next() { result[row[0], default: []].append(Tag(key: row[1], value: row[2])) }
         }

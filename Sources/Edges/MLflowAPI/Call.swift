@@ -10,14 +10,17 @@ struct Call: Sendable {
     let fields: Fields
     let actor: String
 
-    init(_ request: Request, parameters: Parameters,
-        actor: @Sendable (HTTPRequest) -> String) async throws(AerieError) {
+    init(
+        _ request: Request, parameters: Parameters,
+        actor: @Sendable (HTTPRequest) -> String
+    ) async throws(AerieError) {
         var object = JSONObject()
         if request.method != .get {
             let buffer: ByteBuffer
             do { buffer = try await request.body.collect(upTo: MLflowRoutes.jsonLimit) } catch {
                 throw AerieError(
-                    .invalidArgument, "the request's body is longer than \(MLflowRoutes.jsonLimit) bytes or was cut short",
+                    .invalidArgument,
+                    "the request's body is longer than \(MLflowRoutes.jsonLimit) bytes or was cut short",
                     cause: error)
             }
             if buffer.readableBytes > 0 { object = try Self.parse(buffer) }
@@ -104,7 +107,9 @@ struct Fields: Sendable {
     }
 
     private func wrong(_ key: String, _ value: JSONValue, _ wanted: String) -> AerieError {
-        .invalid(place(key), "Invalid value \(String(value.text().prefix(80))) for parameter '\(place(key))' supplied: \(wanted)")
+        .invalid(
+            place(key),
+            "Invalid value \(String(value.text().prefix(80))) for parameter '\(place(key))' supplied: \(wanted)")
     }
 
     func string(_ key: String) throws(AerieError) -> String? {
@@ -176,8 +181,11 @@ struct Fields: Sendable {
         guard let list = value.array else { throw wrong(key, value, "a list was expected") }
         var result: [Fields] = []
         for (index, element) in list.enumerated() {
-            guard let object = element.object else { throw wrong("\(key)[\(index)]", element,
-                "an object was expected") }
+            guard let object = element.object else {
+                throw wrong(
+                    "\(key)[\(index)]", element,
+                    "an object was expected")
+            }
             result.append(Fields(object, path: place("\(key)[\(index)]")))
         }
         return result
@@ -201,7 +209,10 @@ struct Fields: Sendable {
         if let text = value.string, let word = Word(rawValue: text) { return word }
         let all = Array(Word.allCases)
         if let number = value.int, number >= Int64(first),
-            number < Int64(first + all.count) { return all[Int(number) - first] }
+            number < Int64(first + all.count)
+        {
+            return all[Int(number) - first]
+        }
         throw wrong(key, value, "one of \(all.map(\.rawValue).joined(separator: ", ")) was expected")
     }
 
@@ -209,16 +220,21 @@ struct Fields: Sendable {
 
     func runID() throws(AerieError) -> RunID {
         if let id = try string("run_id"), !id.isEmpty { return RunID(id) }
-        return RunID(try { () throws(AerieError) in
-            guard let id = try string("run_uuid"), !id.isEmpty else { throw missing("run_id") }
-            return id
-        }())
+        return RunID(
+            try { () throws(AerieError) in
+                guard let id = try string("run_uuid"), !id.isEmpty else { throw missing("run_id") }
+                return id
+            }())
     }
 
     func tags(_ key: String = "tags") throws(AerieError) -> [Tag] {
         var tags: [Tag] = []
-        for tag in try objects(key) { tags.append(Tag(key: try tag.required("key"),
-            value: try tag.string("value") ?? "")) }
+        for tag in try objects(key) {
+            tags.append(
+                Tag(
+                    key: try tag.required("key"),
+                    value: try tag.string("value") ?? ""))
+        }
         return tags
     }
 
@@ -244,6 +260,8 @@ struct Fields: Sendable {
     }
 
     private enum ViewWord: String, CaseIterable {
-        case active = "ACTIVE_ONLY", deleted = "DELETED_ONLY", all = "ALL"
+        case active = "ACTIVE_ONLY"
+        case deleted = "DELETED_ONLY"
+        case all = "ALL"
     }
 }

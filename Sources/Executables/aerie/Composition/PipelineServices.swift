@@ -38,7 +38,8 @@ struct PipelineServices: PlatformServices {
         }
         let points = metrics.map { Metric(key: $0.key, value: $0.value, timestamp: now, step: $0.step) }
         for start in stride(from: 0, to: points.count, by: 1000) {
-            try await experiments.log(RunBatch(runID: RunID(run), metrics: Array(points[start..<min(start + 1000, points.count)])))
+            try await experiments.log(
+                RunBatch(runID: RunID(run), metrics: Array(points[start..<min(start + 1000, points.count)])))
         }
     }
 
@@ -62,7 +63,8 @@ struct PipelineServices: PlatformServices {
     {
         _ = try await registry.ensureModel(name: name)
         let version = try await registry.createVersion(
-            of: name, source: "runs:/\(run)/\(artifactPath)", runID: RunID(run), description: description, userID: actor,
+            of: name, source: "runs:/\(run)/\(artifactPath)", runID: RunID(run), description: description,
+            userID: actor,
             tags: tags.sorted { $0.key < $1.key }.map { Experiments.Tag(key: $0.key, value: $0.value) })
         return "\(version.version)"
     }

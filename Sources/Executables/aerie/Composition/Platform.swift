@@ -43,7 +43,8 @@ struct Platform: Sendable {
             experiments: SQLiteExperimentStore(database), runs: SQLiteRunStore(database),
             models: SQLiteLoggedModelStore(database))
         registry = RegistryService(
-            models: SQLiteRegistryStore(database), versions: SQLiteModelVersionStore(database), experiments: experiments,
+            models: SQLiteRegistryStore(database), versions: SQLiteModelVersionStore(database),
+            experiments: experiments,
             artifacts: artifacts)
         metrics = MetricsRegistry()
         metrics.describeBuild(version: Aerie.version)
@@ -59,7 +60,8 @@ struct Platform: Sendable {
         let services = PipelineServices(
             experiments: experiments, registry: registry, artifacts: artifacts, resources: resources)
         runner = PipelineRunner(
-            configuration: .init(folder: folder + "/pipelines"), catalog: catalog, store: SQLitePipelineRunStore(database),
+            configuration: .init(folder: folder + "/pipelines"), catalog: catalog,
+            store: SQLitePipelineRunStore(database),
             executor: SubprocessExecutor(
                 executable: SubprocessExecutor.ownExecutable,
                 environment: nativeFolder.map { ["AERIE_NATIVE_DIR": $0] } ?? [:]),

@@ -1,14 +1,14 @@
 import AerieCore
-import AerieTelemetry
 import AerieResources
+import AerieTelemetry
 import Console
 import Hummingbird
 import Logging
 import MLflowAPI
 import NIOCore
 import PlatformAPI
-import Serving
 import ServiceLifecycle
+import Serving
 import Synchronization
 
 /// The control plane's HTTP server: every REST edge and the console on one port.
@@ -33,7 +33,9 @@ final class ControlServer: Sendable {
             resources: platform.resources,
             readiness: [
                 ReadinessCheck("metadata") {
-                    do throws(AerieError) { _ = try await platform.resources.latestSequence() } catch { return error.message }
+                    do throws(AerieError) { _ = try await platform.resources.latestSequence() } catch {
+                        return error.message
+                    }
                     return nil
                 }
             ],

@@ -22,10 +22,12 @@ struct DataDirectory: ~Copyable {
         let lockPath = url.appendingPathComponent("lock").path
         let descriptor = open(lockPath, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else {
-            throw AerieError(.unavailable, "cannot write to the data folder \(url.path): \(String(cString: strerror(errno)))")
+            throw AerieError(
+                .unavailable, "cannot write to the data folder \(url.path): \(String(cString: strerror(errno)))")
         }
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-            let owner = (try? String(contentsOfFile: lockPath, encoding: .utf8))?
+            let owner =
+                (try? String(contentsOfFile: lockPath, encoding: .utf8))?
                 .trimmingCharacters(in: .whitespacesAndNewlines) ?? ""
             close(descriptor)
             throw AerieError(

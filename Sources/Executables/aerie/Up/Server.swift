@@ -28,7 +28,8 @@ final class Server: Sendable {
     let readyLine: String
 
     private init(
-        platform: Platform, plane: InferencePlane, inferenceHTTP: InferenceHTTPServer, inferenceGRPC: InferenceGRPCServer,
+        platform: Platform, plane: InferencePlane, inferenceHTTP: InferenceHTTPServer,
+        inferenceGRPC: InferenceGRPCServer,
         controlGRPC: InferenceGRPCServer, control: ControlServer, loops: Task<Void, Never>, readyLine: String
     ) {
         self.platform = platform
@@ -60,7 +61,8 @@ final class Server: Sendable {
         let inferenceHTTP = try await bound(configuration.inferenceHTTP, "--inference-http") {
             try await InferenceHTTPServer.start(plane: plane, host: $0.host, port: $0.port)
         }
-        inferenceURL.set("http://" + ListenAddress(host: configuration.inferenceHTTP.host, port: inferenceHTTP.port).description)
+        inferenceURL.set(
+            "http://" + ListenAddress(host: configuration.inferenceHTTP.host, port: inferenceHTTP.port).description)
         let inferenceGRPC = try await bound(configuration.inferenceGRPC, "--inference-grpc") {
             try await InferenceGRPCServer.start(
                 group: plane.group, services: [.inference(plane), .health()], host: $0.host, port: $0.port,
@@ -89,7 +91,8 @@ final class Server: Sendable {
                 platform: platform, address: $0, folder: folder, inferenceURL: { inferenceURL.text }, logger: logger)
         }
         let line: JSONValue = [
-            "ready": true, "http": .string("http://" + ListenAddress(host: configuration.http.host, port: control.port).description),
+            "ready": true,
+            "http": .string("http://" + ListenAddress(host: configuration.http.host, port: control.port).description),
             "grpc": .string(ListenAddress(host: configuration.grpc.host, port: controlGRPC.port).description),
             "inference_http": .string(inferenceURL.text),
             "inference_grpc": .string(
@@ -134,7 +137,8 @@ final class Server: Sendable {
     ) async throws(AerieError) -> Bound {
         do { return try await bind(address) } catch let error as AerieError { throw error } catch {
             throw AerieError(
-                .unavailable, "cannot listen on \(address): \(error); choose another address with \(flag)", cause: error)
+                .unavailable, "cannot listen on \(address): \(error); choose another address with \(flag)", cause: error
+            )
         }
     }
 }

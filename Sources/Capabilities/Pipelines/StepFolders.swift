@@ -5,7 +5,8 @@ import Dispatch
 import Foundation
 import Synchronization
 
-/// The files of runs: `<root>/<run>/<step>/step.log` and a work folder `<root>/<run>/<step>/<attempt>` for each attempt.
+/// The files of runs: `<root>/<run>/<step>/step.log` and a work folder `<root>/<run>/<step>/<attempt>` for each
+/// attempt.
 ///
 /// All that touches many bytes runs on a queue of its own, never on the cooperative pool.
 final class StepFolders: Sendable {

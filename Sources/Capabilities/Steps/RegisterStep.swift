@@ -5,7 +5,8 @@ public import Pipelines
 
 /// `uses: register`: makes a new version of a registered model out of the run's logged model.
 ///
-/// `model` is the name; `artifactPath` the model's place in the run's artifacts (`model`; `STEP/model` if the pipeline has
+/// `model` is the name; `artifactPath` the model's place in the run's artifacts (`model`; `STEP/model` if the
+/// pipeline has
 /// several steps of the kind that trained it), `description`, `tags`, `run`
 /// (this pipeline run's tracking run). Outputs: `model`, `version`, `model_uri` (`models:/name/version`).
 public struct RegisterStep: Step {

@@ -7,8 +7,10 @@ import Quality
 
 /// `uses: validate`: checks a table against an expectation suite and fails if a critical expectation is not met.
 ///
-/// `table` is the file; `suite` is the name of an applied `ExpectationSuite` of the pipeline's namespace, or a whole one,
-/// or an object `{name?, expectations: […]}`, or a list of expectations; `failOn: critical | any | never` says which unmet ones fail the step (`critical`).
+/// `table` is the file; `suite` is the name of an applied `ExpectationSuite` of the pipeline's namespace, or a
+/// whole one,
+/// or an object `{name?, expectations: […]}`, or a list of expectations; `failOn: critical | any | never` says
+/// which unmet ones fail the step (`critical`).
 /// Outputs: `report` (Great Expectations' result JSON), `success`, `evaluated` and `unsuccessful`.
 public struct ValidateStep: Step {
     private let engine: @Sendable () throws(AerieError) -> any SQLEngine

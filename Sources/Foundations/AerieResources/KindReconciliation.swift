@@ -125,6 +125,8 @@ actor KindReconciliation {
 
     /// - Returns: whether it must be tried again, and when to look again though all went well.
     private func look(at key: ResourceKey) async -> (failed: Bool, again: Duration?) {
+        // Not kept over a restart: whoever is told of deletions may hold only what ends with the process, such as
+        // the deployments that are being served. A reconciler with effects outside must look for leftovers itself.
         if let gone = deleted[key] {
             do throws(AerieError) { try await reconciler.removed(gone) } catch {
                 logger.warning("taking down failed", metadata: ["resource": "\(key)", "error": "\(error)"])

@@ -78,9 +78,14 @@ func compare(_ name: String, _ ours: [Double], _ theirs: (Int) -> Double) {
     print("# \(name): \(differing) of \(ours.count) predictions differ")
 }
 
+func tabular(_ model: any InferenceModel) -> any TabularModel {
+    guard let model = model as? any TabularModel else { preconditionFailure("a tree model is tabular") }
+    return model
+}
+
 let format = XGBoostFormat()
 let xgboostFile = folder + "/xgboost.ubj"
-let xgboostModel = try format.load(file: xgboostFile) as! any TabularModel
+let xgboostModel = try tabular(format.load(file: xgboostFile))
 let features = xgboostModel.featureCount
 let xgboostAnswers = aerie("xgboost", xgboostModel, floats)
 if let library = option("--xgboost"),
@@ -95,7 +100,7 @@ if let library = option("--xgboost"),
 }
 
 let lightgbmFile = folder + "/lightgbm.txt"
-let lightgbmModel = try LightGBMFormat().load(file: lightgbmFile) as! any TabularModel
+let lightgbmModel = try tabular(LightGBMFormat().load(file: lightgbmFile))
 let lightgbmAnswers = aerie("lightgbm", lightgbmModel, doubles)
 if let library = option("--lightgbm"),
     let peer = LightGBMPeer(library: library, model: lightgbmFile, features: features)

@@ -128,4 +128,18 @@ struct ExpositionTests {
         #expect(try value("process_open_fds") > 2)
         #expect(try value("process_start_time_seconds") > 1_700_000_000)
     }
+
+    @Test("no value can end its label, whatever characters grow together")
+    func hostileValues() {
+        let loop = LoopMetrics()
+        loop.record(slot: 0, service: .infer, code: 200, nanoseconds: 1000)
+        let value = "a\r\nb\"\u{301}c\\"
+        let labels = SlotLabels(deployment: value, predictor: "p", modelName: "m", modelVersion: "1")
+        let text = registry([loop], [labels]).exposition()
+        let name = "seldon_api_executor_server_requests_seconds_count"
+        let line = text.utf8.split(separator: UInt8(ascii: "\n")).first { $0.starts(with: name.utf8) }
+        let expected = name + "{deployment_name=\"a\r\\nb\\\"\u{301}c\\\\\",predictor_name=\"p\",predictor_version=\"\","
+            + "service=\"predictions\",method=\"post\",code=\"200\"} 1"
+        #expect(line.map { Array($0) } == Array(expected.utf8))
+    }
 }

@@ -6,9 +6,9 @@ import uuid
 
 import numpy as np
 import pandas as pd
+import mlflow
 import pytest
 
-mlflow = pytest.importorskip("mlflow")
 
 import mlflow.lightgbm
 import mlflow.onnx

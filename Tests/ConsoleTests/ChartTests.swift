@@ -3,10 +3,12 @@ import Testing
 @testable import Console
 
 @Suite struct ChartTests {
-    @Test("numbers show four digits", arguments: [
-        (0.0, "0"), (42, "42"), (0.99637, "0.9964"), (1234.5, "1235"), (-0.5, "-0.5000"), (9.9999e6, "1.00e7"),
-        (1.5e-7, "1.50e-7"), (Double.nan, "NaN"), (-Double.infinity, "-∞"), (1e300, "1.00e300"),
-    ])
+    @Test(
+        "numbers show four digits",
+        arguments: [
+            (0.0, "0"), (42, "42"), (0.99637, "0.9964"), (1234.5, "1235"), (-0.5, "-0.5000"), (9.9999e6, "1.00e7"),
+            (1.5e-7, "1.50e-7"), (Double.nan, "NaN"), (-Double.infinity, "-∞"), (1e300, "1.00e300"),
+        ])
     func numbers(value: Double, expected: String) { #expect(Format.number(value) == expected) }
 
     @Test("times and sizes take the unit that fits")
@@ -17,9 +19,11 @@ import Testing
         #expect(Format.seconds(0.000166) == "166 µs" && Format.seconds(0) == "–" && Format.seconds(.nan) == "–")
     }
 
-    @Test("ticks are round, cover the range, and end for any range", arguments: [
-        (0.0, 1.0), (0.6, 0.93), (-5, 12_345), (1e-9, 2e-9), (0, 5e-324), (-1.7e308, 1.7e308), (3, 3),
-    ])
+    @Test(
+        "ticks are round, cover the range, and end for any range",
+        arguments: [
+            (0.0, 1.0), (0.6, 0.93), (-5, 12_345), (1e-9, 2e-9), (0, 5e-324), (-1.7e308, 1.7e308), (3, 3),
+        ])
     func ticks(low: Double, high: Double) {
         let ticks = Ticks.covering(from: low, to: high, about: 4)
         #expect(ticks.count < 24)
@@ -67,5 +71,7 @@ import Testing
 }
 
 extension String {
-    fileprivate func components(separatedBy mark: String) -> [Substring] { split(separator: mark, omittingEmptySubsequences: false) }
+    fileprivate func components(separatedBy mark: String) -> [Substring] {
+        split(separator: mark, omittingEmptySubsequences: false)
+    }
 }

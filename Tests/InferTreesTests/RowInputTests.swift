@@ -95,3 +95,22 @@ struct RowInputTests {
         #expect(error?.message.contains(says) == true, "\(error.map { "\($0)" } ?? "") lacks \(says)")
     }
 }
+
+@Suite("What an answer means")
+struct MeaningTests {
+    @Test("Classifiers of two classes give probabilities, regressions and raw sums do not")
+    func objectives() {
+        for (objective, isProbability) in [
+            ("binary:logistic", true), ("reg:logistic", true), ("binary:hinge", true), ("binary:logitraw", false),
+            ("reg:squarederror", false), ("count:poisson", false), ("rank:ndcg", false),
+        ] {
+            #expect(XGBoostLink(objective: objective)?.givesProbability == isProbability, "\(objective)")
+        }
+        for (objective, isProbability) in [
+            ("binary sigmoid:1", true), ("cross_entropy", true), ("cross_entropy_lambda", false), ("regression", false),
+            ("poisson", false), ("lambdarank", false), ("custom", false),
+        ] {
+            #expect(LightGBMLink(objective: objective)?.givesProbability == isProbability, "\(objective)")
+        }
+    }
+}

@@ -25,12 +25,14 @@ struct FakeStep: Step {
 struct InProcessExecutor: StepExecutor {
     var catalog: StepCatalog
     func run(
-        _ job: StepJob, log: @escaping @Sendable (String) -> Void, progress: @escaping @Sendable (Double, String) -> Void
+        _ job: StepJob, log: @escaping @Sendable (String) -> Void,
+        progress: @escaping @Sendable (Double, String) -> Void
     ) async throws(AerieError) -> StepResult {
         guard let step = catalog[job.uses] else { throw .notFound(job.uses) }
-        return try await step.run(StepContext(
-            pipeline: job.pipeline, runID: job.runID, step: job.step, workDirectory: job.workDirectory,
-            parameters: job.parameters, trackingRun: job.trackingRun, log: log, progress: progress))
+        return try await step.run(
+            StepContext(
+                pipeline: job.pipeline, runID: job.runID, step: job.step, workDirectory: job.workDirectory,
+                parameters: job.parameters, trackingRun: job.trackingRun, log: log, progress: progress))
     }
 }
 
@@ -67,7 +69,8 @@ final class MemoryRunStore: PipelineRunStore {
     func runs(_ filter: PipelineRunFilter) async throws(AerieError) -> [PipelineRun] {
         state.withLock { state in
             state.order.reversed().compactMap { state.runs[$0] }.filter {
-                (filter.states.isEmpty || filter.states.contains($0.state)) && (filter.pipeline ?? $0.pipeline) == $0.pipeline
+                (filter.states.isEmpty || filter.states.contains($0.state))
+                    && (filter.pipeline ?? $0.pipeline) == $0.pipeline
             }
         }
     }
@@ -80,7 +83,9 @@ final class MemoryRunStore: PipelineRunStore {
             var stored = run
             // Only what is named is written, as the contract says.
             if let old = state.runs[run.id] {
-                for index in stored.steps.indices where !steps.contains(stored.steps[index].name) { stored.steps[index] = old.steps[index] }
+                for index in stored.steps.indices where !steps.contains(stored.steps[index].name) {
+                    stored.steps[index] = old.steps[index]
+                }
             }
             state.runs[run.id] = stored
             state.saves.append(Dictionary(uniqueKeysWithValues: stored.steps.map { ($0.name, $0.state) }))
@@ -134,7 +139,9 @@ final class FakeServices: PlatformServices {
     func findRun(experiment: String, tag: String, value: String) async throws(AerieError) -> String? {
         state.withLock { $0.tags[tag] == value ? "tracking-\($0.started.count)" : nil }
     }
-    func log(run: String, params: [String: String], metrics: [StepMetric], tags: [String: String]) async throws(AerieError) {
+    func log(run: String, params: [String: String], metrics: [StepMetric], tags: [String: String])
+        async throws(AerieError)
+    {
         state.withLock {
             $0.params.merge(params) { $1 }
             $0.metrics += metrics
@@ -145,9 +152,12 @@ final class FakeServices: PlatformServices {
         let text = (try? String(contentsOfFile: local, encoding: .utf8)) ?? "unreadable"
         state.withLock { $0.artifacts[path] = text }
     }
-    func finishRun(run: String, succeeded: Bool) async throws(AerieError) { state.withLock { $0.finished.append(succeeded) } }
+    func finishRun(run: String, succeeded: Bool) async throws(AerieError) {
+        state.withLock { $0.finished.append(succeeded) }
+    }
     func registerModel(name: String, run: String, artifactPath: String, description: String, tags: [String: String])
-        async throws(AerieError) -> String { "1" }
+        async throws(AerieError) -> String
+    { "1" }
     func transition(model: String, version: String, stage: String, archiveExisting: Bool) async throws(AerieError) {}
     func apply(_ resource: Resource, timeout: Duration) async throws(AerieError) {}
     func resource(_ key: ResourceKey) async throws(AerieError) -> Resource {
@@ -173,7 +183,8 @@ final class Workshop: Sendable {
         var logger = Logger(label: "test")
         logger.logLevel = .critical
         return PipelineRunner(
-            configuration: .init(folder: folder, maximumParallelSteps: parallel, keptRuns: kept), catalog: catalog, store: store,
+            configuration: .init(folder: folder, maximumParallelSteps: parallel, keptRuns: kept), catalog: catalog,
+            store: store,
             executor: executor ?? InProcessExecutor(catalog: catalog), services: services, logger: logger)
     }
 
@@ -199,7 +210,8 @@ final class Workshop: Sendable {
             context.log("wrote \(content.count)")
             return StepResult(
                 artifacts: ["file": "file.txt"], values: ["length": .int(Int64(content.count))],
-                params: ["\(context.step).text": text], metrics: [StepMetric(key: "length", value: Double(content.count))],
+                params: ["\(context.step).text": text],
+                metrics: [StepMetric(key: "length", value: Double(content.count))],
                 logged: ["\(context.step)/file.txt": "file"])
         }
     }
@@ -212,7 +224,9 @@ func pipeline(_ yaml: String, name: String = "demo") throws -> Resource {
 
 extension PipelineRunner {
     /// The run once it is as wanted; after 20 seconds as it is then.
-    func wait(_ id: String, _ isWanted: @Sendable (PipelineRun) -> Bool = { $0.state.isFinal }) async throws -> PipelineRun {
+    func wait(_ id: String, _ isWanted: @Sendable (PipelineRun) -> Bool = { $0.state.isFinal }) async throws
+        -> PipelineRun
+    {
         for _ in 0..<4000 {
             let run = try await run(id)
             if isWanted(run) { return run }

@@ -12,7 +12,8 @@ import Testing
     @Test("artifacts and values go from step to step, and everything is tracked")
     func chain() async throws {
         let runner = shop.runner([shop.writer("write")])
-        let resource = try pipeline("""
+        let resource = try pipeline(
+            """
             experiment: exp-${pipeline.name}
             parameters: {word: hello}
             steps:
@@ -40,7 +41,10 @@ import Testing
     func parallelism(limit: Int) async throws {
         let running = Mutex((now: 0, most: 0))
         let step = FakeStep(name: "work") { _ throws(AerieError) in
-            running.withLock { $0.now += 1; $0.most = max($0.most, $0.now) }
+            running.withLock {
+                $0.now += 1
+                $0.most = max($0.most, $0.now)
+            }
             try? await Task.sleep(for: .milliseconds(60))
             running.withLock { $0.now -= 1 }
             return StepResult()
@@ -62,7 +66,8 @@ import Testing
             throw AerieError(.failedPrecondition, "column 'amount' has 3 nulls")
         }
         let runner = shop.runner([shop.writer("write"), fragile])
-        let resource = try pipeline("""
+        let resource = try pipeline(
+            """
             experiment: e
             steps: [{name: a, uses: write}, {name: b, uses: fragile, needs: [a]}, {name: c, uses: write, needs: [b]}]
             """)
@@ -93,7 +98,9 @@ import Testing
         }
         let runner = shop.runner([flaky])
         let id = try await runner.start(
-            try pipeline("steps: [{name: a, uses: flaky, retries: {limit: 3, backoff: 10ms}}]"), parameters: [:], by: "me").id
+            try pipeline("steps: [{name: a, uses: flaky, retries: {limit: 3, backoff: 10ms}}]"), parameters: [:],
+            by: "me"
+        ).id
         let run = try await runner.wait(id)
         #expect(run.state == .succeeded)
         #expect(run["a"]?.attempt == 3)
@@ -139,7 +146,9 @@ import Testing
             return StepResult()
         }
         let runner = shop.runner([slow])
-        let id = try await runner.start(try pipeline("steps: [{name: a, uses: slow}, {name: b, uses: slow, needs: [a]}]"), parameters: [:], by: "me").id
+        let id = try await runner.start(
+            try pipeline("steps: [{name: a, uses: slow}, {name: b, uses: slow, needs: [a]}]"), parameters: [:], by: "me"
+        ).id
         while shop.called("begun") == 0 { try await Task.sleep(for: .milliseconds(2)) }
         #expect(try await runner.cancel(id).isCancelRequested)
         let run = try await runner.wait(id)
@@ -155,7 +164,9 @@ import Testing
             return StepResult()
         }
         let runner = shop.runner([slow])
-        let id = try await runner.start(try pipeline("steps: [{name: a, uses: slow, timeout: 50ms}]"), parameters: [:], by: "me").id
+        let id = try await runner.start(
+            try pipeline("steps: [{name: a, uses: slow, timeout: 50ms}]"), parameters: [:], by: "me"
+        ).id
         let run = try await runner.wait(id)
         #expect(run.state == .failed)
         #expect(run.message.contains("longer than its timeout"))
@@ -165,7 +176,8 @@ import Testing
     func restart() async throws {
         let shop = shop
         let isSecond = Mutex(false)
-        let slow = FakeStep(name: "slow", parameters: .object([Field("input", .string)]), outputs: ["x"]) { context throws(AerieError) in
+        let slow = FakeStep(name: "slow", parameters: .object([Field("input", .string)]), outputs: ["x"]) {
+            context throws(AerieError) in
             let begun = shop.count("slow")
             let left = (try? FileManager.default.contentsOfDirectory(atPath: context.workDirectory)) ?? ["?"]
             try? "half".write(toFile: context.workDirectory + "/half", atomically: true, encoding: .utf8)
@@ -174,7 +186,8 @@ import Testing
             }
             return StepResult(values: ["x": .int(Int64(begun)), "left": .int(Int64(left.count))])
         }
-        let yaml = "experiment: e\nsteps: [{name: a, uses: write}, {name: b, uses: slow, with: {input: '${steps.a.file}'}}]"
+        let yaml =
+            "experiment: e\nsteps: [{name: a, uses: write}, {name: b, uses: slow, with: {input: '${steps.a.file}'}}]"
         let first = shop.runner([shop.writer("write"), slow])
         let id = try await first.start(try pipeline(yaml), parameters: [:], by: "me").id
         while shop.called("slow") == 0 { try await Task.sleep(for: .milliseconds(2)) }
@@ -210,7 +223,8 @@ import Testing
     }
 
     private func approval() -> FakeStep {
-        FakeStep(name: "approve", outputs: ["by"], placement: .server, isCacheable: false) { context throws(AerieError) in
+        FakeStep(name: "approve", outputs: ["by"], placement: .server, isCacheable: false) {
+            context throws(AerieError) in
             while !Task.isCancelled {
                 if let decision = try await context.services?.decision(runID: context.runID, step: context.step) {
                     if decision.isApproved { return StepResult(values: ["by": .string(decision.by)]) }
@@ -245,7 +259,8 @@ import Testing
     @Test("a rejection fails the run with its comment; a retry asks again")
     func rejecting() async throws {
         let runner = shop.runner([approval()])
-        let id = try await runner.start(try pipeline("steps: [{name: gate, uses: approve}]"), parameters: [:], by: "me").id
+        let id = try await runner.start(try pipeline("steps: [{name: gate, uses: approve}]"), parameters: [:], by: "me")
+            .id
         _ = try await runner.wait(id) { $0.state == .waiting }
         _ = try await runner.decide(run: id, step: "gate", isApproved: false, by: "cy", comment: "too few rows")
         let run = try await runner.wait(id)
@@ -282,7 +297,9 @@ import Testing
         #expect(shop.store.saves.map { $0["a"] } == [.running, .succeeded])
     }
 
-    @Test("artifacts outside the work folder, or not written, fail the step", arguments: ["../other", "/etc/passwd", "missing.bin", ""])
+    @Test(
+        "artifacts outside the work folder, or not written, fail the step",
+        arguments: ["../other", "/etc/passwd", "missing.bin", ""])
     func wrongArtifacts(path: String) async throws {
         let step = FakeStep(name: "liar", outputs: ["f"]) { _ in StepResult(artifacts: ["f": path]) }
         let runner = shop.runner([step])
@@ -297,7 +314,8 @@ import Testing
         let runner = shop.runner([giver, shop.writer("write")])
         let id = try await runner.start(
             try pipeline("steps: [{name: a, uses: give}, {name: b, uses: write, with: {amount: '${steps.a.amount}'}}]"),
-            parameters: [:], by: "me").id
+            parameters: [:], by: "me"
+        ).id
         #expect(try await runner.wait(id).message.contains("with.amount: must be a number"))
     }
 

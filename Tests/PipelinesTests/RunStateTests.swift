@@ -9,13 +9,15 @@ import Testing
 
     private func state(_ yaml: String) throws -> RunState {
         let catalog = StepCatalog([
-            FakeStep(name: "p", outputs: ["x"]), FakeStep(name: "s", outputs: ["x"], placement: .server, isCacheable: false),
+            FakeStep(name: "p", outputs: ["x"]),
+            FakeStep(name: "s", outputs: ["x"], placement: .server, isCacheable: false),
         ])
         let resource = try pipeline(yaml)
         let plan = try PipelinePlan.make(name: "demo", spec: resource.spec, catalog: catalog)
         let run = PipelineRun(
             id: "r", namespace: "default", pipeline: "demo", spec: resource.spec, parameters: [:], startedBy: "me",
-            created: start, experiment: nil, steps: plan.steps.map { StepRun(name: $0.name, uses: $0.uses, needs: $0.needs) })
+            created: start, experiment: nil,
+            steps: plan.steps.map { StepRun(name: $0.name, uses: $0.uses, needs: $0.needs) })
         return RunState(run: run, plan: plan)
     }
 
@@ -90,7 +92,8 @@ import Testing
 
     @Test("a false condition skips the step and what needs it, and the run still succeeds")
     func condition() throws {
-        var state = try state("""
+        var state = try state(
+            """
             steps: [{name: a, uses: p}, {name: b, uses: p, when: '${steps.a.x} > 5'}, {name: c, uses: p, needs: [b]},
                     {name: last, uses: p, needs: [c], trigger: completed}]
             """)

@@ -4,9 +4,10 @@ import AerieResources
 import Foundation
 import Glibc
 import Pipelines
-@testable import RunSubprocess
 import Synchronization
 import Testing
+
+@testable import RunSubprocess
 
 @Suite("Steps in processes") struct SubprocessExecutorTests {
     private final class Folder {
@@ -31,7 +32,8 @@ import Testing
 
     init() throws { folder = try Folder() }
 
-    /// A shell script in the place of `aerie step`; `$2` is the file with the specification, `$R` where the result goes.
+    /// A shell script in the place of `aerie step`; `$2` is the file with the specification, `$R` where the result
+    /// goes.
     private func shell(_ script: String, grace: Duration = .seconds(5)) -> SubprocessExecutor {
         SubprocessExecutor(
             executable: "/bin/sh", arguments: ["-c", "R=${2%spec.json}result.json; \(script)", "step"],
@@ -46,7 +48,8 @@ import Testing
 
     @Test("the step gets its job, its output is logged line by line, its progress and result come back")
     func success() async throws {
-        let executor = shell(#"""
+        let executor = shell(
+            #"""
             echo "$GREETING"; echo "to stderr" >&2; printf 'no newline'; grep -c '"trees": 5' "$2" >/dev/null || exit 9
             echo '{"progress":0.25,"message":"quarter"}' >&3; echo 'not json' >&3; echo '{"progress":1,"message":"all"}' >&3
             echo '{"ok":true,"result":{"values":{"auc":0.9},"artifacts":{"model":"m.txt"},"metrics":[{"key":"k","value":2,"step":1}]}}' > "$R"
@@ -61,7 +64,9 @@ import Testing
 
     @Test("the step's own error comes back with its code, message and details")
     func ownError() async throws {
-        let executor = shell(#"echo '{"ok":false,"error":{"code":"invalidArgument","message":"bad","details":[{"field":"f","problem":"p"}]}}' > "$R"; exit 1"#)
+        let executor = shell(
+            #"echo '{"ok":false,"error":{"code":"invalidArgument","message":"bad","details":[{"field":"f","problem":"p"}]}}' > "$R"; exit 1"#
+        )
         let error = await #expect(throws: AerieError.self) { _ = try await heard.run(executor, job()) }
         #expect(error?.code == .invalidArgument && error?.message == "bad" && error?.details.first?.field == "f")
     }
@@ -75,16 +80,21 @@ import Testing
         #expect(StepProcess.explained(AerieError(.invalidArgument, "std::bad_alloc"), StepLimits()).reason == nil)
     }
 
-    @Test("a process that dies is explained", arguments: [
-        ("echo last words; exit 7", "exited with status 7; its last line: last words"),
-        ("kill -9 $$", "killed by signal 9: the machine was out of memory"),
-        ("kill -SEGV $$", "crashed with signal 11; perhaps it met its memory limit of 512 MiB"),
-        ("kill -XCPU $$", "more processor time"), ("kill -TERM $$", "signal 15 from outside"), ("exit 0", "without a result"),
-        (#"printf '{"ok":tr' > "$R""#, "result that is not one"),
-    ])
+    @Test(
+        "a process that dies is explained",
+        arguments: [
+            ("echo last words; exit 7", "exited with status 7; its last line: last words"),
+            ("kill -9 $$", "killed by signal 9: the machine was out of memory"),
+            ("kill -SEGV $$", "crashed with signal 11; perhaps it met its memory limit of 512 MiB"),
+            ("kill -XCPU $$", "more processor time"), ("kill -TERM $$", "signal 15 from outside"),
+            ("exit 0", "without a result"),
+            (#"printf '{"ok":tr' > "$R""#, "result that is not one"),
+        ])
     func death(_ script: String, _ says: String) async throws {
         let limits = StepLimits(memory: 512 << 20, nice: 0)
-        let error = await #expect(throws: AerieError.self) { _ = try await heard.run(shell(script), job(limits: limits)) }
+        let error = await #expect(throws: AerieError.self) {
+            _ = try await heard.run(shell(script), job(limits: limits))
+        }
         #expect(error?.message.contains(says) == true, "\(error?.message ?? "")")
     }
 
@@ -95,13 +105,16 @@ import Testing
         #expect(error?.message.contains("/nowhere/aerie") == true)
     }
 
-    @Test("cancelling ends the process and its children, with SIGKILL for those that ignore SIGTERM", arguments: [
-        "", "trap '' TERM; ",
-    ])
+    @Test(
+        "cancelling ends the process and its children, with SIGKILL for those that ignore SIGTERM",
+        arguments: [
+            "", "trap '' TERM; ",
+        ])
     func cancelling(trap: String) async throws {
         let pids = folder.path + "/pids"
-        let executor = shell("\(trap)sleep 60 & echo $! $$ > '\(pids).new'; mv '\(pids).new' '\(pids)'; while :; do sleep 1; done",
-                             grace: .milliseconds(300))
+        let executor = shell(
+            "\(trap)sleep 60 & echo $! $$ > '\(pids).new'; mv '\(pids).new' '\(pids)'; while :; do sleep 1; done",
+            grace: .milliseconds(300))
         let (heard, job) = (heard, job())
         let task = Task { () async throws(AerieError) -> StepResult in try await heard.run(executor, job) }
         while !FileManager.default.fileExists(atPath: pids) { try await Task.sleep(for: .milliseconds(5)) }
@@ -123,7 +136,8 @@ import Testing
         let pids = folder.path + "/pids"
         let executor = shell("sleep 60 & echo $! > '\(pids)'; echo '{\"ok\":true}' > \"$R\"")
         _ = try await heard.run(executor, job())
-        let pid = try #require(pid_t(String(contentsOfFile: pids, encoding: .utf8).trimmingCharacters(in: .whitespacesAndNewlines)))
+        let pid = try #require(
+            pid_t(String(contentsOfFile: pids, encoding: .utf8).trimmingCharacters(in: .whitespacesAndNewlines)))
         #expect(await Self.isGone(pid))
     }
 
@@ -147,7 +161,8 @@ import Testing
 
     @Test("much output without an end of line, and bytes that are not UTF-8, are logged in pieces")
     func oddOutput() async throws {
-        let executor = shell("head -c 200000 /dev/zero | tr '\\0' x; printf '\\n\\377\\n'; echo '{\"ok\":true}' > \"$R\"")
+        let executor = shell(
+            "head -c 200000 /dev/zero | tr '\\0' x; printf '\\n\\377\\n'; echo '{\"ok\":true}' > \"$R\"")
         _ = try await heard.run(executor, job())
         let lines = heard.lines.withLock { $0 }
         #expect(lines.dropLast().map(\.count).reduce(0, +) == 200_000)
@@ -164,7 +179,9 @@ import Testing
                     let work = "\(root)/s-\(index)"
                     try? FileManager.default.createDirectory(atPath: work, withIntermediateDirectories: true)
                     let heard = Heard()
-                    let job = StepJob(pipeline: "p", runID: "r", step: "\(index)", uses: "u", attempt: 1, workDirectory: work, parameters: [:])
+                    let job = StepJob(
+                        pipeline: "p", runID: "r", step: "\(index)", uses: "u", attempt: 1, workDirectory: work,
+                        parameters: [:])
                     guard (try? await heard.run(executor, job)) != nil else { return nil }
                     return heard.lines.withLock { $0.first }
                 }
@@ -201,8 +218,11 @@ import Testing
         #expect(status == (isGood ? 0 : 1))
         let value = try JSONValue.parse(String(contentsOfFile: result, encoding: .utf8))
         #expect(value["ok"] == .bool(isGood))
-        if isGood { #expect(value["result"]?["values"]?["n"] == 42) }
-        else { #expect(value["error"]?["code"] == "invalidArgument" && value["error"]?["message"] == "n: is required") }
+        if isGood {
+            #expect(value["result"]?["values"]?["n"] == 42)
+        } else {
+            #expect(value["error"]?["code"] == "invalidArgument" && value["error"]?["message"] == "n: is required")
+        }
     }
 
     @Test("a specification that is not one is an error with its place", arguments: ["", "[]", "{\"pipeline\": \"p\"}"])

@@ -51,7 +51,8 @@ public final class ONNXModel: InferenceModel {
         outputNames = ONNXNames(self.outputs.map(\.name))
         let nanoseconds = Self.measure(session, inputs: self.inputs, inputNames, outputs: self.outputs, outputNames)
         description = ModelDescription(
-            platform: "onnxruntime_onnx", inputs: self.inputs, outputs: self.outputs, nanosecondsPerRow: nanoseconds)
+            platform: "onnxruntime_onnx", inputs: self.inputs, outputs: self.outputs, nanosecondsPerRow: nanoseconds,
+            isProbability: self.outputs.first.map(Self.isProbability))
     }
 
     public func infer(_ tensors: [Tensor]) throws(AerieError) -> [Tensor] {
@@ -79,12 +80,17 @@ public final class ONNXModel: InferenceModel {
     private static func probabilitiesFirst(_ outputs: [TensorSpec]) -> [TensorSpec] {
         guard let first = outputs.first, first.dataType == .int64 || first.dataType == .bytes else { return outputs }
         let index = outputs.firstIndex { spec in
-            (spec.dataType == .fp32 || spec.dataType == .fp64) && spec.name.lowercased().contains("prob")
+            isProbability(spec)
         }
         guard let index else { return outputs }
         var moved = outputs
         moved.insert(moved.remove(at: index), at: 0)
         return moved
+    }
+
+    /// A graph does not say what its numbers mean, but its outputs have names.
+    private static func isProbability(_ spec: TensorSpec) -> Bool {
+        (spec.dataType == .fp32 || spec.dataType == .fp64) && spec.name.lowercased().contains("prob")
     }
 
     private static func run(

@@ -31,7 +31,7 @@ final class LightGBMModel: TabularModel {
         description = ModelDescription(
             tabular: "lightgbm_lightgbm", type: .fp64, features: featureCount, outputs: outputCount,
             names: plan.featureNames.count == featureCount ? plan.featureNames : [],
-            nanosecondsPerRow: ensemble.nanosecondsPerRow)
+            nanosecondsPerRow: ensemble.nanosecondsPerRow, isProbability: link.givesProbability)
     }
 
     func predict(rows: UnsafeRawPointer, count: Int, into output: UnsafeMutableRawPointer) {

@@ -28,6 +28,14 @@ enum LightGBMLink: Equatable {
         default: return nil
         }
     }
+
+    /// Whether an answer lies between 0 and 1 by its meaning.
+    var givesProbability: Bool {
+        switch self {
+        case .sigmoid, .softmax: true
+        case .identity, .square, .exponential, .logOnePlusExponential: false
+        }
+    }
 }
 
 /// Turns a file's lines into trees, every length and index checked.

@@ -138,12 +138,12 @@ extension ModelDescription {
     /// One tensor of rows in, one of predictions out.
     init(
         tabular platform: String, type: DataType, features: Int, outputs: Int, names: [String],
-        nanosecondsPerRow: Double
+        nanosecondsPerRow: Double, isProbability: Bool
     ) {
         self.init(
             platform: platform, inputs: [TensorSpec(name: "input", dataType: type, shape: [-1, features])],
             outputs: [TensorSpec(name: "predict", dataType: type, shape: outputs == 1 ? [-1] : [-1, outputs])],
-            featureNames: names, nanosecondsPerRow: nanosecondsPerRow)
+            featureNames: names, nanosecondsPerRow: nanosecondsPerRow, isProbability: isProbability)
     }
 
     /// The one output of `rows` rows.

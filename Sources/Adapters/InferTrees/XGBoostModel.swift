@@ -28,7 +28,7 @@ final class XGBoostModel: TabularModel {
         description = ModelDescription(
             tabular: "xgboost_xgboost", type: .fp32, features: featureCount, outputs: outputCount,
             names: file.featureNames.count == featureCount ? file.featureNames : [],
-            nanosecondsPerRow: ensemble.nanosecondsPerRow)
+            nanosecondsPerRow: ensemble.nanosecondsPerRow, isProbability: link.givesProbability)
     }
 
     func predict(rows: UnsafeRawPointer, count: Int, into output: UnsafeMutableRawPointer) {

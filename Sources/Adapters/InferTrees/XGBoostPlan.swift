@@ -25,6 +25,14 @@ enum XGBoostLink {
         }
     }
 
+    /// Whether an answer lies between 0 and 1 by its meaning; a hinge gives one of the two.
+    var givesProbability: Bool {
+        switch self {
+        case .sigmoid, .sign, .softmax: true
+        case .identity, .exponential, .classNumber: false
+        }
+    }
+
     /// The base score is kept as an answer; sums begin with the value whose answer it is.
     func margin(of base: Float) -> Float? {
         switch self {

@@ -55,13 +55,16 @@ final class PipelineEvents: Sendable {
     private let state = Mutex(State())
 
     func listen(run: String?) -> AsyncStream<PipelineEvent> {
-        let (stream, continuation) = AsyncStream.makeStream(of: PipelineEvent.self, bufferingPolicy: .bufferingNewest(1024))
+        let (stream, continuation) = AsyncStream.makeStream(
+            of: PipelineEvent.self, bufferingPolicy: .bufferingNewest(1024))
         let id = state.withLock { state in
             state.next += 1
             state.listeners[state.next] = Listener(run: run, continuation: continuation)
             return state.next
         }
-        continuation.onTermination = { [weak self] _ in self?.state.withLock { _ = $0.listeners.removeValue(forKey: id) } }
+        continuation.onTermination = { [weak self] _ in
+            self?.state.withLock { _ = $0.listeners.removeValue(forKey: id) }
+        }
         return stream
     }
 
@@ -78,7 +81,8 @@ final class PipelineEvents: Sendable {
         let mustTell = state.withLock { state in
             let told = state.progress[run]?[step]?.told ?? 0
             let isDue = now &- told > 100_000_000 || fraction == 1
-            state.progress[run, default: [:]][step] = Progress(fraction: fraction, message: message, told: isDue ? now : told)
+            state.progress[run, default: [:]][step] = Progress(
+                fraction: fraction, message: message, told: isDue ? now : told)
             return isDue
         }
         if mustTell { send([.progress(run: run, step: step, fraction: fraction, message: message)]) }

@@ -23,7 +23,9 @@ struct PipelinePlanBuilder {
             name: name, description: spec["description"]?.string ?? "", experiment: spec["experiment"]?.string,
             parameters: [], steps: [])
         if !Self.isName(name, limit: 100, allowsDots: true) {
-            wrong("metadata.name", "'\(name)' is no name: up to 100 letters, digits, '-', '_' and '.', a letter or digit first")
+            wrong(
+                "metadata.name",
+                "'\(name)' is no name: up to 100 letters, digits, '-', '_' and '.', a letter or digit first")
         }
         var shape = SpecShape(acceptsReferences: false)
         shape.check(.object(spec), PipelineKind.specSchema, path: "spec")
@@ -95,7 +97,9 @@ struct PipelinePlanBuilder {
         JSONValue.object(with).forEachString(path: "\(path).with") { strings.append(($0, $1)) }
         for (text, place) in strings where text.contains("$") {
             do throws(AerieError) {
-                for reference in try PipelineTemplate(text).references { need(reference, of: name, path: place, &needs) }
+                for reference in try PipelineTemplate(text).references {
+                    need(reference, of: name, path: place, &needs)
+                }
             } catch { wrong(place, error.details.first?.problem ?? error.message) }
         }
         let limits = spec["limits"]
@@ -105,7 +109,8 @@ struct PipelinePlanBuilder {
             retry: retryPolicy(spec["retries"], path: "\(path).retries"),
             isCached: (spec["cache"]?.bool ?? true) && (kind?.isCacheable ?? false), condition: condition,
             trigger: PlannedStep.Trigger(rawValue: spec["trigger"]?.string ?? "") ?? .succeeded,
-            placement: kind?.placement ?? .process, memoryLimit: memory(limits?["memory"], path: "\(path).limits.memory"),
+            placement: kind?.placement ?? .process,
+            memoryLimit: memory(limits?["memory"], path: "\(path).limits.memory"),
             nice: (limits?["nice"]?.int).flatMap { Int(exactly: $0) })
     }
 
@@ -114,10 +119,13 @@ struct PipelinePlanBuilder {
         for (index, need) in (spec["needs"]?.array ?? []).enumerated() {
             let place = "\(path).needs[\(index)]"
             let needed = need.string ?? ""
-            if needed == name { wrong(place, "a step cannot need itself") }
-            else if !stepNames.contains(needed) {
+            if needed == name {
+                wrong(place, "a step cannot need itself")
+            } else if !stepNames.contains(needed) {
                 wrong(place, "there is no step '\(needed)'; there are \(stepNames.joined(separator: ", "))")
-            } else if !needs.insert(needed).inserted { wrong(place, "'\(needed)' is written twice") }
+            } else if !needs.insert(needed).inserted {
+                wrong(place, "'\(needed)' is written twice")
+            }
         }
         return needs
     }
@@ -134,25 +142,33 @@ struct PipelinePlanBuilder {
         }
     }
 
-    private mutating func need(_ reference: PipelineReference, of step: String, path: String, _ needs: inout Set<String>) {
+    private mutating func need(
+        _ reference: PipelineReference, of step: String, path: String, _ needs: inout Set<String>
+    ) {
         switch reference.source {
         case .runID, .pipelineName: break
         case .parameter(let parameter):
             if !parameters.contains(where: { $0.name == parameter }) {
                 let known = parameters.map(\.name).joined(separator: ", ")
-                wrong(path, "\(reference): there is no parameter '\(parameter)'; "
-                    + (known.isEmpty ? "spec.parameters declares none" : "there are \(known)"))
+                wrong(
+                    path,
+                    "\(reference): there is no parameter '\(parameter)'; "
+                        + (known.isEmpty ? "spec.parameters declares none" : "there are \(known)"))
             }
         case .output(let other, let output, _):
             guard other != step else { return wrong(path, "\(reference): a step cannot refer to its own output") }
             guard stepNames.contains(other) else {
-                return wrong(path, "\(reference): there is no step '\(other)'; there are \(stepNames.joined(separator: ", "))")
+                return wrong(
+                    path, "\(reference): there is no step '\(other)'; there are \(stepNames.joined(separator: ", "))")
             }
             needs.insert(other)
             guard let kind = catalog[kinds[other] ?? ""] else { return }
             if !kind.outputs.contains(output), !kind.outputs.contains("*") {
-                wrong(path, "\(reference): a step of kind '\(kind.name)' gives "
-                    + (kind.outputs.isEmpty ? "nothing" : kind.outputs.joined(separator: ", ")) + ", no '\(output)'")
+                wrong(
+                    path,
+                    "\(reference): a step of kind '\(kind.name)' gives "
+                        + (kind.outputs.isEmpty ? "nothing" : kind.outputs.joined(separator: ", ")) + ", no '\(output)'"
+                )
             }
         }
     }
@@ -161,7 +177,8 @@ struct PipelinePlanBuilder {
         do throws(AerieError) {
             for reference in try PipelineTemplate(text).references {
                 switch reference.source {
-                case .output: wrong("spec.experiment", "\(reference): steps give their outputs only after the run has begun")
+                case .output:
+                    wrong("spec.experiment", "\(reference): steps give their outputs only after the run has begun")
                 case .runID, .pipelineName: break
                 case .parameter(let name):
                     if !parameters.contains(where: { $0.name == name }) {
@@ -206,7 +223,8 @@ extension PipelinePlanBuilder {
     private mutating func duration(_ value: JSONValue?, path: String) -> Duration? {
         guard let value, !value.isNull else { return nil }
         guard let duration = Duration(pipelineText: value) else {
-            problems.append(.init(field: path, problem: "\(value.text()) is no time; write 30s, 10m or 2h, at most 366d"))
+            problems.append(
+                .init(field: path, problem: "\(value.text()) is no time; write 30s, 10m or 2h, at most 366d"))
             return nil
         }
         return duration
@@ -218,16 +236,20 @@ extension PipelinePlanBuilder {
         if value.object == nil {
             shape.check(value, .integer(0...20), path: path)
         } else {
-            shape.check(value, .object([
-                Field("limit", .integer(0...20), required: true), Field("backoff", .any),
-                Field("factor", .number(1...10)), Field("maximumBackoff", .any),
-            ]), path: path)
+            shape.check(
+                value,
+                .object([
+                    Field("limit", .integer(0...20), required: true), Field("backoff", .any),
+                    Field("factor", .number(1...10)), Field("maximumBackoff", .any),
+                ]), path: path)
         }
         problems += shape.problems
         guard shape.problems.isEmpty else { return RetryPolicy() }
         var policy = RetryPolicy(limit: Int(value.int ?? value["limit"]?.int ?? 0))
         if let backoff = duration(value["backoff"], path: "\(path).backoff") { policy.backoff = backoff }
-        if let longest = duration(value["maximumBackoff"], path: "\(path).maximumBackoff") { policy.maximumBackoff = longest }
+        if let longest = duration(value["maximumBackoff"], path: "\(path).maximumBackoff") {
+            policy.maximumBackoff = longest
+        }
         if let factor = value["factor"]?.double { policy.factor = factor }
         return policy
     }
@@ -241,10 +263,13 @@ extension PipelinePlanBuilder {
         var bytes = value.double
         if let text = value.string {
             let digits = text.prefix { $0.isNumber || $0 == "." }
-            if let number = Double(digits), let unit = units[String(text.dropFirst(digits.count))] { bytes = number * unit }
+            if let number = Double(digits), let unit = units[String(text.dropFirst(digits.count))] {
+                bytes = number * unit
+            }
         }
         guard let bytes, bytes >= 64 * 1_048_576, bytes <= 1e15 else {
-            problems.append(.init(field: path, problem: "\(value.text()) is no amount of memory from 64Mi on; write 512Mi or 2Gi"))
+            problems.append(
+                .init(field: path, problem: "\(value.text()) is no amount of memory from 64Mi on; write 512Mi or 2Gi"))
             return nil
         }
         return Int64(bytes)
@@ -253,13 +278,15 @@ extension PipelinePlanBuilder {
     static func isName(_ text: String, limit: Int, allowsDots: Bool = false) -> Bool {
         guard let first = text.utf8.first, text.utf8.count <= limit, isAlphanumeric(first) else { return false }
         return text.utf8.allSatisfy {
-            isAlphanumeric($0) || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "_") || (allowsDots && $0 == UInt8(ascii: "."))
+            isAlphanumeric($0) || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "_")
+                || (allowsDots && $0 == UInt8(ascii: "."))
         }
     }
 
     private static func isAlphanumeric(_ byte: UInt8) -> Bool {
         switch byte {
-        case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"):
+        case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "z"),
+            UInt8(ascii: "A")...UInt8(ascii: "Z"):
             true
         default: false
         }

@@ -28,7 +28,8 @@ extension PipelineRunner {
                 throw error
             }
         } catch {
-            let isHopeless = [.invalidArgument, .unsupported, .failedPrecondition, .permissionDenied].contains(error.code)
+            let isHopeless = [.invalidArgument, .unsupported, .failedPrecondition, .permissionDenied].contains(
+                error.code)
             outcome = Task.isCancelled ? .cancelled : .failed(message: error.message, isRetryable: !isHopeless)
             if !Task.isCancelled {
                 logger.info("pipeline step failed", metadata: ["run": "\(id)", "step": "\(name)", "error": "\(error)"])
@@ -54,9 +55,11 @@ extension PipelineRunner {
                     return []
                 }
             } catch {
-                logger.error("cannot record the end of a pipeline step; trying again", metadata: [
-                    "run": "\(id)", "step": "\(step)", "error": "\(error)",
-                ])
+                logger.error(
+                    "cannot record the end of a pipeline step; trying again",
+                    metadata: [
+                        "run": "\(id)", "step": "\(step)", "error": "\(error)",
+                    ])
                 try? await Task.sleep(for: pause)
                 pause = min(pause * 2, .seconds(5))
             }
@@ -159,9 +162,10 @@ extension PipelineRunner {
             let services = StepServices(base: services, runID: id) { step throws(AerieError) in
                 try await self.askDecision(run: id, step: step, attempt: attempt)
             }
-            return try await kind.run(StepContext(
-                pipeline: run.pipeline, runID: id, step: step, workDirectory: folder, parameters: parameters,
-                trackingRun: run.trackingRun, log: { log.line($0) }, progress: progress, services: services))
+            return try await kind.run(
+                StepContext(
+                    pipeline: run.pipeline, runID: id, step: step, workDirectory: folder, parameters: parameters,
+                    trackingRun: run.trackingRun, log: { log.line($0) }, progress: progress, services: services))
         }
     }
 

@@ -96,11 +96,14 @@ public struct RunState: Sendable {
             if run.isCancelRequested { return end(index, .cancelled, "cancelled: \(message)", now) }
             run.steps[index].failures += 1
             let policy = plan.steps[index].retry
-            guard isRetryable, run.steps[index].failures <= policy.limit else { return end(index, .failed, message, now) }
+            guard isRetryable, run.steps[index].failures <= policy.limit else {
+                return end(index, .failed, message, now)
+            }
             let pause = policy.pause(afterFailures: run.steps[index].failures)
             run.steps[index].state = .pending
             run.steps[index].retryAt = Timestamp(milliseconds: now.milliseconds + pause)
-            run.steps[index].message = "failed, tried again (\(run.steps[index].failures) of \(policy.limit)): \(message)"
+            run.steps[index].message =
+                "failed, tried again (\(run.steps[index].failures) of \(policy.limit)): \(message)"
             changedSteps.insert(step)
         }
     }
@@ -126,7 +129,8 @@ public struct RunState: Sendable {
     public mutating func retry() throws(AerieError) {
         guard run.state == .failed || run.state == .cancelled else {
             throw AerieError(
-                .failedPrecondition, "run \(run.id) is \(run.state.rawValue); only a failed or cancelled run can be retried",
+                .failedPrecondition,
+                "run \(run.id) is \(run.state.rawValue); only a failed or cancelled run can be retried",
                 reason: "pipelineRun.notFailed")
         }
         for index in run.steps.indices where !run.steps[index].state.isDone {
@@ -162,11 +166,14 @@ public struct RunState: Sendable {
             guard let producer = run[step] else { throw .notFound("\(reference): there is no step '\(step)'") }
             if path.isEmpty, let file = producer.artifacts[name] { return artifact(file) }
             guard var value = producer.values[name] else {
-                throw AerieError(.failedPrecondition, "\(reference): step '\(step)' is \(producer.state.rawValue) and gave no '\(name)'")
+                throw AerieError(
+                    .failedPrecondition,
+                    "\(reference): step '\(step)' is \(producer.state.rawValue) and gave no '\(name)'")
             }
             for part in path {
                 guard let inner = value[part] ?? Int(part).flatMap({ value[$0] }) else {
-                    throw AerieError(.failedPrecondition, "\(reference): there is no '\(part)' in what step '\(step)' gave")
+                    throw AerieError(
+                        .failedPrecondition, "\(reference): there is no '\(part)' in what step '\(step)' gave")
                 }
                 value = inner
             }
@@ -187,7 +194,8 @@ extension RunState {
         let step = plan.steps[index]
         let needed = run.steps.filter { step.needs.contains($0.name) }
         if step.trigger == .succeeded, let bad = needed.first(where: { $0.state.isFinal && !$0.state.isDone }) {
-            return .end(.skipped, "needs '\(bad.name)', which \(bad.state == .failed ? "failed" : "was \(bad.state.rawValue)")")
+            return .end(
+                .skipped, "needs '\(bad.name)', which \(bad.state == .failed ? "failed" : "was \(bad.state.rawValue)")")
         }
         guard needed.allSatisfy(\.state.isFinal) else { return .hold }
         if let time = run.steps[index].retryAt, time > now { return .later(time) }
@@ -246,7 +254,8 @@ extension RunState {
         let failed = run.steps.filter { $0.state == .failed }
         if let first = failed.first {
             run.state = .failed
-            run.message = "step '\(first.name)' failed: \(first.message)"
+            run.message =
+                "step '\(first.name)' failed: \(first.message)"
                 + (failed.count > 1 ? " (and \(failed.count - 1) more)" : "")
         } else if run.steps.contains(where: { $0.state == .cancelled }) {
             run.state = .cancelled

@@ -115,7 +115,8 @@ public protocol PlatformServices: Sendable {
     func startRun(experiment: String, name: String, tags: [String: String]) async throws(AerieError) -> String
     /// The newest tracking run of that experiment with that tag; `nil` if there is none, or no such experiment.
     func findRun(experiment: String, tag: String, value: String) async throws(AerieError) -> String?
-    func log(run: String, params: [String: String], metrics: [StepMetric], tags: [String: String]) async throws(AerieError)
+    func log(run: String, params: [String: String], metrics: [StepMetric], tags: [String: String])
+        async throws(AerieError)
     /// Copies a file or folder into the run's artifacts under that path.
     func logArtifact(run: String, path: String, from local: String) async throws(AerieError)
     func finishRun(run: String, succeeded: Bool) async throws(AerieError)

@@ -40,7 +40,9 @@ final class StepLog: Sendable {
         }
         file.withLock { file in
             guard file.bytes < Self.limit else { return }
-            if file.bytes + out.count >= Self.limit { out = Array("\(stamp)the log is full at 64 MiB; the rest is left out\n".utf8) }
+            if file.bytes + out.count >= Self.limit {
+                out = Array("\(stamp)the log is full at 64 MiB; the rest is left out\n".utf8)
+            }
             file.bytes = file.bytes + out.count >= Self.limit - 100 ? Self.limit : file.bytes + out.count
             var rest = out[...]
             while !rest.isEmpty {
@@ -77,7 +79,9 @@ public struct StepLogChunk: Sendable, Hashable {
         let count = bytes.withUnsafeMutableBytes { pread(file, $0.baseAddress, $0.count, off_t(offset)) }
         guard count > 0 else { return none }
         var end = count
-        if !isComplete || count == limit, let newline = bytes[0..<count].lastIndex(of: UInt8(ascii: "\n")) { end = newline + 1 }
+        if !isComplete || count == limit, let newline = bytes[0..<count].lastIndex(of: UInt8(ascii: "\n")) {
+            end = newline + 1
+        }
         return StepLogChunk(
             text: String(decoding: bytes[0..<end], as: UTF8.self), nextOffset: offset + Int64(end),
             isComplete: isComplete && count < limit)

@@ -17,7 +17,7 @@ extension RegistryService {
         return try await versions.create(
             ModelVersion(
                 name: name, version: 0, creationTime: now, lastUpdateTime: now, userID: userID,
-                    description: description,
+                description: description,
                 source: source, location: resolved.location, runID: runID ?? resolved.runID, runLink: runLink,
                 modelID: modelID ?? resolved.modelID, tags: tags))
     }
@@ -53,7 +53,8 @@ extension RegistryService {
     }
 
     /// Moves a version to a stage and notes who did it.
-    /// - Parameter archivingExisting: archives the versions that are in that stage now; only for staging and production.
+    /// - Parameter archivingExisting: archives the versions that are in that stage now; only for staging and
+    ///   production.
     public func transition(
         _ key: ModelVersionKey, to stage: ModelStage, archivingExisting: Bool = false, actor: String
     ) async throws(AerieError) -> ModelVersion {
@@ -150,7 +151,7 @@ extension RegistryService {
         let path = try ArtifactPath(location: location)
         return ResolvedModel(
             uri: uri, location: location, path: path,
-                localPath: (artifacts as? any LocalArtifactStore)?.localPath(path),
+            localPath: (artifacts as? any LocalArtifactStore)?.localPath(path),
             version: version, modelID: modelID, runID: runID)
     }
 }

@@ -13,7 +13,8 @@ public struct LabelledRows: Sendable {
     public var categoricalFeatures: [Int]
 
     public init(
-        featureNames: [String], values: [Double], labels: [Float], weights: [Float] = [], categoricalFeatures: [Int] = []
+        featureNames: [String], values: [Double], labels: [Float], weights: [Float] = [],
+        categoricalFeatures: [Int] = []
     ) {
         self.featureNames = featureNames
         self.values = values

@@ -39,8 +39,14 @@ enum Format {
         guard magnitude > 0 else { return 0 }
         var exponent = 0
         var rest = magnitude
-        while rest >= 10 { rest /= 10; exponent += 1 }
-        while rest < 1 { rest *= 10; exponent -= 1 }
+        while rest >= 10 {
+            rest /= 10
+            exponent += 1
+        }
+        while rest < 1 {
+            rest *= 10
+            exponent -= 1
+        }
         return exponent
     }
 
@@ -82,6 +88,7 @@ enum Format {
 
     static func seconds(_ seconds: Double) -> String {
         guard seconds.isFinite, seconds > 0 else { return "–" }
-        return seconds < 0.001 ? fixed(seconds * 1e6, 0) + " µs" : seconds < 1 ? fixed(seconds * 1e3, 2) + " ms" : fixed(seconds, 2) + " s"
+        return seconds < 0.001
+            ? fixed(seconds * 1e6, 0) + " µs" : seconds < 1 ? fixed(seconds * 1e3, 2) + " ms" : fixed(seconds, 2) + " s"
     }
 }

@@ -12,8 +12,13 @@ extension MLflowRoutes {
     func registerArtifacts<Context: RequestContext>(on router: Router<Context>, prefix: String) {
         let root = RouterPath(prefix + Self.marker)
         let below = RouterPath(prefix + Self.marker + "/**")
-        router.on(root, method: .get) { request, context in await guarded(request) { try await list(request,
-            context) } }
+        router.on(root, method: .get) { request, context in
+            await guarded(request) {
+                try await list(
+                    request,
+                    context)
+            }
+        }
         router.on(below, method: .get) { request, _ in await guarded(request) { try await download(request, prefix) } }
         router.on(below, method: .put) { request, _ in await guarded(request) { try await upload(request, prefix) } }
         router.on(below, method: .delete) { request, _ in
@@ -25,7 +30,8 @@ extension MLflowRoutes {
         for (path, method) in [("presigned/**", HTTPRequest.Method.get), ("mpu/**", .post)] {
             router.on(RouterPath("\(prefix)/mlflow-artifacts/\(path)"), method: method) { request, _ in
                 await guarded(request) {
-                    throw AerieError(.unsupported,
+                    throw AerieError(
+                        .unsupported,
                         "artifacts kept in files go up and down in one piece, through this server")
                 }
             }
@@ -97,7 +103,8 @@ extension MLflowRoutes {
     }
 }
 
-/// One range of a `Range` header. Several ranges, and what cannot be read, count as none: the whole file is a right answer.
+/// One range of a `Range` header. Several ranges, and what cannot be read, count as none: the whole file is a right
+/// answer.
 struct ByteRange {
     let bytes: Range<Int64>
 

@@ -20,7 +20,8 @@ public struct PipelineRoutes<Context: RequestContext>: Sendable {
         let run = api.group("pipeline-runs/:id")
         run.get { _, context in Response(json: Self.describe(try await runner.run(try Self.id(context)))) }
         run.get("events") { request, context in try await events(request, context) }
-        run.post("cancel") { _, context in Response(json: Self.describe(try await runner.cancel(try Self.id(context)))) }
+        run.post("cancel") { _, context in Response(json: Self.describe(try await runner.cancel(try Self.id(context))))
+        }
         run.post("retry") { _, context in Response(json: Self.describe(try await runner.retry(try Self.id(context)))) }
         run.get("steps/:step/log") { request, context in try await log(request, context) }
         for (verb, isApproved) in [("approve", true), ("reject", false)] {
@@ -37,7 +38,8 @@ public struct PipelineRoutes<Context: RequestContext>: Sendable {
     private func start(_ request: Request, _ context: Context) async throws -> Response {
         let kind = try context.parameters.require("kind")
         guard ["pipeline", "pipelines", "pl"].contains(kind.lowercased()) else {
-            throw AerieError(.notFound, "\"\(kind.prefix(40))\" has no runs; only pipelines do", reason: "route.unknown")
+            throw AerieError(
+                .notFound, "\"\(kind.prefix(40))\" has no runs; only pipelines do", reason: "route.unknown")
         }
         let namespace = try context.parameters.require("namespace")
         let name = try context.parameters.require("name")
@@ -108,7 +110,9 @@ public struct PipelineRoutes<Context: RequestContext>: Sendable {
         return Response(status: .ok, headers: headers, body: ResponseBody(byteBuffer: ByteBuffer(string: chunk.text)))
     }
 
-    private func decide(_ request: Request, _ context: Context, step: String?, isApproved: Bool) async throws -> Response {
+    private func decide(_ request: Request, _ context: Context, step: String?, isApproved: Bool) async throws
+        -> Response
+    {
         let id = try Self.id(context)
         let body = try await Self.body(request, known: ["comment"])
         guard let comment = (body["comment"] ?? .string("")).string, comment.utf8.count <= 10_000 else {
@@ -160,7 +164,9 @@ public struct PipelineRoutes<Context: RequestContext>: Sendable {
         let text = try await PlatformRoutes<Context>.body(request)
         guard text.contains(where: { !$0.isWhitespace }) else { return [:] }
         let value: JSONValue
-        do throws(JSONError) { value = try JSONValue.parse(text) } catch { throw error.asAerieError(in: "the request body") }
+        do throws(JSONError) { value = try JSONValue.parse(text) } catch {
+            throw error.asAerieError(in: "the request body")
+        }
         guard let object = value.object else { throw AerieError.invalid("", "the request body must be a JSON object") }
         for key in object.keys where !known.contains(key) {
             throw AerieError.invalid(key, "unknown member; there are \(known.joined(separator: ", "))")

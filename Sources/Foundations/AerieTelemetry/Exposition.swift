@@ -12,7 +12,7 @@ enum Exposition {
     }
 
     static func header(_ name: String, _ help: String, _ type: String) -> String {
-        let help = help.replacing("\\", with: "\\\\").replacing("\n", with: "\\n")
+        let help = escape(help, quotes: false)
         return "# HELP \(name) \(help)\n# TYPE \(name) \(type)\n"
     }
 
@@ -43,7 +43,18 @@ enum Exposition {
         out += "\(name)_sum\(labels) \(seconds(value.sumNanoseconds))\n\(name)_count\(labels) \(value.count)\n"
     }
 
-    private static func escape(_ value: String) -> String {
-        value.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"").replacing("\n", with: "\\n")
+    /// By scalars, not characters: a carriage return with its line feed is one character, and so is a quote with an
+    /// accent behind it, and neither may end the value.
+    private static func escape(_ value: String, quotes: Bool = true) -> String {
+        var escaped = String.UnicodeScalarView()
+        for scalar in value.unicodeScalars {
+            switch scalar {
+            case "\\": escaped.append(contentsOf: "\\\\".unicodeScalars)
+            case "\n": escaped.append(contentsOf: "\\n".unicodeScalars)
+            case "\"" where quotes: escaped.append(contentsOf: "\\\"".unicodeScalars)
+            default: escaped.append(scalar)
+            }
+        }
+        return String(escaped)
     }
 }

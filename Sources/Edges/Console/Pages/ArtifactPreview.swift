@@ -22,7 +22,9 @@ enum ArtifactPreview {
         ExperimentPages.path(run) + "/file?path=" + urlEncoded(file) + suffix(model)
     }
 
-    private static func suffix(_ model: LoggedModelID?) -> String { model.map { "&model=" + urlEncoded($0.text) } ?? "" }
+    private static func suffix(_ model: LoggedModelID?) -> String {
+        model.map { "&model=" + urlEncoded($0.text) } ?? ""
+    }
 
     static func picture(_ path: String, source: String) -> HTML {
         "<div class=\"panel picture\"><img alt=\"\(path)\" src=\"\(source)\"></div>"
@@ -47,7 +49,9 @@ enum ArtifactPreview {
     /// `nil` for what is no UTF-8 text. A cut may fall inside a character, which is then left out.
     private static func text(_ bytes: [UInt8], isCut: Bool) -> String? {
         for spare in 0...(isCut ? 3 : 0) where spare <= bytes.count {
-            if let text = String(validating: bytes.dropLast(spare), as: UTF8.self) { return text.contains("\0") ? nil : text }
+            if let text = String(validating: bytes.dropLast(spare), as: UTF8.self) {
+                return text.contains("\0") ? nil : text
+            }
         }
         return nil
     }
@@ -61,9 +65,19 @@ enum ArtifactPreview {
         var wasQuote = false
         for character in text {
             if isQuoted {
-                if wasQuote, character == "\"" { value.append(character); wasQuote = false; continue }
-                if character == "\"" { wasQuote = true; continue }
-                if !wasQuote { value.append(character); continue }
+                if wasQuote, character == "\"" {
+                    value.append(character)
+                    wasQuote = false
+                    continue
+                }
+                if character == "\"" {
+                    wasQuote = true
+                    continue
+                }
+                if !wasQuote {
+                    value.append(character)
+                    continue
+                }
                 isQuoted = false
                 wasQuote = false
             }
@@ -93,7 +107,9 @@ enum ArtifactPreview {
             // An empty heading would be a column without sorting.
             return (isNumeric ? "#" : "") + (name.isEmpty ? "column \(index + 1)" : name)
         }
-        let cells = body.map { row in row.prefix(names.count).map { value -> HTML in "\(ExperimentPages.short(value, 80))" } }
+        let cells = body.map { row in
+            row.prefix(names.count).map { value -> HTML in "\(ExperimentPages.short(value, 80))" }
+        }
         let more: HTML = rows.count > 200 ? "<p class=\"soft\">The first 200 rows are shown.</p>" : ""
         return "\(Piece.table(names, cells, empty: "no rows"))\(more)"
     }

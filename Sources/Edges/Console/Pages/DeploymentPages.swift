@@ -4,7 +4,9 @@ import Serving
 
 /// Deployments: what answers, with how much traffic, how fast.
 enum DeploymentPages {
-    static func list(_ states: [DeploymentState], stats: (DeploymentState) -> DeploymentStats?, now: Timestamp) -> ConsolePage {
+    static func list(_ states: [DeploymentState], stats: (DeploymentState) -> DeploymentStats?, now: Timestamp)
+        -> ConsolePage
+    {
         ConsolePage(
             title: "Deployments", section: .deployments, subtitle: "What answers predictions now.",
             body: Piece.live("deployments", every: 2, table(states, stats: stats)))
@@ -15,7 +17,8 @@ enum DeploymentPages {
             let found = stats(state)
             let now = found?.current
             let models = state.predictors.map { predictor -> HTML in
-                let version: HTML = predictor.modelVersion.isEmpty ? "" : " <span class=\"soft\">v\(predictor.modelVersion)</span>"
+                let version: HTML =
+                    predictor.modelVersion.isEmpty ? "" : " <span class=\"soft\">v\(predictor.modelVersion)</span>"
                 return "<span class=\"mono\">\(predictor.modelURI)</span>\(version)"
             }
             let isQuiet = (now?.total ?? 0) == 0
@@ -38,11 +41,14 @@ enum DeploymentPages {
         return Piece.value(Int64(seconds * 1e6), "\(Format.seconds(seconds))")
     }
 
-    static func deployment(_ state: DeploymentState, stats: DeploymentStats?, inference: String, now: Timestamp) -> ConsolePage {
+    static func deployment(_ state: DeploymentState, stats: DeploymentStats?, inference: String, now: Timestamp)
+        -> ConsolePage
+    {
         let notice: HTML = state.reason.isEmpty ? "" : "<div class=\"notice bad\">\(state.reason)</div>"
         let body: HTML = """
             \(Piece.live("deployment", every: 2, """
-                <div class="sub">\(Piece.pill(word(state.state))) changed \(Format.ago(state.changed, now: now))</div>\(notice)\
+                <div class="sub">\(Piece.pill(word(state.state))) changed \(Format.ago(state.changed, now: now))</div>\
+                \(notice)\
                 <div class="grid small">\(tiles(stats?.current))</div>
                 <h2>Predictors</h2>\(split(state, stats: stats))
                 <h2>The last five minutes</h2><div class="wide">\(charts(stats))</div>
@@ -64,11 +70,14 @@ enum DeploymentPages {
         }
     }
 
-    static func percent(_ share: Double) -> String { Format.fixed(share * 100, share > 0 && share < 0.1 ? 2 : 0) + " %" }
+    static func percent(_ share: Double) -> String {
+        Format.fixed(share * 100, share > 0 && share < 0.1 ? 2 : 0) + " %"
+    }
 
     private static func tiles(_ stats: TrafficStats?) -> [HTML] {
         [
-            (Format.number(stats?.requestsPerSecond ?? 0), "requests a second"), (Format.seconds(stats?.p50 ?? 0), "P50"),
+            (Format.number(stats?.requestsPerSecond ?? 0), "requests a second"),
+            (Format.seconds(stats?.p50 ?? 0), "P50"),
             (Format.seconds(stats?.p95 ?? 0), "P95"), (Format.seconds(stats?.p99 ?? 0), "P99"),
             (percent(stats?.errorRate ?? 0), "errors"), (String(stats?.total ?? 0), "requests in all"),
         ].map { number, label -> HTML in
@@ -84,7 +93,8 @@ enum DeploymentPages {
             let own = stats?.predictors[predictor.name]
             let shadow: HTML = predictor.isShadow ? " \(Piece.pill("shadow"))" : ""
             return [
-                "<i class=\"dot\" style=\"background:var(--c\(index % 8))\"></i><b>\(predictor.name)</b>\(shadow)", "\(predictor.weight) %",
+                "<i class=\"dot\" style=\"background:var(--c\(index % 8))\"></i><b>\(predictor.name)</b>\(shadow)",
+                "\(predictor.weight) %",
                 model(predictor), "\(predictor.modelVersion.isEmpty ? "–" : predictor.modelVersion)",
                 "<span class=\"soft\">\(predictor.platform.isEmpty ? "–" : predictor.platform)</span>",
                 "\(predictor.featureNames.count)", "\(own?.total ?? 0)", latency(own?.p50), latency(own?.p99),
@@ -92,7 +102,8 @@ enum DeploymentPages {
             ]
         }
         let share: HTML = state.predictors.count > 1 ? "<div class=\"split\">\(bars)</div>" : ""
-        let problems = state.predictors.filter { !$0.problem.isEmpty && !state.reason.contains($0.problem) }.map { predictor -> HTML in
+        let problems = state.predictors.filter { !$0.problem.isEmpty && !state.reason.contains($0.problem) }.map {
+            predictor -> HTML in
             "<div class=\"notice bad\">\(predictor.name): \(predictor.problem)</div>"
         }
         return """
@@ -106,18 +117,29 @@ enum DeploymentPages {
     private static func model(_ predictor: DeploymentState.Predictor) -> HTML {
         let uri: HTML = "<span class=\"mono\">\(predictor.modelURI)</span>"
         let parts = predictor.modelURI.split(separator: "/")
-        guard parts.count >= 2, parts[0] == "models:", let name = parts[1].split(separator: "@").first else { return uri }
+        guard parts.count >= 2, parts[0] == "models:", let name = parts[1].split(separator: "@").first else {
+            return uri
+        }
         return "<a href=\"\(ModelPages.path(String(name)))\">\(uri)</a>"
     }
 
     private static func charts(_ stats: DeploymentStats?) -> [HTML] {
         let history = stats?.history ?? []
-        let rate = history.enumerated().map { (x: Double($0.offset + 1 - history.count), y: $0.element.requestsPerSecond) }
-        let p50 = history.enumerated().map { (x: Double($0.offset + 1 - history.count), y: ($0.element.p50 ?? .nan) * 1e6) }
-        let p99 = history.enumerated().map { (x: Double($0.offset + 1 - history.count), y: ($0.element.p99 ?? .nan) * 1e6) }
-        let errors = history.enumerated().map { (x: Double($0.offset + 1 - history.count), y: $0.element.errorsPerSecond) }
+        let rate = history.enumerated().map {
+            (x: Double($0.offset + 1 - history.count), y: $0.element.requestsPerSecond)
+        }
+        let p50 = history.enumerated().map {
+            (x: Double($0.offset + 1 - history.count), y: ($0.element.p50 ?? .nan) * 1e6)
+        }
+        let p99 = history.enumerated().map {
+            (x: Double($0.offset + 1 - history.count), y: ($0.element.p99 ?? .nan) * 1e6)
+        }
+        let errors = history.enumerated().map {
+            (x: Double($0.offset + 1 - history.count), y: $0.element.errorsPerSecond)
+        }
         let traffic = LineChart(
-            title: "Requests a second", series: [.init(name: "requests", points: rate), .init(name: "errors", points: errors)],
+            title: "Requests a second",
+            series: [.init(name: "requests", points: rate), .init(name: "errors", points: errors)],
             xLabel: "seconds", startsAtZero: true)
         let latency = LineChart(
             title: "Latency, µs", series: [.init(name: "P50", points: p50), .init(name: "P99", points: p99)],

@@ -11,7 +11,8 @@ enum ExperimentPages {
             [
                 Piece.link("/console/experiments/\(urlEncoded(item.experiment.id.text))", item.experiment.name),
                 item.runs.map { "\($0.count)\($0.isMore ? "+" : "")" } ?? "–",
-                item.last.map { Piece.value($0.milliseconds, "\(Format.ago($0, now: now))") } ?? "<span class=\"soft\">no runs</span>",
+                item.last.map { Piece.value($0.milliseconds, "\(Format.ago($0, now: now))") }
+                    ?? "<span class=\"soft\">no runs</span>",
                 Piece.value(item.experiment.creationTime.milliseconds, "\(Format.time(item.experiment.creationTime))"),
                 "<span class=\"mono soft\">\(item.experiment.id.text)</span>",
             ]
@@ -45,7 +46,9 @@ enum ExperimentPages {
             }
             return start + values + settings
         }
-        let headings = ["", "Run", "Status", "Started", "#Took"] + metrics.map { "#" + $0 } + params.map { isNumeric($0, in: runs) ? "#" + $0 : $0 }
+        let headings =
+            ["", "Run", "Status", "Started", "#Took"] + metrics.map { "#" + $0 }
+            + params.map { isNumeric($0, in: runs) ? "#" + $0 : $0 }
         let cut: HTML = isCut ? "<p class=\"soft\">The newest \(runs.count) runs are shown.</p>" : ""
         let body: HTML = """
             <div class="bar"><input type="search" id="find" placeholder="Find in this table" aria-label="Find">\
@@ -54,11 +57,16 @@ enum ExperimentPages {
             """
         return ConsolePage(
             title: experiment.name, section: .experiments, crumbs: [("Experiments", "/console/experiments")],
-            subtitle: "\(runs.count)\(isCut ? "+" : "") \(runs.count == 1 ? "run" : "runs") · id <span class=\"mono\">\(experiment.id.text)</span>", body: body)
+            subtitle:
+                "\(runs.count)\(isCut ? "+" : "") \(runs.count == 1 ? "run" : "runs") · id <span class=\"mono\">\(experiment.id.text)</span>",
+            body: body)
     }
 
-    static func comparison(_ runs: [Run], histories: [(key: String, values: [(run: Run, metrics: [Metric])])]) -> ConsolePage {
-        let charts = histories.filter { $0.values.contains { Set($0.metrics.map(\.step)).count > 1 } }.map { history -> HTML in
+    static func comparison(_ runs: [Run], histories: [(key: String, values: [(run: Run, metrics: [Metric])])])
+        -> ConsolePage
+    {
+        let charts = histories.filter { $0.values.contains { Set($0.metrics.map(\.step)).count > 1 } }.map {
+            history -> HTML in
             let series = history.values.map { item in
                 LineChart.Series(name: name(item.run), points: item.metrics.map { (x: Double($0.step), y: $0.value) })
             }
@@ -76,16 +84,23 @@ enum ExperimentPages {
             \(drawn)
             """
         return ConsolePage(
-            title: "Compare \(runs.count) runs", section: .experiments, crumbs: [("Experiments", "/console/experiments")],
+            title: "Compare \(runs.count) runs", section: .experiments,
+            crumbs: [("Experiments", "/console/experiments")],
             subtitle: "Rows whose values differ are marked at the left.", body: body)
     }
 
     static func path(_ run: Run) -> String { "/console/runs/" + run.info.id.text }
-    static func name(_ run: Run) -> String { run.info.name.isEmpty ? String(run.info.id.text.prefix(8)) : run.info.name }
+    static func name(_ run: Run) -> String {
+        run.info.name.isEmpty ? String(run.info.id.text.prefix(8)) : run.info.name
+    }
 
-    static func took(_ run: Run, now: Timestamp) -> String { Format.duration(milliseconds: milliseconds(run, now: now)) }
+    static func took(_ run: Run, now: Timestamp) -> String {
+        Format.duration(milliseconds: milliseconds(run, now: now))
+    }
 
-    static func short(_ text: String, _ limit: Int) -> String { text.count > limit ? text.prefix(limit - 1) + "…" : text }
+    static func short(_ text: String, _ limit: Int) -> String {
+        text.count > limit ? text.prefix(limit - 1) + "…" : text
+    }
 
     private static func milliseconds(_ run: Run, now: Timestamp) -> Int64 {
         let end = run.info.endTime ?? (run.info.status == .running ? now : run.info.startTime)

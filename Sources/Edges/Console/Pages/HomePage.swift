@@ -13,7 +13,8 @@ enum HomePage {
     }
 
     static func page(
-        counts: Counts, runs: [PipelineRun], deployments: [DeploymentState], stats: (DeploymentState) -> DeploymentStats?,
+        counts: Counts, runs: [PipelineRun], deployments: [DeploymentState],
+        stats: (DeploymentState) -> DeploymentStats?,
         dataDirectory: String, now: Timestamp
     ) -> ConsolePage {
         let running = runs.filter { $0.state == .running }.count
@@ -21,7 +22,8 @@ enum HomePage {
             run.steps.filter { $0.state == .waiting }.map { PipelineRunPage.notice(waiting: $0, run: run) }
         }
         let troubles = problems(runs: runs, deployments: deployments)
-        let attention: HTML = asks.isEmpty && troubles.isEmpty
+        let attention: HTML =
+            asks.isEmpty && troubles.isEmpty
             ? "<div class=\"panel empty\">Nothing waits for you, and nothing is wrong.</div>" : "\(asks)\(troubles)"
         let now: HTML = """
             <h2>Needs you</h2>\(attention)

@@ -12,7 +12,8 @@ enum ModelPages {
             }
             return [
                 Piece.link(path(model.name), model.name),
-                "\(model.latestVersions.map(\.version).max() ?? 0)", stages.isEmpty ? "<span class=\"soft\">–</span>" : "\(stages)",
+                "\(model.latestVersions.map(\.version).max() ?? 0)",
+                stages.isEmpty ? "<span class=\"soft\">–</span>" : "\(stages)",
                 "\(model.aliases.map { "@\($0.alias) → v\($0.version)" }.joined(separator: ", "))",
                 "<span class=\"soft\">\(Format.ago(model.lastUpdateTime, now: now))</span>",
                 Piece.cut(model.description),
@@ -32,15 +33,18 @@ enum ModelPages {
     }
 
     static func model(
-        _ model: RegisteredModel, versions: [(version: ModelVersion, lineage: Lineage)], history: [StageTransition], now: Timestamp
+        _ model: RegisteredModel, versions: [(version: ModelVersion, lineage: Lineage)], history: [StageTransition],
+        now: Timestamp
     ) -> ConsolePage {
         let moves = history.map { move -> [HTML] in
             [
                 "\(Format.time(move.time))", "Version \(move.version)",
-                "\(Piece.pill(move.from.rawValue)) <span class=\"soft\">→</span> \(Piece.pill(move.to.rawValue))", "\(move.actor)",
+                "\(Piece.pill(move.from.rawValue)) <span class=\"soft\">→</span> \(Piece.pill(move.to.rawValue))",
+                "\(move.actor)",
             ]
         }
-        let tags: HTML = model.tags.isEmpty
+        let tags: HTML =
+            model.tags.isEmpty
             ? "" : "<h2>Tags</h2><div class=\"panel\">\(Piece.facts(model.tags.map { ($0.key, "\($0.value)") }))</div>"
         let cards = versions.map { card($0.version, $0.lineage, now: now) }
         let body: HTML = """
@@ -75,7 +79,8 @@ enum ModelPages {
     static func path(_ name: String) -> String { "/console/models/" + urlEncoded(name) }
 
     private static let headline = [
-        "auc", "f1", "f1_score", "precision", "recall", "accuracy", "average_precision", "log_loss", "rmse", "mae", "r2",
+        "auc", "f1", "f1_score", "precision", "recall", "accuracy", "average_precision", "log_loss", "rmse", "mae",
+        "r2",
     ]
 
     private static func metrics(_ run: Run?) -> HTML {
@@ -94,7 +99,8 @@ enum ModelPages {
         if let run = lineage.run {
             chain += run.datasets.prefix(3).map { node("data", "\($0.name)") }
             if run.datasets.isEmpty, let hash = run.params.first(where: { $0.key == "data.sha256" })?.value {
-                chain.append(node("data", "<span class=\"mono\" title=\"\(hash)\">sha256 \(String(hash.prefix(10)))</span>"))
+                chain.append(
+                    node("data", "<span class=\"mono\" title=\"\(hash)\">sha256 \(String(hash.prefix(10)))</span>"))
             }
             if let id = run.tags.first(where: { $0.key == "aerie.pipelineRun" })?.value {
                 chain.append(node("pipeline run", Piece.link(PipelinePages.runPath(id), id)))
@@ -108,12 +114,13 @@ enum ModelPages {
 
     /// A button for each way that is open from here: up one stage, or out of use.
     private static func promote(_ version: ModelVersion) -> HTML {
-        let next: [ModelStage] = switch version.stage {
-        case .none, .development: [.staging]
-        case .staging: [.production, .archived]
-        case .production: [.archived]
-        case .archived: [.staging]
-        }
+        let next: [ModelStage] =
+            switch version.stage {
+            case .none, .development: [.staging]
+            case .staging: [.production, .archived]
+            case .production: [.archived]
+            case .archived: [.staging]
+            }
         return "\(next.map { stage -> HTML in promote(version, to: stage) })"
     }
 
@@ -122,7 +129,8 @@ enum ModelPages {
         let isUp = stage != .archived
         let button = Piece.action(
             action, isUp ? "Promote to \(stage.rawValue)" : "Archive", style: isUp ? "primary" : "",
-            confirm: stage == .production ? "Deployments that follow Production will serve version \(version.version)." : nil,
+            confirm: stage == .production
+                ? "Deployments that follow Production will serve version \(version.version)." : nil,
             fields: [("stage", stage.rawValue)])
         return "\(button) "
     }

@@ -28,13 +28,17 @@ enum PipelineRunPage {
     }
 
     private static func status(_ run: PipelineRun, now: Timestamp) -> HTML {
-        let tracked: HTML = run.trackingRun.map { id -> HTML in
-            "<span>tracked as \(Piece.link("/console/runs/" + urlEncoded(id), "run " + String(id.prefix(8))))</span>"
-        } ?? ""
+        let tracked: HTML =
+            run.trackingRun.map { id -> HTML in
+                "<span>tracked as \(Piece.link("/console/runs/" + urlEncoded(id), "run " + String(id.prefix(8))))</span>"
+            } ?? ""
         let path = PipelinePages.runPath(run.id)
-        let actions: HTML = if !run.state.isFinal {
-            Piece.action(path + "/cancel", "Cancel", style: "danger", confirm: "Cancel this run?")
-        } else if run.state == .succeeded { "" } else { Piece.action(path + "/retry", "Run again from the failed step") }
+        let actions: HTML =
+            if !run.state.isFinal {
+                Piece.action(path + "/cancel", "Cancel", style: "danger", confirm: "Cancel this run?")
+            } else if run.state == .succeeded { "" } else {
+                Piece.action(path + "/retry", "Run again from the failed step")
+            }
         let took = Format.duration(milliseconds: (run.finished ?? now).milliseconds - run.created.milliseconds)
         return """
             <div class="facts">\(Piece.pill(run.state.rawValue))<span>\(took)</span>\
@@ -96,7 +100,9 @@ enum PipelineRunPage {
             if let number = member.value.double {
                 return "<span class=\"given\">\(member.key) <b>\(Format.number(number))</b></span>"
             }
-            guard let text = member.value.string, !text.isEmpty, text.count <= 26, !text.hasPrefix("/") else { return nil }
+            guard let text = member.value.string, !text.isEmpty, text.count <= 26, !text.hasPrefix("/") else {
+                return nil
+            }
             return "<span class=\"given\">\(member.key) <b>\(text)</b></span>"
         }
         return "<div class=\"results\">\(Array(shown.prefix(4)))</div>"
@@ -105,15 +111,19 @@ enum PipelineRunPage {
     private static func detail(_ step: StepRun, log: String) -> HTML {
         let artifacts = step.artifacts.sorted { $0.key < $1.key }.map { name, artifact -> (String, HTML) in
             let digest = String(artifact.digest.prefix(12))
-            return (name, """
+            return (
+                name,
+                """
                 <span class="mono">\(artifact.path)</span> <span class="soft">\(Format.bytes(artifact.bytes)) · \(digest)</span>
-                """)
+                """
+            )
         }
         let isBare = step.values.isEmpty && artifacts.isEmpty
         let given: HTML = step.values.isEmpty ? "" : values(step.values)
         let files: HTML = artifacts.isEmpty ? "" : Piece.facts(artifacts)
         let results: HTML = isBare ? "" : "<div class=\"panel\">\(given)\(files)</div>"
-        let text: HTML = log.isEmpty
+        let text: HTML =
+            log.isEmpty
             ? "<div class=\"panel empty\">nothing written yet</div>" : "<pre class=\"log\">\(lines(log))</pre>"
         return """
             <h2 id="step">\(step.name) <span class="soft">\(step.uses), attempt \(step.attempt)</span></h2>\
@@ -125,21 +135,27 @@ enum PipelineRunPage {
     private static func lines(_ log: String) -> [HTML] {
         log.split(separator: "\n").suffix(2000).map { line -> HTML in
             let words = line.split(separator: " ", maxSplits: 1)
-            guard let stamp = words.first, stamp.count == 24, stamp.hasSuffix("Z"), words.count == 2 else { return "\(String(line))\n" }
+            guard let stamp = words.first, stamp.count == 24, stamp.hasSuffix("Z"), words.count == 2 else {
+                return "\(String(line))\n"
+            }
             let text = String(words[1])
             let style = text.hasPrefix("failed") ? "bad" : text.hasPrefix("succeeded") ? "good" : ""
-            return "<span class=\"t\">\(String(stamp.dropFirst(11).prefix(12)))</span> <span class=\"\(style)\">\(text)</span>\n"
+            return
+                "<span class=\"t\">\(String(stamp.dropFirst(11).prefix(12)))</span> <span class=\"\(style)\">\(text)</span>\n"
         }
     }
 
     private static func values(_ object: JSONObject) -> HTML {
         guard !object.isEmpty else { return "<span class=\"soft\">none</span>" }
-        return Piece.facts(object.members.map { member in
-            let text = member.value.double.map(Format.number) ?? member.value.string ?? member.value.text()
-            let value: HTML = text.isEmpty
-                ? "<span class=\"soft\">empty</span>" : "\(text.count > 300 ? String(text.prefix(300)) + " …" : text)"
-            return (member.key, value)
-        })
+        return Piece.facts(
+            object.members.map { member in
+                let text = member.value.double.map(Format.number) ?? member.value.string ?? member.value.text()
+                let value: HTML =
+                    text.isEmpty
+                    ? "<span class=\"soft\">empty</span>"
+                    : "\(text.count > 300 ? String(text.prefix(300)) + " …" : text)"
+                return (member.key, value)
+            })
     }
 
     private static func caption(_ step: StepRun, now: Timestamp) -> String {

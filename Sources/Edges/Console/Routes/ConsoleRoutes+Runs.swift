@@ -34,8 +34,10 @@ extension ConsoleRoutes {
         page(router, "/console/pipelines/runs/:id") { request, context throws(AerieError) in
             let run = try await services.runner.run(try parameter("id", context))
             let asked = request.uri.queryParameters["step"].map(String.init)
-            let chosen = asked.flatMap { run[$0] } ?? run.steps.first { $0.state == .failed }
-                ?? run.steps.first { $0.state == .running || $0.state == .waiting } ?? run.steps.last { $0.started != nil }
+            let chosen =
+                asked.flatMap { run[$0] } ?? run.steps.first { $0.state == .failed }
+                ?? run.steps.first { $0.state == .running || $0.state == .waiting }
+                ?? run.steps.last { $0.started != nil }
             var log = ""
             if let chosen { log = try await logEnd(run: run.id, step: chosen.name) }
             return PipelineRunPage.page(run, step: chosen, log: log, now: services.clock.now())
@@ -77,7 +79,8 @@ extension ConsoleRoutes {
             let values = try await services.experiments.metricHistory(of: [run.info.id], key: metric.key, limit: 600)
             histories.append((metric.key, values.map(\.1)))
         }
-        let versions = try await services.registry.searchVersions(filter: "run_id = '\(run.info.id.text)'", limit: 20).elements
+        let versions = try await services.registry.searchVersions(filter: "run_id = '\(run.info.id.text)'", limit: 20)
+            .elements
         var made: [RunPage.Made] = []
         for model in try await services.experiments.models(run.modelOutputs.prefix(20).map(\.modelID)) {
             let keys = versions.filter { $0.modelID == model.id }.map(\.key)
@@ -97,10 +100,15 @@ extension ConsoleRoutes {
         var looked = 0
         while let folder = folders.popLast() {
             looked += 1
-            guard looked <= 100, found.files.count < limit else { found.isCut = true; break }
+            guard looked <= 100, found.files.count < limit else {
+                found.isCut = true
+                break
+            }
             for entry in (try? await services.artifacts.list(folder)) ?? [] {
                 let path = folder.appending(entry.path.components.last.flatMap { try? ArtifactPath($0) } ?? .root)
-                if entry.isDirectory { folders.append(path) } else {
+                if entry.isDirectory {
+                    folders.append(path)
+                } else {
                     let shown = path.components.dropFirst(root.components.count).joined(separator: "/")
                     found.files.append((shown, entry.size ?? 0))
                 }

@@ -1,9 +1,9 @@
 import AerieCore
-import Foundation
 import AerieJSON
 import AerieResources
 import ErrorMapping
 import Experiments
+import Foundation
 public import Hummingbird
 public import Logging
 import NIOCore
@@ -45,14 +45,17 @@ public struct ConsoleRoutes: Sendable {
         _ make: @escaping @Sendable (Request, Context) async throws(AerieError) -> ConsolePage
     ) {
         router.get(path) { request, context -> Response in
-            do throws(AerieError) { return try await make(request, context).response(version: services.version) } catch {
+            do throws(AerieError) { return try await make(request, context).response(version: services.version) } catch
+            {
                 return failure(error, request: request)
             }
         }
     }
 
     func failure(_ error: AerieError, request: Request) -> Response {
-        if error.code == .internal { logger.error("console page failed", metadata: ["path": "\(request.uri.path)", "error": "\(error)"]) }
+        if error.code == .internal {
+            logger.error("console page failed", metadata: ["path": "\(request.uri.path)", "error": "\(error)"])
+        }
         return ErrorPage.page(error, path: request.uri.path)
             .response(version: services.version, status: .init(code: error.code.httpStatus))
     }
@@ -68,7 +71,8 @@ public struct ConsoleRoutes: Sendable {
         }
         page(router, "/console/pipelines") { _, _ throws(AerieError) in
             PipelinePages.list(
-                pipelines: try await list("Pipeline"), runs: try await services.runner.runs(PipelineRunFilter(limit: 100)),
+                pipelines: try await list("Pipeline"),
+                runs: try await services.runner.runs(PipelineRunFilter(limit: 100)),
                 now: services.clock.now())
         }
         page(router, "/console/deployments") { _, _ in
@@ -77,7 +81,9 @@ public struct ConsoleRoutes: Sendable {
         }
         page(router, "/console/deployments/:name") { _, context throws(AerieError) in
             let name = try parameter("name", context)
-            guard let state = services.serving.state(named: name) else { throw .notFound("no deployment is named \(name)") }
+            guard let state = services.serving.state(named: name) else {
+                throw .notFound("no deployment is named \(name)")
+            }
             return DeploymentPages.deployment(
                 state, stats: services.stats(name), inference: services.inferenceAddress(), now: services.clock.now())
         }
@@ -113,7 +119,8 @@ public struct ConsoleRoutes: Sendable {
             pipelines: try await list("Pipeline").count, deployments: services.serving.states().count)
         return HomePage.page(
             counts: counts, runs: try await services.runner.runs(PipelineRunFilter(limit: 20)),
-            deployments: services.serving.states(), stats: { services.stats($0.name) }, dataDirectory: services.dataDirectory, now: services.clock.now())
+            deployments: services.serving.states(), stats: { services.stats($0.name) },
+            dataDirectory: services.dataDirectory, now: services.clock.now())
     }
 
     /// Counts from the newest runs of all in one search; an experiment without any of them is asked for its last run.
@@ -127,7 +134,8 @@ public struct ConsoleRoutes: Sendable {
             let runs = byExperiment[experiment.id] ?? []
             var last = runs.map(\.info.startTime).max()
             if runs.isEmpty, isMore {
-                last = try await services.experiments.searchRuns(in: [experiment.id], limit: 1).elements.first?.info.startTime
+                last = try await services.experiments.searchRuns(in: [experiment.id], limit: 1).elements.first?.info
+                    .startTime
             }
             let isEmpty = runs.isEmpty && last == nil
             items.append((experiment, runs.isEmpty && !isEmpty ? nil : (runs.count, isMore && !isEmpty), last))
@@ -138,17 +146,21 @@ public struct ConsoleRoutes: Sendable {
     private func model(_ name: String) async throws(AerieError) -> ConsolePage {
         let model = try await services.registry.model(name)
         let versions = try await services.registry.searchVersions(
-            filter: "name = '\(name.replacing("'", with: "''"))'", limit: 100).elements
+            filter: "name = '\(name.replacing("'", with: "''"))'", limit: 100
+        ).elements
         var items: [(version: ModelVersion, lineage: ModelPages.Lineage)] = []
         let states = services.serving.states()
         for version in versions.sorted(by: { $0.version > $1.version }) {
             let run: Run? = if let id = version.runID { try await services.experiments.runs([id]).first } else { nil }
             let answering = states.filter { state in
-                state.predictors.contains { $0.modelURI.hasPrefix("models:/\(name)") && $0.modelVersion == "\(version.version)" }
+                state.predictors.contains {
+                    $0.modelURI.hasPrefix("models:/\(name)") && $0.modelVersion == "\(version.version)"
+                }
             }
             items.append((version, .init(run: run, deployments: answering.map(\.name))))
         }
         return ModelPages.model(
-            model, versions: items, history: try await services.registry.stageHistory(of: name), now: services.clock.now())
+            model, versions: items, history: try await services.registry.stageHistory(of: name),
+            now: services.clock.now())
     }
 }

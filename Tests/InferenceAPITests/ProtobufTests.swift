@@ -101,8 +101,11 @@ struct ProtobufTests {
         #expect(percentEncoded("a b%\u{e9}\n") == "a b%25%C3%A9%0A")
     }
 
-    @Test("Half precision widens exactly", arguments: [
-        (UInt16(0x3c00), Float(1)), (0xc000, -2), (0x0001, 0x1p-24), (0x7bff, 65504), (0x7c00, .infinity), (0x8000, -0.0),
-    ])
+    @Test(
+        "Half precision widens exactly",
+        arguments: [
+            (UInt16(0x3c00), Float(1)), (0xc000, -2), (0x0001, 0x1p-24), (0x7bff, 65504), (0x7c00, .infinity),
+            (0x8000, -0.0),
+        ])
     func halves(_ half: UInt16, _ expected: Float) { #expect(floatFromHalf(half) == expected) }
 }

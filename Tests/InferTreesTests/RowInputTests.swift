@@ -11,7 +11,7 @@ struct RowInputTests {
         RowInput(
             ModelDescription(
                 tabular: "xgboost_xgboost", type: .fp32, features: features, outputs: 1, names: names,
-                nanosecondsPerRow: 1),
+                nanosecondsPerRow: 1, isProbability: false),
             features)
     }
 

@@ -60,7 +60,8 @@ public final class MetadataDatabase: Sendable {
         do { return try await pool.read(body) } catch { throw Self.translate(error) }
     }
 
-    /// Runs `body` in the next batch and returns once it is durable. What it throws undoes just its own changes.
+    /// Runs `body` in the next batch and returns once it is durable. What it throws undoes just its own changes. It may
+    /// be run again if its batch is undone by another's failure, so it must have no effect but on the database.
     public func write<Value: Sendable>(_ body: @escaping @Sendable (Database) throws -> Value) async throws(AerieError)
         -> Value
     {
@@ -107,22 +108,40 @@ public final class MetadataDatabase: Sendable {
                 queue.waiting.removeFirst(batch.count)
                 return batch
             }
-            var finish: [@Sendable ((any Error)?) -> Void] = []
-            var failure: (any Error)?
-            do {
-                try db.inTransaction(.immediate) {
-                    for job in batch { finish.append(job.run(db)) }
-                    return .commit
-                }
-            } catch { failure = error }
-            for done in finish { done(failure) }
-            if let failure { for job in batch.dropFirst(finish.count) { job.abandon(failure) } }
+            commit(batch, db)
             let more = queue.withLock { queue in
                 queue.isDraining = !queue.waiting.isEmpty
                 return queue.isDraining
             }
             if more { drain() }
         }
+    }
+
+    /// Runs the batch and tells every caller, or puts jobs back that were undone by another's failure.
+    private func commit(_ batch: [Job], _ db: Database) {
+        var finish: [@Sendable ((any Error)?) -> Void] = []
+        var failure: (any Error)?
+        var isUndone = false
+        do {
+            try db.inTransaction(.immediate) {
+                for job in batch {
+                    finish.append(job.run(db))
+                    // A full or failing disk makes SQLite undo the whole transaction and not the savepoint alone.
+                    isUndone = !db.isInsideTransaction
+                    if isUndone { throw DatabaseError(resultCode: .SQLITE_ABORT) }
+                }
+                return .commit
+            }
+        } catch { failure = error }
+        if isUndone, let culprit = finish.popLast() {
+            culprit(failure)
+            var innocent = batch
+            innocent.remove(at: finish.count)
+            queue.withLock { $0.waiting.insert(contentsOf: innocent, at: 0) }
+            return
+        }
+        for done in finish { done(failure) }
+        if let failure { for job in batch.dropFirst(finish.count) { job.abandon(failure) } }
     }
 
     /// Driver errors end here: constraint violations are `alreadyExists`, a full disk `resourceExhausted`.

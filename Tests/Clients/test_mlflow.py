@@ -1,5 +1,6 @@
 """The founding document's MLflow examples and what lies around them, with the real client."""
 import json
+import logging
 import os
 import time
 import uuid
@@ -224,3 +225,178 @@ def test_datasets_are_kept(client, data):
     assert json.loads(inputs[0].dataset.profile)["num_rows"] == 300
     found = client.search_runs([run.info.experiment_id], "dataset.name = 'transactions' AND dataset.context = 'training'")
     assert [r.info.run_id for r in found] == [run.info.run_id]
+
+
+def test_autologging_of_three_libraries(client, data):
+    import lightgbm
+    import xgboost
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GridSearchCV
+
+    X_train, _, y_train, _ = data
+    def runs(name):
+        return mlflow.search_runs(experiment_names=[name], output_format="list")
+    grid, trees = unique("autolog-sklearn"), unique("autolog-boosters")
+    mlflow.set_experiment(grid)
+    mlflow.sklearn.autolog(log_models=False, silent=True)
+    try:
+        GridSearchCV(LogisticRegression(), {"C": [0.1, 1.0]}, cv=2).fit(X_train, y_train)
+    finally:
+        mlflow.sklearn.autolog(disable=True)
+    parent = [r for r in runs(grid) if "mlflow.parentRunId" not in r.data.tags]
+    children = [r for r in runs(grid) if r.data.tags.get("mlflow.parentRunId") == parent[0].info.run_id]
+    assert len(parent) == 1 and len(children) == 2 and {r.data.params["C"] for r in children} == {"0.1", "1.0"}
+    assert parent[0].data.metrics["best_cv_score"] > 0 and parent[0].inputs.dataset_inputs
+
+    mlflow.set_experiment(trees)
+    mlflow.xgboost.autolog(log_models=False, silent=True)
+    mlflow.lightgbm.autolog(silent=True)
+    try:
+        matrix = xgboost.DMatrix(X_train, label=y_train)
+        xgboost.train({"max_depth": 2, "objective": "binary:logistic"}, matrix, 10, evals=[(matrix, "train")],
+                      verbose_eval=False)
+        table = lightgbm.Dataset(X_train, y_train)
+        booster = lightgbm.train({"objective": "binary", "verbose": -1}, table, 10, valid_sets=[table])
+    finally:
+        mlflow.xgboost.autolog(disable=True)
+        mlflow.lightgbm.autolog(disable=True)
+    by_metric = {next(iter(r.data.metrics)): r for r in runs(trees)}
+    boosted = by_metric["train-logloss"]
+    assert len(client.get_metric_history(boosted.info.run_id, "train-logloss")) == 10
+    assert "feature_importance_weight.json" in [f.path for f in client.list_artifacts(boosted.info.run_id)]
+    light = by_metric["training-binary_logloss"]
+    loaded = mlflow.lightgbm.load_model(f"models:/{light.outputs.model_outputs[0].model_id}")
+    assert np.allclose(loaded.predict(X_train), booster.predict(X_train))
+
+
+def test_figures_tables_images_and_evaluations(client, data, tmp_path):
+    mlflow.set_experiment(unique("media"))
+    with mlflow.start_run() as run:
+        mlflow.log_table({"question": ["a", "b"], "score": [1, 2]}, "table.json")
+        mlflow.log_table({"question": ["c"], "score": [3]}, "table.json")
+        mlflow.log_dict({"a": 1}, "config.yaml")
+        mlflow.log_image(np.zeros((8, 8, 3), np.uint8), "image.png")
+        mlflow.log_image(np.zeros((8, 8, 3), np.uint8), key="steps", step=3)
+        try:
+            from matplotlib.figure import Figure
+        except ImportError:
+            figures = []
+        else:
+            mlflow.log_figure(Figure(), "figure.png")
+            figures = ["figure.png"]
+        with mlflow.start_run(nested=True):
+            mlflow.log_metric("inner", 1)
+        frame = pd.DataFrame({"label": data[2], "guess": data[2]})
+        result = mlflow.models.evaluate(data=frame, targets="label", predictions="guess", model_type="classifier",
+                                        evaluators=["default"])
+    assert result.metrics["accuracy_score"] == 1.0 and client.get_run(run.info.run_id).data.metrics["accuracy_score"] == 1
+    paths = {f.path for f in client.list_artifacts(run.info.run_id)}
+    assert {"table.json", "config.yaml", "image.png", "images", *figures} <= paths
+    with mlflow.start_run(run_id=run.info.run_id):
+        assert mlflow.load_table("table.json")["question"].tolist() == ["a", "b", "c"]
+    step = [f.path for f in client.list_artifacts(run.info.run_id, "images") if f.path.endswith(".png")]
+    down = mlflow.artifacts.download_artifacts(run_id=run.info.run_id, artifact_path=step[0], dst_path=str(tmp_path))
+    assert open(down, "rb").read(4) == b"\x89PNG"
+    inner = client.search_runs([run.info.experiment_id], f"tags.mlflow.parentRunId = '{run.info.run_id}'")
+    assert len(inner) == 1 and inner[0].data.metrics == {"inner": 1}
+
+
+def test_300_runs_as_a_frame_and_on_the_command_line(client, aerie, tmp_path):
+    from click.testing import CliRunner
+    from mlflow.cli import cli as mlflow_cli
+
+    name = unique("many")
+    experiment = client.create_experiment(name)
+    for index in range(300):
+        run = client.create_run(experiment, run_name=f"run-{index}").info.run_id
+        client.log_batch(run, [mlflow.entities.Metric("m", index, 1, 0)], [mlflow.entities.Param("i", str(index))])
+    client.log_text(run, "hello", "notes/hello.txt")
+    frame = mlflow.search_runs(experiment_names=[name], filter_string="metrics.m >= 10", order_by=["metrics.m DESC"])
+    assert len(frame) == 290 and frame["metrics.m"].tolist() == [float(i) for i in range(299, 9, -1)]
+    assert frame["params.i"][0] == "299"
+
+    def cli(*arguments):
+        done = CliRunner().invoke(mlflow_cli, arguments)
+        assert done.exit_code == 0, done.output
+        return done.output
+    assert cli("runs", "list", "--experiment-id", experiment).count("run-") == 300
+    assert name in cli("experiments", "search")
+    cli("artifacts", "download", "--run-id", run, "--artifact-path", "notes/hello.txt", "--dst-path", str(tmp_path))
+    assert next(tmp_path.rglob("hello.txt")).read_text() == "hello"
+
+
+def test_a_large_artifact_costs_no_memory_and_half_of_one_leaves_nothing(client, aerie, tmp_path):
+    import filecmp
+    import http.client
+
+    def peak():
+        with open(f"/proc/{aerie.process.pid}/status") as status:
+            return next(int(line.split()[1]) // 1024 for line in status if line.startswith("VmHWM"))
+    mlflow.set_experiment(unique("large"))
+    block = os.urandom(1_000_000)
+    with open(tmp_path / "large.bin", "wb") as file:
+        for index in range(300):
+            file.write(index.to_bytes(8, "big") + block[8:])
+    before = peak()
+    with mlflow.start_run() as run:
+        mlflow.log_artifact(str(tmp_path / "large.bin"))
+    (tmp_path / "down").mkdir()
+    down = client.download_artifacts(run.info.run_id, "large.bin", str(tmp_path / "down"))
+    assert filecmp.cmp(tmp_path / "large.bin", down, shallow=False)
+    assert peak() - before < 100, f"the server grew from {before} to {peak()} MiB"
+
+    folder = f"{run.info.experiment_id}/{run.info.run_id}/artifacts"
+    connection = http.client.HTTPConnection(aerie.http.removeprefix("http://"))
+    connection.putrequest("PUT", f"/api/2.0/mlflow-artifacts/artifacts/{folder}/half.bin")
+    connection.putheader("Content-Length", "5000000")
+    connection.endheaders(block)
+    incoming = aerie.data_dir / "artifacts" / ".incoming"
+    wait(lambda: any(file.stat().st_size for file in incoming.iterdir()))
+    connection.close()
+    wait(lambda: not any(incoming.iterdir()))
+    assert [f.path for f in client.list_artifacts(run.info.run_id)] == ["large.bin"]
+
+
+def wait(condition, seconds=10):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_traces_are_kept_found_tagged_and_deleted(client, caplog):
+    experiment = mlflow.set_experiment(unique("traces")).experiment_id
+
+    @mlflow.trace
+    def score(amount):
+        with mlflow.start_span("features") as span:
+            span.set_inputs({"amount": amount})
+            span.set_outputs(amount + 1)
+        return amount + 1
+
+    logger = logging.getLogger("mlflow")
+    logger.addHandler(caplog.handler)
+    try:
+        with mlflow.start_run() as run:
+            score(1)
+        score(2)
+        with pytest.raises(TypeError):
+            score("x")
+        mlflow.flush_trace_async_logging()
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING] == []
+    failed = mlflow.get_trace(mlflow.get_last_active_trace_id())
+    assert failed.info.state == "ERROR" and {s.name for s in failed.data.spans} == {"score", "features"}
+    frame = mlflow.search_traces(locations=[experiment])
+    assert len(frame) == 3 and frame["state"].tolist()[0] == "ERROR"
+    found = client.search_traces([experiment], f"attributes.run_id = '{run.info.run_id}' AND trace.status = 'OK'")
+    assert len(found) == 1 and found[0].data.spans[0].inputs == {"amount": 1}
+    one = found[0].info.trace_id
+    client.set_trace_tag(one, "reviewed", "yes")
+    assert [t.info.trace_id for t in client.search_traces([experiment], "tags.reviewed = 'yes'")] == [one]
+    client.delete_trace_tag(one, "reviewed")
+    assert "reviewed" not in client.get_trace(one).info.tags
+    assert client.delete_traces(experiment, trace_ids=[one]) == 1
+    assert client.delete_traces(experiment, max_timestamp_millis=int(time.time() * 1000)) == 2
+    assert client.search_traces([experiment]) == []

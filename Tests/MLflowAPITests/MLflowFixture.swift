@@ -33,8 +33,10 @@ struct MLflowFixture {
                 experiments: experiments,
             artifacts: artifacts)
         router = Router()
-        MLflowRoutes(experiments: experiments, registry: registry, artifacts: artifacts, actor: { _ in "ada" })
-            .register(on: router)
+        let traces = TraceService(traces: SQLiteTraceStore(database), experiments: experiments, artifacts: artifacts)
+        MLflowRoutes(
+            experiments: experiments, registry: registry, traces: traces, artifacts: artifacts, actor: { _ in "ada" }
+        ).register(on: router)
     }
 
     func remove() { try? FileManager.default.removeItem(atPath: folder) }

@@ -125,7 +125,7 @@ public struct SQLiteExperimentStore: ExperimentStore {
             if !query.experimentIDs.isEmpty {
                 statement.require(
                     in: "t.id",
-                    query.experimentIDs.compactMap { Int64($0.text) })
+                    numbers: query.experimentIDs.compactMap { Int64($0.text) })
             }
             let (keys, next) = try statement.page(db, query)
             return Page(try Self.read(db, keys), next: next)

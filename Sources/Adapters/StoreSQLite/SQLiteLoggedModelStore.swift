@@ -76,7 +76,7 @@ public struct SQLiteLoggedModelStore: LoggedModelStore {
         try await database.read { db in
             var statement = SearchStatement(Self.tables)
             if !query.experimentIDs.isEmpty {
-                statement.require(in: "t.experiment", query.experimentIDs.compactMap { Int64($0.text) })
+                statement.require(in: "t.experiment", numbers: query.experimentIDs.compactMap { Int64($0.text) })
             }
             if query.view != .all {
                 statement.require("t.deleted_time IS \(query.view == .activeOnly ? "" : "NOT ")NULL")

@@ -26,9 +26,15 @@ public struct SQLiteRunStore: RunStore {
             for run in runs {
                 let info = run.info
                 guard let experiment = Int64(info.experimentID.text),
-                    try Bool.fetchOne(db, sql: "SELECT 1 FROM experiments WHERE id = ?",
-                        arguments: [experiment]) ?? false
+                    let stage = try String.fetchOne(
+                        db, sql: "SELECT stage FROM experiments WHERE id = ?", arguments: [experiment])
                 else { throw AerieError.notFound("No Experiment with id=\(info.experimentID) exists") }
+                guard stage == "active" else {
+                    throw AerieError(
+                        .failedPrecondition,
+                        "The experiment \(info.experimentID) must be in the 'active' state; it is deleted",
+                        reason: "experiment.deleted")
+                }
                 if try RunRows.find(db, info.id) != nil {
                     throw AerieError(.alreadyExists, "Run with id=\(info.id) exists already", reason: "run.exists")
                 }
@@ -151,7 +157,7 @@ public struct SQLiteRunStore: RunStore {
         try await database.read { db in
             var statement = SearchStatement(Self.tables)
             if !query.experimentIDs.isEmpty {
-                statement.require(in: "t.experiment", query.experimentIDs.compactMap { Int64($0.text) })
+                statement.require(in: "t.experiment", numbers: query.experimentIDs.compactMap { Int64($0.text) })
             }
             if query.view != .all { statement.require("t.stage = ?",
                 [query.view == .activeOnly ? "active" : "deleted"]) }

@@ -1,12 +1,10 @@
-import AerieCore
 import GRDB
 
 extension SQLiteExperimentStore {
-    /// The tables of experiments, runs and logged models.
+    /// The tables of experiments, runs, logged models and traces.
     public static let migrations: [Migration] = [
         Migration("experiments.1") { db in
             for statement in experimentTables + runTables + loggedModelTables { try db.execute(sql: statement) }
-            let now = SystemClock().now().milliseconds
             try db.execute(
                 sql: """
                     INSERT INTO experiments (id, name, artifact_location, stage, creation_time, last_update_time)
@@ -14,7 +12,8 @@ extension SQLiteExperimentStore {
                         CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER),
                             CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER))
                     """)
-        }
+        },
+        SQLiteTraceStore.migration,
     ]
 
     private static let experimentTables = [

@@ -34,6 +34,13 @@ struct SearchStatement {
         require("\(column) IN (\(Self.marks(values.count)))", values)
     }
 
+    /// A statement takes no more than some 30,000 arguments, so long lists go as one.
+    mutating func require(in column: String, numbers: [Int64]) {
+        guard numbers.count > 1000 else { return require(in: column, numbers) }
+        let list = numbers.lazy.map { String($0) }.joined(separator: ",")
+        require("\(column) IN (SELECT value FROM json_each(?))", ["[\(list)]"])
+    }
+
     static func marks(_ count: Int) -> String { Array(repeating: "?", count: count).joined(separator: ",") }
 
     mutating func add(_ condition: SearchCondition) throws(AerieError) {
@@ -47,7 +54,7 @@ struct SearchStatement {
             }
             compare(column, condition)
         case .dataset: addDataset(condition)
-        case .metric, .param, .tag:
+        case .metric, .param, .tag, .metadata:
             guard let satellite = tables.satellites[condition.field.kind] else {
                 throw .invalid("filter", "cannot search for '\(key)' here")
             }

@@ -58,8 +58,9 @@ enum ExperimentLimits {
         }
     }
 
-    /// Values that are too long are cut, as the other server does.
+    /// Values that are too long are cut, as the other server does. Lengths are Unicode scalars, as Python counts.
     static func cut(_ text: String, to length: Int) -> String {
-        text.utf8.count <= length ? text : String(text.prefix(length))
+        guard text.utf8.count > length else { return text }
+        return String(String.UnicodeScalarView(text.unicodeScalars.prefix(length)))
     }
 }

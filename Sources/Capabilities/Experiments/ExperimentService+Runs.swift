@@ -176,12 +176,16 @@ extension ExperimentService {
         return try await runs.datasets(in: experimentIDs, limit: 1000)
     }
 
+    /// Where clients before MLflow 3 keep the descriptions of a run's models, all in one text.
+    public static let modelHistoryTag = "mlflow.log-model.history"
+
     func checkedTags(_ tags: [Tag]) throws(AerieError) -> [Tag] {
         var result: [Tag] = []
         for (index, tag) in tags.enumerated() {
             try ExperimentLimits.checkKey(tag.key, "tags[\(index)].key")
-            result.append(Tag(key: tag.key, value: ExperimentLimits.cut(tag.value,
-                to: ExperimentLimits.tagValueLength)))
+            // Cut JSON is lost JSON.
+            let limit = tag.key == Self.modelHistoryTag ? 1 << 20 : ExperimentLimits.tagValueLength
+            result.append(Tag(key: tag.key, value: ExperimentLimits.cut(tag.value, to: limit)))
         }
         return result
     }

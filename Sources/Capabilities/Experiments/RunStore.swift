@@ -56,7 +56,8 @@ public struct DatasetSummary: Hashable, Sendable {
 ///   `notFound`.
 /// - The tag `mlflow.runName` and the run's name are one: writing either writes both.
 public protocol RunStore: Sendable {
-    /// All of them or none. - Throws: `alreadyExists` for an identifier that is taken, `notFound` for the experiment.
+    /// All of them or none. - Throws: `alreadyExists` for an identifier that is taken, `notFound` for the experiment,
+    /// `failedPrecondition` if that is deleted.
     func create(_ runs: [Run]) async throws(AerieError)
     /// In the order asked for; those that do not exist are left out. One round for all of them.
     func get(_ ids: [RunID]) async throws(AerieError) -> [Run]

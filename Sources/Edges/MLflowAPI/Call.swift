@@ -255,6 +255,18 @@ struct Fields: Sendable {
             datasetName: try string("dataset_name"), datasetDigest: try string("dataset_digest"))
     }
 
+    /// An object whose values are all text.
+    func map(_ key: String) throws(AerieError) -> [Tag] {
+        guard let value = value(key) else { return [] }
+        guard let object = value.object else { throw wrong(key, value, "an object was expected") }
+        var result: [Tag] = []
+        for member in object.members {
+            guard let text = member.value.string else { throw wrong(key, member.value, "a string was expected") }
+            result.append(Tag(key: member.key, value: text))
+        }
+        return result
+    }
+
     func view(_ key: String) throws(AerieError) -> StageView {
         try word(key, ViewWord.self).flatMap { StageView(rawValue: $0.rawValue) } ?? .activeOnly
     }

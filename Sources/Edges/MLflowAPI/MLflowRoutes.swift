@@ -15,6 +15,7 @@ public import Registry
 public struct MLflowRoutes: Sendable {
     let experiments: ExperimentService
     let registry: RegistryService
+    let traces: TraceService
     let artifacts: any ArtifactStore
     let logger: Logger
     let actor: @Sendable (HTTPRequest) -> String
@@ -25,12 +26,14 @@ public struct MLflowRoutes: Sendable {
 
     /// - Parameter actor: who sends a request, for the history of stages; called once a request that changes one.
     public init(
-        experiments: ExperimentService, registry: RegistryService, artifacts: any ArtifactStore,
+        experiments: ExperimentService, registry: RegistryService, traces: TraceService,
+        artifacts: any ArtifactStore,
         logger: Logger = Logger(label: "aerie.mlflow"),
-            actor: @escaping @Sendable (HTTPRequest) -> String = { _ in "local" }
+        actor: @escaping @Sendable (HTTPRequest) -> String = { _ in "local" }
     ) {
         self.experiments = experiments
         self.registry = registry
+        self.traces = traces
         self.artifacts = artifacts
         self.logger = logger
         self.actor = actor
@@ -40,6 +43,12 @@ public struct MLflowRoutes: Sendable {
     public func register<Context: RequestContext>(on router: Router<Context>) {
         router.get("/health") { _, _ in "OK" }
         router.get("/version") { _, _ in Self.version }
+        // Clients that read this put the spans of a trace into the artifact store, as one file.
+        router.post("/v1/traces") { _, _ in
+            Self.response(
+                .notImplemented, code: "NOT_IMPLEMENTED",
+                "REST OTLP span logging is not supported here; spans are kept as artifacts of their trace")
+        }
         for prefix in ["/api/2.0", "/ajax-api/2.0", "/api/3.0", "/ajax-api/3.0"] {
             for endpoint in Endpoint.all {
                 router.on(RouterPath(prefix + endpoint.path), method: endpoint.method) { request, context in
@@ -101,5 +110,5 @@ struct Endpoint: Sendable {
         self.handle = handle
     }
 
-    static let all: [Endpoint] = experiments + runs + loggedModels + registry + versions + server
+    static let all: [Endpoint] = experiments + runs + loggedModels + registry + versions + traces + server
 }

@@ -160,7 +160,7 @@ public struct SearchParser {
         case .like, .ilike: allowed = !isNumeric(key)
         case .in, .notIn:
             allowed = key.kind == .dataset || (key.kind == .attribute && subject.listAttributes.contains(key.key))
-        case .isNull, .isNotNull: allowed = key.kind == .tag || key.kind == .param
+        case .isNull, .isNotNull: allowed = [.tag, .param, .metadata].contains(key.kind)
         }
         guard allowed else {
             throw SearchLexer.failure(

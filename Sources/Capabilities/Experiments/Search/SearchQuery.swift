@@ -2,7 +2,7 @@ public import AerieCore
 
 /// What part of an entity a condition or an order speaks of.
 public struct SearchField: Hashable, Sendable {
-    public enum Kind: String, Sendable, Hashable { case attribute, metric, param, tag, dataset }
+    public enum Kind: String, Sendable, Hashable { case attribute, metric, param, tag, dataset, metadata }
     public var kind: Kind
     /// The attribute's own name (never an alias), or the key of the metric, parameter or tag.
     public var key: String

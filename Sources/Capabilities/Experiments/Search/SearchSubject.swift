@@ -50,6 +50,19 @@ public struct SearchSubject: Sendable {
         numericAttributes: ["version_number"], listAttributes: ["name", "run_id"], kinds: [.attribute, .tag],
         orderable: ["name", "version_number", "creation_timestamp", "last_updated_timestamp"])
 
+    public static let traces = SearchSubject(
+        attributes: table(
+            ["trace_id", "name", "status", "timestamp", "execution_time", "end_time", "run_id", "client_request_id"],
+            aliases: [
+                "request_id": "trace_id", "timestamp_ms": "timestamp", "request_time": "timestamp",
+                "execution_time_ms": "execution_time", "execution_duration": "execution_time", "state": "status",
+                "end_time_ms": "end_time",
+            ]),
+        numericAttributes: ["timestamp", "execution_time", "end_time"],
+        listAttributes: ["trace_id", "name", "status", "run_id", "client_request_id"],
+        kinds: [.attribute, .tag, .metadata],
+        orderable: ["trace_id", "name", "status", "timestamp", "execution_time", "end_time"])
+
     let orderAliases: [String: String]
 
     init(
@@ -70,8 +83,9 @@ public struct SearchSubject: Sendable {
         case "metric", "metrics": .metric
         case "parameter", "parameters", "param", "params": .param
         case "tag", "tags": .tag
-        case "attribute", "attributes", "attr", "run": .attribute
+        case "attribute", "attributes", "attr", "run", "trace": .attribute
         case "dataset", "datasets": .dataset
+        case "metadata", "request_metadata": .metadata
         default: nil
         }
     }

@@ -96,7 +96,7 @@ extension Endpoint {
 
     /// Older clients describe a model in a tag of the run; the tag holds all of them.
     private static func logModel(_ routes: MLflowRoutes, _ call: Call) async throws(AerieError) {
-        let key = "mlflow.log-model.history"
+        let key = ExperimentService.modelHistoryTag
         let text = try call.fields.required("model_json")
         let added: JSONValue
         do throws(JSONError) { added = try JSONValue.parse(text) } catch { throw error.asAerieError(in: "model_json") }

@@ -23,6 +23,7 @@ struct Platform: Sendable {
     let artifacts: FileArtifactStore
     let experiments: ExperimentService
     let registry: RegistryService
+    let traces: TraceService
     let resources: ResourceService
     let serving: ServingService
     let metrics: MetricsRegistry
@@ -46,6 +47,7 @@ struct Platform: Sendable {
             models: SQLiteRegistryStore(database), versions: SQLiteModelVersionStore(database),
             experiments: experiments,
             artifacts: artifacts)
+        traces = TraceService(traces: SQLiteTraceStore(database), experiments: experiments, artifacts: artifacts)
         metrics = MetricsRegistry()
         metrics.describeBuild(version: Aerie.version)
         sampler = DeploymentSampler(registry: metrics)

@@ -42,8 +42,10 @@ final class ControlServer: Sendable {
             metrics: { platform.metrics.exposition() }
         ).addRoutes(to: router)
         PipelineRoutes(runner: platform.runner).addRoutes(to: router)
-        MLflowRoutes(experiments: platform.experiments, registry: platform.registry, artifacts: platform.artifacts)
-            .register(on: router)
+        MLflowRoutes(
+            experiments: platform.experiments, registry: platform.registry, traces: platform.traces,
+            artifacts: platform.artifacts
+        ).register(on: router)
         ConsoleRoutes(
             services: ConsoleServices(
                 experiments: platform.experiments, registry: platform.registry, artifacts: platform.artifacts,

@@ -1,0 +1,98 @@
+public import AerieCore
+
+/// What clients do with traces, with the rules of names and limits. Holds no state; may be called from any task.
+public struct TraceService: Sendable {
+    private let traces: any TraceStore
+    private let experiments: ExperimentService
+    private let artifacts: any ArtifactStore
+
+    private static let artifactLocation = "mlflow.artifactLocation"
+    private static let spansLocation = "mlflow.trace.spansLocation"
+    private static let searchMaximum = 1000
+
+    public init(traces: any TraceStore, experiments: ExperimentService, artifacts: any ArtifactStore) {
+        self.traces = traces
+        self.experiments = experiments
+        self.artifacts = artifacts
+    }
+
+    /// Keeps a trace and says in its tags where its spans are to be put.
+    /// - Throws: `notFound` for the experiment, `failedPrecondition` if that is deleted.
+    public func put(_ trace: Trace) async throws(AerieError) -> Trace {
+        try ExperimentLimits.checkRunID(RunID(trace.id.text), "trace_id")
+        let experiment = try await experiments.experiment(trace.experimentID)
+        guard experiment.stage == .active else {
+            throw AerieError(
+                .failedPrecondition, "The experiment \(experiment.id) must be in the 'active' state; it is deleted",
+                reason: "experiment.deleted")
+        }
+        var trace = trace
+        let own = [Self.artifactLocation, Self.spansLocation]
+        trace.tags = try experiments.checkedTags(trace.tags.filter { !own.contains($0.key) })
+        trace.tags.append(
+            Tag(
+                key: Self.artifactLocation, value: "\(experiment.artifactLocation)/traces/\(trace.id)/artifacts"))
+        trace.tags.append(Tag(key: Self.spansLocation, value: "ARTIFACT_REPO"))
+        trace.metadata = try experiments.checkedTags(trace.metadata)
+        trace.requestPreview = trace.requestPreview.map { ExperimentLimits.cut($0, to: 10_000) }
+        trace.responsePreview = trace.responsePreview.map { ExperimentLimits.cut($0, to: 10_000) }
+        try await traces.put(trace)
+        return trace
+    }
+
+    public func trace(_ id: TraceID) async throws(AerieError) -> Trace {
+        guard let found = try await traces.get([id]).first else { throw .notFound("Trace with ID '\(id)' not found.") }
+        return found
+    }
+
+    /// Several at once, in the order asked for; those that do not exist are left out.
+    public func traces(_ ids: [TraceID]) async throws(AerieError) -> [Trace] {
+        guard ids.count <= Self.searchMaximum else {
+            throw .invalid("trace_ids", "names \(ids.count) traces; at most \(Self.searchMaximum) are given at once")
+        }
+        return try await traces.get(ids)
+    }
+
+    public func setTags(_ id: TraceID, _ tags: [Tag]) async throws(AerieError) {
+        try await traces.update(id, setTags: try experiments.checkedTags(tags), deleteTags: [])
+    }
+
+    public func deleteTag(_ id: TraceID, key: String) async throws(AerieError) {
+        try await traces.update(id, setTags: [], deleteTags: [key])
+    }
+
+    /// - Parameters:
+    ///   - filter: the search grammar over name, status, timestamp, execution_time, run_id, tags and metadata.
+    ///   - limit: 1 to 1,000.
+    public func search(
+        in experimentIDs: [ExperimentID], filter: String? = nil, orderBy: [String] = [], limit: Int = 100,
+        pageToken: String? = nil
+    ) async throws(AerieError) -> Page<Trace> {
+        try ExperimentLimits.checkLimit(limit, maximum: Self.searchMaximum)
+        let query = SearchQuery(
+            experimentIDs: experimentIDs, conditions: try SearchParser.conditions(filter, subject: .traces),
+            order: try SearchParser.orders(orderBy, subject: .traces), limit: limit,
+            position: try ExperimentService.position(pageToken))
+        // No experiment named means none, not all.
+        guard !experimentIDs.isEmpty else { return Page([]) }
+        return try await traces.search(query)
+    }
+
+    /// Deletes traces and then their files; a file that cannot be deleted is left behind.
+    /// - Returns: how many.
+    public func delete(_ selection: TraceSelection) async throws(AerieError) -> Int {
+        guard selection.ids.isEmpty != (selection.until == nil) else {
+            throw .invalid(
+                "request_ids", "either request_ids or max_timestamp_millis says which traces to delete, and not both")
+        }
+        guard selection.limit >= 1 else { throw .invalid("max_traces", "must be at least 1") }
+        let experiment = try await experiments.experiment(selection.experimentID)
+        let deleted = try await traces.delete(selection)
+        for id in deleted {
+            if let path = try? ArtifactPath(location: "\(experiment.artifactLocation)/traces/\(id)") {
+                try? await artifacts.delete(path)
+            }
+        }
+        return deleted.count
+    }
+}

@@ -1,0 +1,143 @@
+import AerieCore
+import AerieJSON
+import Experiments
+import HTTPTypes
+
+extension Endpoint {
+    /// Traces as MLflow 3 writes them: what is known of a call here, its spans as a file in the artifact store.
+    static let traces: [Endpoint] = [
+        Endpoint(.post, "/mlflow/traces") { routes, call throws(AerieError) in
+            let trace = try call.fields.fields("trace").fields("trace_info").trace()
+            return ["trace": ["trace_info": try await routes.traces.put(trace).mlflow]]
+        },
+        Endpoint(.get, "/mlflow/traces/{trace_id}") { routes, call throws(AerieError) in
+            ["trace": ["trace_info": try await routes.traces.trace(try call.fields.traceID()).mlflow]]
+        },
+        Endpoint(.post, "/mlflow/traces/batchGetInfos") { routes, call throws(AerieError) in
+            let found = try await routes.traces.traces(try call.fields.strings("trace_ids").map { TraceID($0) })
+            return ["trace_infos": .array(found.map(\.mlflow))]
+        },
+        Endpoint(.post, "/mlflow/traces/search") { routes, call throws(AerieError) in
+            let fields = call.fields
+            var experiments: [ExperimentID] = []
+            for location in try fields.objects("locations") {
+                experiments.append(try location.experimentLocation())
+            }
+            let page = try await routes.traces.search(
+                in: experiments, filter: try fields.string("filter"), orderBy: try fields.strings("order_by"),
+                limit: try fields.limit(otherwise: 100), pageToken: try fields.string("page_token"))
+            var body: JSONObject = ["traces": .array(page.elements.map(\.mlflow))]
+            body.add(nextPage: page.next)
+            return body
+        },
+        Endpoint(.patch, "/mlflow/traces/{trace_id}/tags") { routes, call throws(AerieError) in
+            let tag = Tag(key: try call.fields.required("key"), value: try call.fields.string("value") ?? "")
+            try await routes.traces.setTags(try call.fields.traceID(), [tag])
+            return [:]
+        },
+        Endpoint(.delete, "/mlflow/traces/{trace_id}/tags") { routes, call throws(AerieError) in
+            try await routes.traces.deleteTag(try call.fields.traceID(), key: try call.fields.required("key"))
+            return [:]
+        },
+        Endpoint(.post, "/mlflow/traces/delete-traces") { routes, call throws(AerieError) in
+            let fields = call.fields
+            var selection = TraceSelection(
+                experimentID: ExperimentID(try fields.required("experiment_id")),
+                ids: try fields.strings("request_ids").map { TraceID($0) },
+                until: try fields.time("max_timestamp_millis"))
+            selection.limit = min(try fields.limit("max_traces", otherwise: selection.limit), selection.limit)
+            return ["traces_deleted": .int(Int64(try await routes.traces.delete(selection)))]
+        },
+    ]
+}
+
+extension Fields {
+    func traceID() throws(AerieError) -> TraceID { TraceID(try required("trace_id")) }
+
+    func experimentLocation() throws(AerieError) -> ExperimentID {
+        ExperimentID(try fields("mlflow_experiment").required("experiment_id"))
+    }
+
+    func trace() throws(AerieError) -> Trace {
+        guard let time = try string("request_time") else { throw missing("request_time") }
+        guard let requestTime = Timestamp(rfc3339: time) else {
+            throw .invalid(
+                "trace.trace_info.request_time", "\"\(time.prefix(40))\" is no time such as 2026-03-01T12:00:00Z")
+        }
+        var duration: Int64?
+        if let text = try string("execution_duration") {
+            guard text.hasSuffix("s"), let seconds = Double(text.dropLast()), abs(seconds) < 1e12 else {
+                throw .invalid(
+                    "trace.trace_info.execution_duration", "\"\(text.prefix(40))\" is no duration such as 1.5s")
+            }
+            duration = Int64((seconds * 1000).rounded())
+        }
+        return Trace(
+            id: try traceID(), experimentID: try fields("trace_location").experimentLocation(),
+            requestTime: requestTime, duration: duration,
+            state: try word("state", TraceState.self, first: 0) ?? .unspecified,
+            clientRequestID: try string("client_request_id"), requestPreview: try string("request_preview"),
+            responsePreview: try string("response_preview"), metadata: try map("trace_metadata"),
+            tags: try map("tags"))
+    }
+}
+
+extension Trace {
+    var mlflow: JSONValue {
+        var object: JSONObject = [
+            "trace_id": .string(id.text),
+            "trace_location": [
+                "type": "MLFLOW_EXPERIMENT", "mlflow_experiment": ["experiment_id": .string(experimentID.text)],
+            ],
+            "request_time": .string(requestTime.rfc3339), "state": .string(state.rawValue),
+        ]
+        if let duration {
+            let fraction = String(1000 + duration.magnitude % 1000).dropFirst()
+            let sign = duration < 0 ? "-" : ""
+            object["execution_duration"] = .string("\(sign)\(duration.magnitude / 1000).\(fraction)s")
+        }
+        object.add("client_request_id", clientRequestID)
+        object.add("request_preview", requestPreview)
+        object.add("response_preview", responsePreview)
+        object["trace_metadata"] = .object(JSONObject(metadata.map { ($0.key, .string($0.value)) }))
+        object["tags"] = .object(JSONObject(tags.map { ($0.key, .string($0.value)) }))
+        return .object(object)
+    }
+}
+
+extension Timestamp {
+    /// `2026-03-01T12:34:56.789Z`, as protobuf's JSON writes a moment.
+    var rfc3339: String {
+        let fraction = ((milliseconds % 1000) + 1000) % 1000
+        return "\(iso8601.dropLast()).\(String(1000 + fraction).dropFirst())Z"
+    }
+
+    /// A moment in UTC; digits past the millisecond are left out. `nil` for anything else.
+    init?(rfc3339 text: String) {
+        let bytes = Array(text.utf8)
+        func number(_ range: Range<Int>) -> Int64? {
+            guard range.upperBound <= bytes.count, bytes[range].allSatisfy({ 48...57 ~= $0 }) else { return nil }
+            return bytes[range].reduce(0) { $0 * 10 + Int64($1 - 48) }
+        }
+        guard bytes.count >= 20, bytes.count <= 40, bytes.last == UInt8(ascii: "Z"),
+            [4, 7, 10, 13, 16].map({ bytes[$0] }) == Array("--T::".utf8),
+            let year = number(0..<4), let month = number(5..<7), let day = number(8..<10), let hour = number(11..<13),
+            let minute = number(14..<16), let second = number(17..<19), year >= 1, 1...12 ~= month, 1...31 ~= day,
+            hour < 24, minute < 60, second <= 60
+        else { return nil }
+        var fraction: Int64 = 0
+        if bytes.count > 20 {
+            let digits = 20..<(bytes.count - 1)
+            guard bytes[19] == UInt8(ascii: "."), !digits.isEmpty, bytes[digits].allSatisfy({ 48...57 ~= $0 }) else {
+                return nil
+            }
+            for place in 0..<3 { fraction = fraction * 10 + (place < digits.count ? Int64(bytes[20 + place] - 48) : 0) }
+        }
+        // Days since 1970 in the calendar whose years begin in March, so that leap days come last.
+        let shifted = month <= 2 ? year - 1 : year
+        let era = shifted / 400, yearOfEra = shifted % 400
+        let dayOfYear = (153 * ((month + 9) % 12) + 2) / 5 + day - 1
+        let days = era * 146_097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear - 719_468
+        self.init(milliseconds: ((days * 24 + hour) * 60 + minute) * 60_000 + second * 1000 + fraction)
+    }
+}

@@ -77,11 +77,13 @@ final class DoublingModel: Serving.InferenceModel {
     }
 }
 
-func deployment(_ name: String, _ model: any Serving.InferenceModel, slot: Int = 0) -> ServedDeployment {
+func deployment(
+    _ name: String, _ model: any Serving.InferenceModel, slot: Int = 0, labels: PredictionLabels? = nil
+) -> ServedDeployment {
     ServedDeployment(name: name, namespace: "default", predictors: [
         ServedPredictor(
             name: "default", weight: 100, modelName: "classifier", modelVersion: "3", modelURI: "models:/\(name)/3",
-            model: model, metricsSlot: slot),
+            model: model, metricsSlot: slot, labels: labels),
     ])
 }
 
@@ -98,7 +100,7 @@ func withPlane(
     plane.update(ServingTable(generation: 1, deployments: deployments))
     let http = try await InferenceHTTPServer.start(plane: plane, host: "127.0.0.1", port: 0)
     let grpc = try await InferenceGRPCServer.start(
-        group: plane.group, services: [.inference(plane), .health()], host: "127.0.0.1", port: 0)
+        group: plane.group, services: [.inference(plane), .health(of: plane)], host: "127.0.0.1", port: 0)
     do {
         try await body(http.port, grpc.port, plane)
     } catch {
@@ -114,15 +116,18 @@ func withPlane(
 
 /// Sends pieces over a new connection and gives back everything received until the server closes, or until the text
 /// holds `answers` bodies' worth of `HTTP/1.1` heads and half a second passes without more.
-func exchange(_ port: Int, _ pieces: [[UInt8]], answers: Int = 1) async throws -> [UInt8] {
-    try await NIOThreadPool.singleton.runIfActive { blockingExchange(port, pieces, answers: answers) }
+/// - Parameters:
+///   - answers: `.max` to read until the server closes.
+///   - pause: microseconds between the first bytes received and the next; the client's window is small then.
+func exchange(_ port: Int, _ pieces: [[UInt8]], answers: Int = 1, pause: UInt32 = 0) async throws -> [UInt8] {
+    try await NIOThreadPool.singleton.runIfActive { blockingExchange(port, pieces, answers: answers, pause: pause) }
 }
 
 func exchange(_ port: Int, _ text: String, answers: Int = 1) async throws -> String {
     String(decoding: try await exchange(port, [Array(text.utf8)], answers: answers), as: UTF8.self)
 }
 
-private func blockingExchange(_ port: Int, _ pieces: [[UInt8]], answers: Int) -> [UInt8] {
+private func blockingExchange(_ port: Int, _ pieces: [[UInt8]], answers: Int, pause: UInt32) -> [UInt8] {
     #if canImport(Glibc)
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
     #else
@@ -133,8 +138,12 @@ private func blockingExchange(_ port: Int, _ pieces: [[UInt8]], answers: Int) ->
     address.sin_family = sa_family_t(AF_INET)
     address.sin_port = in_port_t(port).bigEndian
     address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
-    var patience = timeval(tv_sec: 5, tv_usec: 0)
+    var patience = timeval(tv_sec: pause > 0 ? 40 : 5, tv_usec: 0)
     setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
+    if pause > 0 {
+        var window: Int32 = 16 << 10
+        setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &window, socklen_t(MemoryLayout<Int32>.size))
+    }
     var noDelay: Int32 = 1
     setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &noDelay, socklen_t(MemoryLayout<Int32>.size))
     let connected = withUnsafePointer(to: &address) {
@@ -152,8 +161,9 @@ private func blockingExchange(_ port: Int, _ pieces: [[UInt8]], answers: Int) ->
     while true {
         let count = recv(descriptor, &chunk, chunk.count, 0)
         guard count > 0 else { return received }
+        if pause > 0, received.isEmpty { usleep(pause) }
         received += chunk[..<count]
-        if wholeAnswers(received) >= answers { return received }
+        if answers != .max, wholeAnswers(received) >= answers { return received }
     }
 }
 

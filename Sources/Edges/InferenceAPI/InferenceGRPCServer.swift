@@ -59,14 +59,23 @@ public final class InferenceGRPCServer: Sendable {
         var stream = NIOHTTP2Handler.StreamConfiguration()
         stream.targetWindowSize = 1 << 20
         stream.streamResetFrameRateLimit.maximumCount = 2000
+        // Sends GOAWAY when the server drains, and closes once the calls that have begun are answered; finds out by a
+        // ping whether a silent client is still there.
+        let ending = NIOHTTP2ServerConnectionManagementHandler(
+            eventLoop: channel.eventLoop,
+            configuration: .init(
+                maxIdleTime: nil, maxAge: nil, maxGraceTime: nil,
+                keepalive: .init(pingInterval: .minutes(5), ackTimeout: .seconds(20))))
         _ = try channel.pipeline.syncOperations.configureHTTP2Pipeline(
-            mode: .server, connectionConfiguration: connection, streamConfiguration: stream
+            mode: .server, connectionConfiguration: connection, streamConfiguration: stream,
+            streamDelegate: ending.http2StreamDelegate
         ) { child in
             child.eventLoop.makeCompletedFuture {
                 try child.pipeline.syncOperations.addHandler(
                     GRPCStream(services: methods, maximumMessageBytes: maximumMessageBytes))
             }
         }
+        try channel.pipeline.syncOperations.addHandler(ending)
         try channel.pipeline.syncOperations.addHandler(CloseOnError())
     }
 

@@ -37,6 +37,7 @@ public final class InferenceHTTPServer: Sendable {
 
     /// Stops accepting, closes idle connections, lets requests that have begun finish, for at most `seconds`.
     public func shutdown(within seconds: Int = 10) async {
+        plane.beginDraining()
         try? await channel.close()
         for state in plane.states { state.eventLoop.execute { state.drain() } }
         let deadline = monotonicNanoseconds() + UInt64(max(0, seconds)) * 1_000_000_000

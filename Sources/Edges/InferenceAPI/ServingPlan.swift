@@ -1,3 +1,4 @@
+import AerieCore
 import AerieData
 import Serving
 
@@ -113,6 +114,18 @@ final class PredictorPlan: Sendable {
 
     /// True if `predict` alone answers: the model is tabular and has one output of numbers.
     var isFast: Bool { tabular != nil && outputs.count == 1 && (outputs[0].dataType.byteCount ?? 0) > 0 }
+
+    /// Refuses rows whose answer would take more memory than any client means.
+    func checkRows(_ count: Int) throws(AerieError) {
+        let (numbers, overflow) = count.multipliedReportingOverflow(by: max(1, outputCount))
+        guard !overflow, numbers <= Self.maximumAnswer else {
+            throw AerieError(
+                .resourceExhausted,
+                "\(count) rows of \(outputCount) outputs are more than the \(Self.maximumAnswer) numbers of one answer")
+        }
+    }
+
+    private static let maximumAnswer = 1 << 24
 
     func outputIndex(_ name: Range<Int>, in scratch: InferScratch) -> Int? {
         for index in outputNames.indices where scratch.isEqual(name, outputNames[index]) { return index }

@@ -83,7 +83,7 @@ func writeElements(_ bytes: UnsafeRawBufferPointer, _ type: DataType, to out: in
     case .uint8: each(UInt8.self) { $1.writeDecimal(Int($0)) }
     case .uint16: each(UInt16.self) { $1.writeDecimal(Int($0)) }
     case .uint32: each(UInt32.self) { $1.writeDecimal(Int($0)) }
-    case .uint64: each(UInt64.self) { $1.writeString(String($0)) }
+    case .uint64: each(UInt64.self) { $1.writeDecimal(UInt($0)) }
     case .int8: each(Int8.self) { $1.writeDecimal(Int($0)) }
     case .int16: each(Int16.self) { $1.writeDecimal(Int($0)) }
     case .int32: each(Int32.self) { $1.writeDecimal(Int($0)) }

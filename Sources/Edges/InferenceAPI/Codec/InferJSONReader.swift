@@ -94,6 +94,7 @@ struct InferJSONReader {
     }
 
     private mutating func readData(_ part: inout InputPart) throws(JSONError) {
+        if part.hasData { throw JSONError(offset: reader.offset, problem: "the input has data twice") }
         part.hasData = true
         guard let rowType else {
             _ = try reader.peek()

@@ -10,20 +10,22 @@ func quoted(_ string: String) -> String {
 
 extension ByteBuffer {
     /// Digits without building a string.
-    mutating func writeDecimal(_ value: Int) {
-        if value >= 0, value < 10 {
-            writeInteger(UInt8(ascii: "0") + UInt8(value))
+    mutating func writeDecimal(_ value: Int) { writeDecimal(value.magnitude, isNegative: value < 0) }
+
+    mutating func writeDecimal(_ magnitude: UInt, isNegative: Bool = false) {
+        if !isNegative, magnitude < 10 {
+            writeInteger(UInt8(ascii: "0") + UInt8(magnitude))
             return
         }
-        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 20) { digits in
-            var rest = value.magnitude
-            var at = 20
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 21) { digits in
+            var rest = magnitude
+            var at = 21
             repeat {
                 at -= 1
                 digits[at] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
                 rest /= 10
             } while rest > 0
-            if value < 0 {
+            if isNegative {
                 at -= 1
                 digits[at] = UInt8(ascii: "-")
             }
@@ -31,24 +33,22 @@ extension ByteBuffer {
         }
     }
 
-    /// The shortest digits that read back as the same number; `null` for what JSON cannot say. Up to 15 characters,
-    /// which is every `Float`, the text lives in registers and nothing is allocated.
+    /// The shortest digits that read back as the same number; `null` for what JSON cannot say. No allocation.
     mutating func writeNumber(_ value: Float) {
-        guard value.isFinite else {
-            writeStaticString("null")
-            return
-        }
-        var text = value.description
-        _ = text.withUTF8 { writeBytes(UnsafeRawBufferPointer($0)) }
+        if value.isFinite { writeShortest(value) } else { writeStaticString("null") }
     }
 
     mutating func writeNumber(_ value: Double) {
-        guard value.isFinite else {
-            writeStaticString("null")
-            return
+        if value.isFinite { writeShortest(value) } else { writeStaticString("null") }
+    }
+
+    @inline(__always)
+    private mutating func writeShortest(_ value: some TextOutputStreamable) {
+        withUnsafeTemporaryAllocation(byteCount: NumberText.longest, alignment: 1) { room in
+            var text = NumberText(room: room)
+            value.write(to: &text)
+            _ = writeBytes(UnsafeRawBufferPointer(rebasing: room[..<text.count]))
         }
-        var text = value.description
-        _ = text.withUTF8 { writeBytes(UnsafeRawBufferPointer($0)) }
     }
 
     /// Text in quotes, escaped.
@@ -65,5 +65,32 @@ extension ByteBuffer {
             }
         }
         writeInteger(UInt8(ascii: "\""))
+    }
+}
+
+/// Takes a number's characters on the stack.
+///
+/// The standard library hands them over as bytes where a stream takes bytes, and as a string, which above 15 characters
+/// is allocated, where it does not. Both ways give the same text.
+private struct NumberText: TextOutputStream {
+    /// More than the longest number: a sign, 17 digits, a point and `e-308`.
+    static let longest = 32
+    let room: UnsafeMutableRawBufferPointer
+    private(set) var count = 0
+
+    init(room: UnsafeMutableRawBufferPointer) { self.room = room }
+
+    mutating func _writeASCII(_ characters: UnsafeBufferPointer<UInt8>) { take(UnsafeRawBufferPointer(characters)) }
+
+    mutating func write(_ string: String) {
+        var string = string
+        string.withUTF8 { take(UnsafeRawBufferPointer($0)) }
+    }
+
+    private mutating func take(_ characters: UnsafeRawBufferPointer) {
+        for character in characters where count < room.count {
+            room[count] = character
+            count += 1
+        }
     }
 }

@@ -39,10 +39,21 @@ public struct GRPCMethod: Sendable {
 public final class GRPCCall: @unchecked Sendable {
     public let eventLoop: any EventLoop
     private weak var stream: GRPCStream?
+    /// Ends with the call: when its client has given up, or its deadline has passed.
+    let interest = Interest()
+    /// Called if the call ends before its work: with the status, 1 (cancelled) or 4 (deadline exceeded).
+    var onEarlyEnd: ((Int) -> Void)?
 
     init(eventLoop: any EventLoop, stream: GRPCStream) {
         self.eventLoop = eventLoop
         self.stream = stream
+    }
+
+    func endEarly(status: Int) {
+        interest.end()
+        let told = onEarlyEnd
+        onEarlyEnd = nil
+        told?(status)
     }
 
     /// Sends a message.

@@ -34,6 +34,12 @@ extension GRPCService {
         ])
     }
 
+    /// The same for a plane: not serving once it drains.
+    public static func health(of plane: InferencePlane) -> GRPCService {
+        let known: Set = ["", "inference.GRPCInferenceService"]
+        return health { known.contains($0) ? plane.isReady : nil }
+    }
+
     /// The server's part of `inference.GRPCInferenceService`, for a port without models.
     public static func serverInfo(version: String) -> GRPCService {
         GRPCService(name: "inference.GRPCInferenceService", methods: serverMethods(version))
@@ -41,7 +47,7 @@ extension GRPCService {
 
     /// `inference.GRPCInferenceService`, answered on the plane's loops.
     public static func inference(_ plane: InferencePlane) -> GRPCService {
-        var methods = serverMethods(plane.options.version)
+        var methods = serverMethods(plane.options.version) { plane.isReady }
         methods["ModelReady"] = GRPCMethod(.unary) { call, message in
             do throws(AerieError) {
                 let (name, version) = try modelName(message)
@@ -68,7 +74,9 @@ extension GRPCService {
         return GRPCService(name: "inference.GRPCInferenceService", methods: methods)
     }
 
-    private static func serverMethods(_ version: String) -> [String: GRPCMethod] {
+    private static func serverMethods(
+        _ version: String, isReady: @escaping @Sendable () -> Bool = { true }
+    ) -> [String: GRPCMethod] {
         var writer = ProtobufWriter()
         writer.text(1, "aerie".utf8)
         writer.text(2, version.utf8)
@@ -76,7 +84,7 @@ extension GRPCService {
         let metadata = writer.buffer
         return [
             "ServerLive": GRPCMethod(.unary) { call, _ in call.finish(flagReply(true)) },
-            "ServerReady": GRPCMethod(.unary) { call, _ in call.finish(flagReply(true)) },
+            "ServerReady": GRPCMethod(.unary) { call, _ in call.finish(flagReply(isReady())) },
             "ServerMetadata": GRPCMethod(.unary) { call, _ in call.finish(metadata) },
         ]
     }

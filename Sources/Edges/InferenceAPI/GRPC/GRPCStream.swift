@@ -3,8 +3,12 @@ import NIOHPACK
 import NIOHTTP2
 
 /// One HTTP/2 stream: finds the method, cuts the data into messages, writes answers and trailers.
-final class GRPCStream: ChannelInboundHandler {
+///
+/// While a message is being answered, or the client does not take its answers, nothing more is read: HTTP/2's windows
+/// then hold the client back.
+final class GRPCStream: ChannelDuplexHandler {
     typealias InboundIn = HTTP2Frame.FramePayload
+    typealias OutboundIn = HTTP2Frame.FramePayload
     typealias OutboundOut = HTTP2Frame.FramePayload
 
     private let services: [String: GRPCMethod]
@@ -19,6 +23,8 @@ final class GRPCStream: ChannelInboundHandler {
     private var hasSentHead = false
     private var isFinished = false
     private var inputEnded = false
+    private var holdsRead = false
+    private var deadline: Scheduled<Void>?
 
     private static let head = HPACKHeaders([(":status", "200"), ("content-type", "application/grpc")])
     private static let success = HPACKHeaders([("grpc-status", "0")])
@@ -32,7 +38,44 @@ final class GRPCStream: ChannelInboundHandler {
     func handlerAdded(context: ChannelHandlerContext) { self.context = context }
     func handlerRemoved(context: ChannelHandlerContext) {
         self.context = nil
+        end(status: 1)
+    }
+
+    func read(context: ChannelHandlerContext) {
+        if canRead(context) { context.read() } else { holdsRead = true }
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if context.channel.isWritable {
+            // Not at once: HTTP/2's handler tells of it while it has the last frame in its hand, and trailers written
+            // now would overtake that frame.
+            context.eventLoop.assumeIsolated().execute { [weak self] in
+                guard let self else { return }
+                if !isTaking { takeMessages() }
+                releaseRead()
+            }
+        }
+        context.fireChannelWritabilityChanged()
+    }
+
+    private func canRead(_ context: ChannelHandlerContext) -> Bool {
+        isFinished || !isBusy && context.channel.isWritable || method?.kind == .serverStreaming
+    }
+
+    private func releaseRead() {
+        guard holdsRead, let context, canRead(context) else { return }
+        holdsRead = false
+        context.read()
+    }
+
+    /// Marks the call as over, whoever ended it.
+    private func end(status: Int) {
+        deadline?.cancel()
+        deadline = nil
         isFinished = true
+        pending = ByteBuffer()
+        call?.endEarly(status: status)
+        call = nil
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
@@ -75,12 +118,20 @@ final class GRPCStream: ChannelInboundHandler {
         }
         method = found
         call = GRPCCall(eventLoop: context.eventLoop, stream: self)
+        guard let text = headers.first(name: "grpc-timeout") else { return }
+        guard let limit = grpcTimeout(text) else {
+            return finish(status: 13, message: "grpc-timeout is not a number of up to eight digits and a unit")
+        }
+        deadline = context.eventLoop.assumeIsolated().scheduleTask(in: limit) { [weak self] in
+            self?.finish(status: 4, message: "the deadline has passed")
+        }
     }
 
     private func takeMessages() {
+        guard let channel = context?.channel else { return }
         isTaking = true
         defer { isTaking = false }
-        while !isBusy, !isFinished, let method, let call {
+        while !isBusy, !isFinished, channel.isWritable, let method, let call {
             guard pending.readableBytes >= 5 else { break }
             let start = pending.readerIndex
             guard let flag = pending.getInteger(at: start, as: UInt8.self),
@@ -105,7 +156,7 @@ final class GRPCStream: ChannelInboundHandler {
             isBusy = true
             method.answer(call, message)
         }
-        guard inputEnded, !isBusy, !isFinished else { return }
+        guard inputEnded, !isBusy, !isFinished, channel.isWritable else { return }
         if pending.readableBytes > 0 { return finish(status: 13, message: "the last message is cut short") }
         if messages == 0, method?.kind != .bidirectional {
             return finish(status: 13, message: "the call ended without a message")
@@ -137,11 +188,12 @@ final class GRPCStream: ChannelInboundHandler {
         isBusy = false
         // The loop that gave out the message goes on by itself; an answer that came later starts it again.
         if !isTaking { takeMessages() }
+        releaseRead()
     }
 
     func finish(status: Int, message: String) {
         guard let context, !isFinished else { return }
-        isFinished = true
+        end(status: status)
         var trailers = Self.success
         if status != 0 {
             trailers = HPACKHeaders([("grpc-status", String(status)), ("grpc-message", percentEncoded(message))])
@@ -154,10 +206,36 @@ final class GRPCStream: ChannelInboundHandler {
             hasSentHead = true
         }
         sendHead(context)
-        context.writeAndFlush(wrapOutboundOut(.headers(.init(headers: trailers, endStream: true))), promise: nil)
-        pending = ByteBuffer()
-        // A client that goes on sending after its call has ended is told to stop.
-        if !inputEnded { context.close(promise: nil) }
+        let written = context.eventLoop.makePromise(of: Void.self)
+        context.writeAndFlush(wrapOutboundOut(.headers(.init(headers: trailers, endStream: true))), promise: written)
+        releaseRead()
+        if inputEnded { return }
+        // A client that goes on sending after its call has ended is told to stop, once it has the whole answer. After
+        // a good answer all that can be missing is the mark of the end, which some send by itself.
+        let patience = status == 0 ? TimeAmount.seconds(5) : .zero
+        let (channel, eventLoop) = (context.channel, context.eventLoop)
+        written.futureResult.whenSuccess {
+            if patience == .zero { return channel.close(promise: nil) }
+            eventLoop.scheduleTask(in: patience) { channel.close(promise: nil) }
+        }
+    }
+}
+
+/// A deadline as gRPC writes it, such as `250m`; `nil` for anything else.
+func grpcTimeout(_ text: String) -> TimeAmount? {
+    guard let unit = text.last, (2...9).contains(text.utf8.count) else { return nil }
+    let bytes = Array(text.utf8.dropLast())
+    guard let number = bytes.withUnsafeBytes({ decimalNumber($0) }).map({ Int64($0) }) else { return nil }
+    // Eight digits of hours are more nanoseconds than a whole number holds; a year is as good as forever.
+    let year: Int64 = 365 * 24 * 3600
+    switch unit {
+    case "H": return .seconds(min(number * 3600, year))
+    case "M": return .seconds(min(number * 60, year))
+    case "S": return .seconds(min(number, year))
+    case "m": return .milliseconds(number)
+    case "u": return .microseconds(number)
+    case "n": return .nanoseconds(number)
+    default: return nil
     }
 }
 

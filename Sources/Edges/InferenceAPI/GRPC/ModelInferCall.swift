@@ -12,6 +12,7 @@ final class ModelInferCall: @unchecked Sendable {
     private let isStream: Bool
     private let start = monotonicNanoseconds()
     private var slot = -1
+    private var service: ServiceKind { isStream ? .grpcStream : .grpc }
 
     init(state: LoopState, call: GRPCCall, isStream: Bool) {
         self.state = state
@@ -47,15 +48,16 @@ final class ModelInferCall: @unchecked Sendable {
         let job: ModelJob
         if let tabular = plan.tabular {
             let (rows, count) = try RowAssembler(plan: plan, scratch: scratch).assemble()
+            try plan.checkRows(count)
             if plan.isFast, plan.nanosecondsPerRow * Double(count) <= state.options.inlineNanoseconds || count == 0 {
-                state.predict(plan, tabular, rows, count)
+                state.predict(plan, tabular, rows, count, service)
                 let spec = plan.outputs[0]
                 send(response(plan, request.id, state.selection) { writer, _ in
                     Self.describe(spec.name, spec.dataType, outputShape(plan, rows: count), &writer)
                 } raw: { writer, _ in
                     writer.bytes(6, scratch.results.bytes)
                 })
-                state.count(plan, rows: count)
+                state.count(plan, rows: count, scratch.results.bytes)
                 return
             }
             job = plan.isFast
@@ -66,9 +68,12 @@ final class ModelInferCall: @unchecked Sendable {
         }
         let id = Array(request.id)
         let selection = state.selection
-        if let result = try state.run(job, completion: { self.finish(job, id, selection, $0) }) {
+        let result = try state.run(job, service, interest: call.interest) { [self] result in
+            call.onEarlyEnd = nil
             finish(job, id, selection, result)
         }
+        if let result { return finish(job, id, selection, result) }
+        call.onEarlyEnd = { [self] status in record(status) }
     }
 
     private func finish(
@@ -82,7 +87,7 @@ final class ModelInferCall: @unchecked Sendable {
             } raw: { writer, output in
                 tensors[output.index].bytes.withUnsafeBytes { writer.bytes(6, $0) }
             })
-            state.metrics.recordRows(slot: slot, count: job.rows)
+            state.count(job.plan, rows: job.rows, tensors)
         case .failure(let error): fail(error)
         }
     }
@@ -136,6 +141,6 @@ final class ModelInferCall: @unchecked Sendable {
 
     private func record(_ code: Int) {
         let duration = monotonicNanoseconds() &- start
-        state.metrics.record(slot: slot, service: isStream ? .grpcStream : .grpc, code: code, nanoseconds: duration)
+        state.metrics.record(slot: slot, service: service, code: code, nanoseconds: duration)
     }
 }

@@ -13,7 +13,7 @@ struct HTTPAnswer {
     /// Writes the head up to the empty line.
     init(
         _ status: Int, _ content: Content, keepsAlive: Bool, isHTTP10: Bool, puid: UnsafeRawBufferPointer? = nil,
-        isSeldon: Bool = false, allow: StaticString? = nil, into out: inout ByteBuffer
+        isSeldon: Bool = false, allow: StaticString? = nil, date: HTTPDate, into out: inout ByteBuffer
     ) {
         if status == 200 {
             out.writeStaticString("HTTP/1.1 200 OK\r\n")
@@ -52,6 +52,7 @@ struct HTTPAnswer {
         } else if isHTTP10 {
             out.writeStaticString("Connection: keep-alive\r\n")
         }
+        out.writeBytes(date.line)
         out.writeStaticString("Content-Length:          0")
         lengthEnd = out.writerIndex
         self.jsonLengthEnd = jsonLengthEnd

@@ -96,10 +96,11 @@ extension HTTPConnection {
         let job: ModelJob
         if let tabular = plan.tabular {
             let (rows, count) = try RowAssembler(plan: plan, scratch: state.scratch).assemble()
+            try plan.checkRows(count)
             if plan.isFast, plan.nanosecondsPerRow * Double(count) <= state.options.inlineNanoseconds || count == 0 {
-                state.predict(plan, tabular, rows, count)
+                state.predict(plan, tabular, rows, count, .infer)
                 writeInfer(plan, .rows(count: count), exchange)
-                state.count(plan, rows: count)
+                state.count(plan, rows: count, state.scratch.results.bytes)
                 return true
             }
             job = plan.isFast
@@ -115,7 +116,7 @@ extension HTTPConnection {
         let id = state.scratch.id.map { Array(state.scratch.text[$0]) }
         let selection = state.selection
         let plan = job.plan
-        let result = try state.run(job) { [self] result in
+        let result = try state.run(job, .infer, interest: interest) { [self] result in
             complete(exchange) {
                 state.scratch.clear()
                 if let id { state.scratch.id = id.withUnsafeBytes { state.scratch.keep($0) } }
@@ -137,7 +138,7 @@ extension HTTPConnection {
         switch result {
         case .success(let tensors):
             writeInfer(plan, .tensors(tensors), exchange)
-            state.metrics.recordRows(slot: plan.served.metricsSlot, count: rows)
+            state.count(plan, rows: rows, tensors)
             record(exchange, plan.served.metricsSlot, 200, .infer)
         case .failure(let error):
             writeError(error, exchange)
@@ -150,7 +151,7 @@ extension HTTPConnection {
         for output in state.selection where output.isBinary { isBinary = true }
         let answer = HTTPAnswer(
             200, isBinary ? .octets : .json, keepsAlive: exchange.keepsAlive, isHTTP10: exchange.head.isHTTP10,
-            into: &state.out)
+            date: state.date, into: &state.out)
         state.tail.clear()
         InferAnswer(plan: plan).writeJSON(
             prediction, id: state.scratch.id.map { state.scratch.text[$0] }, selection: state.selection,

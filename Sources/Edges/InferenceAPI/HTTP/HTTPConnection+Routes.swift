@@ -47,8 +47,9 @@ extension HTTPConnection {
     private func answerOther(_ exchange: HTTPExchange, _ route: HTTPRoute) {
         switch route.kind {
         case .live: write(exchange, "{\"live\":true}")
-        case .ready: write(exchange, "{\"ready\":true}")
-        case .plainLive, .plainReady: write(exchange, "{\"status\":\"ok\"}")
+        case .ready: writeReady(exchange, "{\"ready\":true}", "{\"ready\":false}")
+        case .plainLive: write(exchange, "{\"status\":\"ok\"}")
+        case .plainReady: writeReady(exchange, "{\"status\":\"ok\"}", "{\"status\":\"draining\"}")
         case .seldonStatus: write(exchange, "{\"data\":{},\"meta\":{}}", isSeldon: true)
         case .server: write(exchange, serverMetadataJSON(version: state.options.version))
         case .models: write(exchange, modelListJSON(state.plan))
@@ -119,10 +120,16 @@ extension HTTPConnection {
 
     // MARK: Writing
 
-    func write(_ exchange: HTTPExchange, _ json: String, isSeldon: Bool = false) {
+    /// 503 while the server drains, so that probes and load balancers send nothing more.
+    private func writeReady(_ exchange: HTTPExchange, _ ready: String, _ draining: String) {
+        let isReady = state.readiness.isReady
+        write(exchange, isReady ? ready : draining, status: isReady ? 200 : 503)
+    }
+
+    func write(_ exchange: HTTPExchange, _ json: String, isSeldon: Bool = false, status: Int = 200) {
         let answer = HTTPAnswer(
-            200, .json, keepsAlive: exchange.keepsAlive, isHTTP10: exchange.head.isHTTP10, isSeldon: isSeldon,
-            into: &state.out)
+            status, .json, keepsAlive: exchange.keepsAlive, isHTTP10: exchange.head.isHTTP10, isSeldon: isSeldon,
+            date: state.date, into: &state.out)
         state.out.writeString(json)
         end(answer, exchange)
     }
@@ -140,7 +147,7 @@ extension HTTPConnection {
     func writeError(_ status: Int, _ message: String, _ exchange: HTTPExchange, allow: StaticString? = nil) {
         let answer = HTTPAnswer(
             status, .json, keepsAlive: exchange.keepsAlive, isHTTP10: exchange.head.isHTTP10, allow: allow,
-            into: &state.out)
+            date: state.date, into: &state.out)
         state.out.writeStaticString("{\"error\":")
         state.out.writeQuoted(message.utf8)
         state.out.writeStaticString("}")
@@ -158,7 +165,7 @@ extension HTTPConnection {
                 self.complete(exchange) {
                     let answer = HTTPAnswer(
                         200, .text, keepsAlive: exchange.keepsAlive, isHTTP10: exchange.head.isHTTP10,
-                        into: &self.state.out)
+                        date: self.state.date, into: &self.state.out)
                     self.state.out.writeString(body)
                     self.end(answer, exchange)
                 }

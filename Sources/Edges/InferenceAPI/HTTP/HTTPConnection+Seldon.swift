@@ -19,10 +19,9 @@ extension HTTPConnection {
             let rowType: DataType = plan.tabular == nil ? .fp64 : plan.rowType
             let message = try SeldonMessage.read(body, into: state.scratch, rowType: rowType)
             let header = UnsafeRawBufferPointer(rebasing: request[exchange.head.seldonPuid])
-            let puid = message.puid.map { Array(state.scratch.text[$0]) }
-                ?? (header.isEmpty ? newPuid() : Array(header))
+            let puid = message.puid ?? (header.isEmpty ? state.keepNewPuid() : state.scratch.keep(header))
             // The identifier goes into a header field: nothing may end the line there.
-            guard puid.allSatisfy({ $0 > 0x20 && $0 < 0x7f }), puid.count <= 256 else {
+            guard puid.count <= 256, state.scratch.text[puid].allSatisfy({ $0 > 0x20 && $0 < 0x7f }) else {
                 throw .invalid("meta.puid", "must be at most 256 visible ASCII characters")
             }
             if try runSeldon(plan, message, puid, exchange) { record(exchange, slot, 200, .predictions) }
@@ -32,23 +31,20 @@ extension HTTPConnection {
         }
     }
 
-    private func newPuid() -> [UInt8] {
-        Array(IdentifierSource { [state] in state.random() }.uuid().utf8)
-    }
-
     private func runSeldon(
-        _ plan: PredictorPlan, _ message: SeldonMessage, _ puid: [UInt8], _ exchange: HTTPExchange
+        _ plan: PredictorPlan, _ message: SeldonMessage, _ puid: Range<Int>, _ exchange: HTTPExchange
     ) throws(AerieError) -> Bool {
         let job: ModelJob
         if let tabular = plan.tabular {
             let rows = try message.orderedRows(plan, state.scratch)
+            try plan.checkRows(message.rows)
             let isQuick = plan.nanosecondsPerRow * Double(message.rows) <= state.options.inlineNanoseconds
             if plan.isFast, isQuick {
-                state.predict(plan, tabular, rows, message.rows)
+                state.predict(plan, tabular, rows, message.rows, .predictions)
                 writeSeldon(
                     plan, message.form, puid, rows: message.rows, columns: plan.outputCount,
                     plan.outputs[0].dataType, state.scratch.results.bytes, exchange)
-                state.count(plan, rows: message.rows)
+                state.count(plan, rows: message.rows, state.scratch.results.bytes)
                 return true
             }
             job = plan.isFast
@@ -58,8 +54,13 @@ extension HTTPConnection {
             job = ModelJob(plan, tensors: [try tensor(plan, message)])
         }
         let form = message.form
-        let result = try state.run(job) { [self] result in
-            complete(exchange) { finishSeldon(plan, form, puid, result, exchange) }
+        let kept = Array(state.scratch.text[puid])
+        let result = try state.run(job, .predictions, interest: interest) { [self] result in
+            complete(exchange) {
+                state.scratch.clear()
+                let puid = kept.withUnsafeBytes { state.scratch.keep($0) }
+                finishSeldon(plan, form, puid, result, exchange)
+            }
         }
         if let result { finishSeldon(plan, form, puid, result, exchange) } else { isBusy = true }
         return false
@@ -95,7 +96,7 @@ extension HTTPConnection {
     }
 
     private func finishSeldon(
-        _ plan: PredictorPlan, _ form: SeldonMessage.Form, _ puid: [UInt8], _ result: Result<[Tensor], AerieError>,
+        _ plan: PredictorPlan, _ form: SeldonMessage.Form, _ puid: Range<Int>, _ result: Result<[Tensor], AerieError>,
         _ exchange: HTTPExchange
     ) {
         let slot = plan.served.metricsSlot
@@ -110,7 +111,7 @@ extension HTTPConnection {
             first.bytes.withUnsafeBytes {
                 writeSeldon(plan, form, puid, rows: rows, columns: columns, first.dataType, $0, exchange)
             }
-            state.metrics.recordRows(slot: slot, count: rows)
+            state.count(plan, rows: rows, tensors)
             record(exchange, slot, 200, .predictions)
         case .failure(let error):
             writeSeldonError(error, exchange)
@@ -119,16 +120,17 @@ extension HTTPConnection {
     }
 
     private func writeSeldon(
-        _ plan: PredictorPlan, _ form: SeldonMessage.Form, _ puid: [UInt8], rows: Int, columns: Int, _ type: DataType,
-        _ values: UnsafeRawBufferPointer, _ exchange: HTTPExchange
+        _ plan: PredictorPlan, _ form: SeldonMessage.Form, _ puid: Range<Int>, rows: Int, columns: Int,
+        _ type: DataType, _ values: UnsafeRawBufferPointer, _ exchange: HTTPExchange
     ) {
-        let answer = puid.withUnsafeBytes {
+        let answer = state.scratch.text.withUnsafeBytes {
             HTTPAnswer(
-                200, .json, keepsAlive: exchange.keepsAlive, isHTTP10: exchange.head.isHTTP10, puid: $0,
-                isSeldon: true, into: &state.out)
+                200, .json, keepsAlive: exchange.keepsAlive, isHTTP10: exchange.head.isHTTP10,
+                puid: UnsafeRawBufferPointer(rebasing: $0[puid]),
+                isSeldon: true, date: state.date, into: &state.out)
         }
         state.out.writeStaticString("{\"meta\":{\"puid\":")
-        state.out.writeQuoted(puid)
+        state.out.writeQuoted(state.scratch.text[puid])
         state.out.writeStaticString(",")
         state.out.writeBytes(plan.seldonMeta)
         state.out.writeStaticString(",\"data\":{\"names\":")
@@ -163,7 +165,7 @@ extension HTTPConnection {
         let status = error.code.httpStatus
         let answer = HTTPAnswer(
             status, .json, keepsAlive: exchange.keepsAlive, isHTTP10: exchange.head.isHTTP10, isSeldon: true,
-            into: &state.out)
+            date: state.date, into: &state.out)
         state.out.writeStaticString("{\"status\":{\"code\":")
         state.out.writeDecimal(status)
         state.out.writeStaticString(",\"info\":")

@@ -20,6 +20,10 @@ final class HTTPConnection: ChannelDuplexHandler, @unchecked Sendable {
     private var holdsRead = false
     private var lastRead = NIODeadline.now()
     private var requestBegan: NIODeadline?
+    /// When the last answer of a closing connection was handed to the socket whole.
+    private var outputEnded: NIODeadline?
+    /// Ends with the connection, so that nothing is computed for a client that has gone.
+    let interest = Interest()
 
     init(state: LoopState) {
         self.state = state
@@ -37,6 +41,7 @@ final class HTTPConnection: ChannelDuplexHandler, @unchecked Sendable {
 
     func handlerRemoved(context: ChannelHandlerContext) {
         state.remove(self)
+        interest.end()
         self.context = nil
     }
 
@@ -79,7 +84,13 @@ final class HTTPConnection: ChannelDuplexHandler, @unchecked Sendable {
     private func process() {
         guard let context, !isBusy, !isClosing, context.channel.isWritable else { return }
         clearOut()
+        var hasMore = false
         loop: while !isBusy, !isClosing {
+            // Answers may be much longer than their requests: they are handed out before they pile up.
+            if state.out.readableBytes > Self.batchBytes {
+                hasMore = true
+                break
+            }
             switch parser.next(&pending) {
             case .needMore: break loop
             case .sendContinue: state.out.writeStaticString("HTTP/1.1 100 Continue\r\n\r\n")
@@ -96,7 +107,11 @@ final class HTTPConnection: ChannelDuplexHandler, @unchecked Sendable {
         if pending.readableBytes == 0 { pending = ByteBuffer() }
         requestBegan = pending.readableBytes == 0 && !parser.isInsideBody ? nil : requestBegan ?? lastRead
         flush(context)
+        // Where the socket does not take it all at once, its becoming writable goes on.
+        if hasMore, context.channel.isWritable { context.eventLoop.execute { self.process() } }
     }
+
+    private static let batchBytes = 1 << 20
 
     private func refuse(_ failure: HTTPFailure) {
         writeError(failure.status, failure.message, HTTPExchange(head: HTTPHead(), keepsAlive: false))
@@ -111,13 +126,19 @@ final class HTTPConnection: ChannelDuplexHandler, @unchecked Sendable {
     private func flush(_ context: ChannelHandlerContext) {
         if state.out.readableBytes > 0 { context.writeAndFlush(wrapOutboundOut(state.out), promise: nil) }
         // What follows a refused request is read and dropped until the client closes or the sweep does.
-        if isClosing { context.close(mode: .output, promise: nil) }
+        guard isClosing else { return }
+        let ended = context.eventLoop.makePromise(of: Void.self)
+        ended.futureResult.whenComplete { [self] _ in outputEnded = outputEnded ?? .now() }
+        context.close(mode: .output, promise: ended)
     }
 
     /// Ends an exchange whose answer was made on the pool.
     func complete(_ exchange: HTTPExchange, _ write: () -> Void) {
         isBusy = false
         guard let context else { return }
+        // Nothing was read meanwhile: the client is not to blame for that time.
+        lastRead = .now()
+        requestBegan = nil
         clearOut()
         write()
         if !exchange.keepsAlive || state.isDraining { isClosing = true }
@@ -132,15 +153,23 @@ final class HTTPConnection: ChannelDuplexHandler, @unchecked Sendable {
         guard let context, !isBusy else { return }
         let options = state.options
         if isClosing {
-            if now - lastRead > .seconds(2) { context.close(promise: nil) }
+            // A slow client may take its time for the answer, within the limit for an idle connection.
+            let patience = outputEnded.map { now - max($0, lastRead) > .seconds(2) }
+            if patience ?? (now - lastRead > .seconds(Int64(options.idleTimeoutSeconds))) {
+                context.close(promise: nil)
+            }
             return
         }
         if let began = requestBegan {
-            let since = parser.isInsideBody ? lastRead : began
-            guard now - since > .seconds(Int64(options.requestTimeoutSeconds)) else { return }
+            // What waits for the client to read its answers is not late.
+            let limit = TimeAmount.seconds(Int64(options.requestTimeoutSeconds))
+            guard context.channel.isWritable || now - began > limit * 10 else { return }
+            let isLate = parser.isInsideBody ? now - lastRead > limit || now - began > limit * 10 : now - began > limit
+            guard isLate else { return }
+            if !context.channel.isWritable { return context.close(promise: nil) }
             clearOut()
-            let limit = options.requestTimeoutSeconds
-            refuse(HTTPFailure(status: 408, message: "the request did not arrive in \(limit) s"))
+            let seconds = options.requestTimeoutSeconds
+            refuse(HTTPFailure(status: 408, message: "the request did not arrive in \(seconds) s"))
             flush(context)
         } else if now - lastRead > .seconds(Int64(options.idleTimeoutSeconds)) {
             context.close(promise: nil)
@@ -148,7 +177,12 @@ final class HTTPConnection: ChannelDuplexHandler, @unchecked Sendable {
     }
 
     func drain() {
-        if !isBusy, requestBegan == nil { closeNow() }
+        guard let context, !isBusy, !isClosing, requestBegan == nil else { return }
+        // Answers that a slow client has not taken yet still go out.
+        isClosing = true
+        let ended = context.eventLoop.makePromise(of: Void.self)
+        ended.futureResult.whenComplete { [self] _ in closeNow() }
+        context.close(mode: .output, promise: ended)
     }
 
     func closeNow() { context?.close(promise: nil) }

@@ -37,6 +37,7 @@ public final class InferencePlane: Sendable {
     let states: [LoopState]
     let pool: InferencePool
     private let threads: MultiThreadedEventLoopGroup
+    private let readiness = Readiness()
 
     /// Starts the threads.
     public init(options: Options = Options()) {
@@ -45,8 +46,8 @@ public final class InferencePlane: Sendable {
         group = threads
         let pool = InferencePool(threads: options.poolThreads, capacity: options.poolCapacity)
         self.pool = pool
-        states = threads.makeIterator().map {
-            LoopState(eventLoop: $0, metrics: LoopMetrics(), pool: pool, options: options)
+        states = threads.makeIterator().map { [readiness] in
+            LoopState(eventLoop: $0, metrics: LoopMetrics(), pool: pool, options: options, readiness: readiness)
         }
         metrics = states.map(\.metrics)
         for state in states {
@@ -64,10 +65,18 @@ public final class InferencePlane: Sendable {
         }
     }
 
+    /// Whether probes are told that requests are welcome.
+    public var isReady: Bool { readiness.isReady }
+
+    /// Tells probes over HTTP and gRPC that the plane is not ready any more; requests are answered all the same. A
+    /// server's shutdown begins with it, and a load balancer sees it earlier if it is called a moment before.
+    public func beginDraining() { readiness.end() }
+
     /// Stops the threads. The servers must have been shut down before.
     public func shutdown() async {
-        try? await threads.shutdownGracefully()
+        // The pool first: what it is at ends on the loops.
         await pool.shutdown()
+        try? await threads.shutdownGracefully()
     }
 
     func state(for eventLoop: any EventLoop) -> LoopState {

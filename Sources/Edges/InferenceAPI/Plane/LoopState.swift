@@ -1,6 +1,7 @@
-import Serving
+import AerieCore
 import AerieTelemetry
 import NIOCore
+import Serving
 
 /// All that one event loop owns: the present plan, buffers that are used again for each request, counters.
 ///
@@ -18,11 +19,18 @@ final class LoopState: @unchecked Sendable {
     /// The outputs that the present answer will hold.
     var selection: [SelectedOutput] = []
     var isDraining = false
+    let readiness: Readiness
+    /// The present second, for the head of every answer.
+    private(set) var date = HTTPDate(seconds: SystemClock().now().milliseconds / 1000)
     private(set) var connections: [ObjectIdentifier: HTTPConnection] = [:]
     private var randomState: UInt64
 
-    init(eventLoop: any EventLoop, metrics: LoopMetrics, pool: InferencePool, options: InferencePlane.Options) {
+    init(
+        eventLoop: any EventLoop, metrics: LoopMetrics, pool: InferencePool, options: InferencePlane.Options,
+        readiness: Readiness
+    ) {
         self.eventLoop = eventLoop
+        self.readiness = readiness
         self.metrics = metrics
         self.pool = pool
         self.options = options
@@ -43,6 +51,7 @@ final class LoopState: @unchecked Sendable {
 
     /// Closes what is idle or too slow.
     func sweep() {
+        date.update(seconds: SystemClock().now().milliseconds / 1000)
         let now = NIODeadline.now()
         for connection in connections.values { connection.checkTime(now) }
     }
@@ -51,6 +60,20 @@ final class LoopState: @unchecked Sendable {
     func drain() {
         isDraining = true
         for connection in connections.values { connection.drain() }
+    }
+
+    /// 36 characters of a random UUID (version 4) behind the scratch's text. No allocation once the text has room.
+    func keepNewPuid() -> Range<Int> {
+        let high = (random() & 0xffff_ffff_ffff_0fff) | 0x4000
+        let low = (random() & 0x3fff_ffff_ffff_ffff) | 0x8000_0000_0000_0000
+        let start = scratch.text.count
+        for place in 0..<32 {
+            if place == 8 || place == 12 || place == 16 || place == 20 { scratch.text.append(UInt8(ascii: "-")) }
+            let bits = place < 16 ? high >> UInt64(60 - 4 * place) : low >> UInt64(124 - 4 * place)
+            let digit = UInt8(truncatingIfNeeded: bits & 15)
+            scratch.text.append(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10)
+        }
+        return start..<scratch.text.count
     }
 
     func closeAll() {

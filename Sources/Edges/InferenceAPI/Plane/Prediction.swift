@@ -2,7 +2,9 @@ import NIOCore
 import AerieCore
 import AerieData
 import AerieTelemetry
+import ErrorMapping
 import Serving
+import Synchronization
 
 /// An output that will be in the answer.
 struct SelectedOutput: Sendable {
@@ -39,42 +41,72 @@ extension LoopState {
     }
 
     /// Predicts rows into the loop's own memory. No allocation.
-    func predict(_ plan: PredictorPlan, _ model: any TabularModel, _ rows: UnsafeRawPointer, _ count: Int) {
+    func predict(
+        _ plan: PredictorPlan, _ model: any TabularModel, _ rows: UnsafeRawPointer, _ count: Int, _ service: ServiceKind
+    ) {
         let width = plan.outputs[0].dataType.byteCount ?? 8
         scratch.results.resize(to: count * plan.outputCount * width)
+        let start = monotonicNanoseconds()
         model.predict(rows: rows, count: count, into: scratch.results.base)
+        metrics.recordModel(
+            slot: plan.served.metricsSlot, service: service, code: service.success,
+            nanoseconds: monotonicNanoseconds() &- start)
     }
 
     /// Counts what was predicted, by side of the threshold where the deployment has one.
-    func count(_ plan: PredictorPlan, rows: Int) {
+    /// - Parameter first: the first output's elements.
+    func count(_ plan: PredictorPlan, rows: Int, _ first: UnsafeRawBufferPointer) {
         let slot = plan.served.metricsSlot
         metrics.recordRows(slot: slot, count: rows)
-        guard let labels = plan.served.labels, plan.outputCount == 1, !plan.outputs.isEmpty else { return }
-        var positive = 0
-        switch plan.outputs[0].dataType {
-        case .fp32 where scratch.results.count >= rows * 4:
-            let values = scratch.results.base.assumingMemoryBound(to: Float.self)
-            for row in 0..<rows where Double(values[row]) >= labels.threshold { positive += 1 }
-        case .fp64 where scratch.results.count >= rows * 8:
-            let values = scratch.results.base.assumingMemoryBound(to: Double.self)
-            for row in 0..<rows where values[row] >= labels.threshold { positive += 1 }
-        default: return
+        guard let labels = plan.served.labels, let type = plan.outputs.first?.dataType else { return }
+        func positives<Scalar: BinaryFloatingPoint & BitwiseCopyable>(_: Scalar.Type) -> Int? {
+            let size = MemoryLayout<Scalar>.size
+            // More or fewer numbers than rows are no probabilities.
+            guard first.count == rows * size else { return nil }
+            var count = 0
+            for row in 0..<rows {
+                let value = first.loadUnaligned(fromByteOffset: row * size, as: Scalar.self)
+                if Double(value) >= labels.threshold { count += 1 }
+            }
+            return count
         }
+        let positive = type == .fp32 ? positives(Float.self) : type == .fp64 ? positives(Double.self) : nil
+        guard let positive else { return }
         metrics.recordPredictions(slot: slot, negative: rows - positive, positive: positive)
+    }
+
+    /// The same for what a model gave as tensors.
+    func count(_ plan: PredictorPlan, rows: Int, _ outputs: [Tensor]) {
+        guard let first = outputs.first else { return }
+        first.bytes.withUnsafeBytes { count(plan, rows: rows, $0) }
     }
 
     /// Runs a job that may be slow: here if it is estimated to be quick, else on the pool.
     ///
     /// - Returns: the result, or `nil` if it will come later through `completion`, on this loop.
+    /// - Parameter interest: ended once nobody waits for the answer: work that has not begun is left out, and
+    ///   `completion` is not called.
     /// - Throws: `resourceExhausted` if the pool's queue is full.
     func run(
-        _ job: ModelJob, completion: @escaping @Sendable (Result<[Tensor], AerieError>) -> Void
+        _ job: ModelJob, _ service: ServiceKind, interest: Interest,
+        completion: @escaping @Sendable (Result<[Tensor], AerieError>) -> Void
     ) throws(AerieError) -> Result<[Tensor], AerieError>? {
-        if job.estimatedNanoseconds <= options.inlineNanoseconds { return job.run() }
+        if job.estimatedNanoseconds <= options.inlineNanoseconds {
+            let start = monotonicNanoseconds()
+            let result = job.run()
+            record(job, service, result, nanoseconds: monotonicNanoseconds() &- start)
+            return result
+        }
         let eventLoop = eventLoop
         let isAccepted = pool.submit {
+            if interest.hasEnded { return }
+            let start = monotonicNanoseconds()
             let result = job.run()
-            eventLoop.execute { completion(result) }
+            let duration = monotonicNanoseconds() &- start
+            eventLoop.execute {
+                self.record(job, service, result, nanoseconds: duration)
+                if !interest.hasEnded { completion(result) }
+            }
         }
         guard isAccepted else {
             throw AerieError(
@@ -82,6 +114,31 @@ extension LoopState {
         }
         return nil
     }
+
+    private func record(
+        _ job: ModelJob, _ service: ServiceKind, _ result: Result<[Tensor], AerieError>, nanoseconds: UInt64
+    ) {
+        let code =
+            switch result {
+            case .success: service.success
+            case .failure(let error): service.isHTTP ? error.code.httpStatus : error.code.grpcStatus
+            }
+        metrics.recordModel(
+            slot: job.plan.served.metricsSlot, service: service, code: code, nanoseconds: nanoseconds)
+    }
+}
+
+extension ServiceKind {
+    var isHTTP: Bool { self == .infer || self == .predictions }
+    /// The code of an answer without an error: 200 in HTTP, 0 in gRPC.
+    var success: Int { isHTTP ? 200 : 0 }
+}
+
+/// Whether somebody still waits for the answer to a request. Set on its event loop, asked on the pool.
+final class Interest: Sendable {
+    private let ended = Atomic<Bool>(false)
+    var hasEnded: Bool { ended.load(ordering: .relaxed) }
+    func end() { ended.store(true, ordering: .relaxed) }
 }
 
 /// One call of a model with its own memory, to be run on any thread.

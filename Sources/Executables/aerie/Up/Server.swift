@@ -65,12 +65,12 @@ final class Server: Sendable {
             "http://" + ListenAddress(host: configuration.inferenceHTTP.host, port: inferenceHTTP.port).description)
         let inferenceGRPC = try await bound(configuration.inferenceGRPC, "--inference-grpc") {
             try await InferenceGRPCServer.start(
-                group: plane.group, services: [.inference(plane), .health()], host: $0.host, port: $0.port,
+                group: plane.group, services: [.inference(plane), .health(of: plane)], host: $0.host, port: $0.port,
                 maximumMessageBytes: configuration.maximumBody)
         }
         let controlGRPC = try await bound(configuration.grpc, "--grpc") {
             try await InferenceGRPCServer.start(
-                group: plane.group, services: [.health(), .serverInfo(version: Aerie.version)], host: $0.host,
+                group: plane.group, services: [.health(of: plane), .serverInfo(version: Aerie.version)], host: $0.host,
                 port: $0.port)
         }
         let deployed = try await platform.resources.list(kind: "SeldonDeployment")
@@ -106,6 +106,7 @@ final class Server: Sendable {
 
     /// Stops accepting, answers what has begun, ends the steps' processes, and closes the stores.
     func stop() async {
+        plane.beginDraining()
         platform.resources.endWatches()
         platform.runner.endEvents()
         await control.stop()

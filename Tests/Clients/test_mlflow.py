@@ -400,3 +400,42 @@ def test_traces_are_kept_found_tagged_and_deleted(client, caplog):
     assert client.delete_traces(experiment, trace_ids=[one]) == 1
     assert client.delete_traces(experiment, max_timestamp_millis=int(time.time() * 1000)) == 2
     assert client.search_traces([experiment]) == []
+
+
+AGREED_FILTERS = """metrics.m > 0 | metrics.m >= 1 | metrics.m != 1 | metrics.m < 2 | metrics.`m/n` > 3 | metrics.m > .5
+metrics.m > -1 AND metrics.m < 4 | metrics.m = 'x' | metrics.m > 1 OR metrics.m < 0 | metrics.m > | foo.bar = 'x'
+params.p != 'a' | params.p LIKE 'a%' | params.p LIKE 'a_b' | params.p ILIKE 'A%' | params.p LIKE 'a*b'
+params.p LIKE '[x]' | params.p = a | params.p > 'a' | params.q IS NULL | params.p IN ('a') | params.p = ''
+tags.`a b` = '1' | tags."a b" = '1' | tags.k ILIKE 'v1' | tags.k IS NULL | tags.x.y = 'd' | tags.k != 'V1'
+status = 'FAILED' | status IN ('FAILED') | `run name` = 'run_1' | attributes.Created > 1003 | start_time = '1003'
+run_name LIKE 'run_%' | run_id NOT IN ('z') | end_time > 5000 | attributes.foo = 'x' | lifecycle_stage = 'active'
+dataset.digest IN ('a', 'b') | dataset.foo = 'x' | params.p NOT LIKE 'a%' | metrics.m BETWEEN 0 AND 1"""
+
+
+def test_searches_agree_with_mlflows_own_store(client, tmp_path):
+    values = [1.0, float("nan"), float("inf"), -float("inf"), 0.0, 2, -1, 3, 1, 1, 5, 1e-9]
+    texts = ["a", "A", "a%b", "a_b", "aXb", "10", "9", "", "[x]", "a*b", "a?b", "é"]
+    own, name = MlflowClient(f"sqlite:///{tmp_path}/own.db"), unique("agree")
+    experiments = {}
+    for store in (client, own):
+        experiments[store] = store.create_experiment(name)
+        for index, (value, text) in enumerate(zip(values, texts)):
+            tags = {"k": f"V{index % 4}"} if index % 2 else {"a b": "1", "x.y": "d"}
+            run = store.create_run(experiments[store], run_name=f"run_{index}" if index % 3 else f"Run%{index}",
+                                   start_time=1000 + index, tags=tags).info.run_id
+            metrics = [mlflow.entities.Metric("m", value, 1, 0)] if index != 5 else []
+            metrics += [mlflow.entities.Metric("m/n", index, 1, 0)] if index % 3 == 0 else []
+            store.log_batch(run, metrics, [mlflow.entities.Param("p", text)])
+            if index in (2, 3):
+                store.update_run(run, status="FAILED" if index == 2 else "FINISHED")
+
+    def answer(store, filter, order=()):
+        try:
+            return [r.info.run_name for r in store.search_runs([experiments[store]], filter, order_by=list(order))]
+        except MlflowException as error:
+            return error.error_code
+    for filter in AGREED_FILTERS.replace("\n", "|").split("|"):
+        assert answer(client, filter.strip()) == answer(own, filter.strip()), filter
+    for key in ("metrics.m", "metrics.`m/n`", "params.p", "tags.k", "end_time", "run_name", "status", "foo"):
+        for order in (f"{key} ASC", f"{key} DESC"):
+            assert answer(client, "", [order, "start_time"]) == answer(own, "", [order, "start_time"]), order

@@ -6,6 +6,7 @@ import Testing
     @Test("a filter becomes conditions", arguments: [
         ("metrics.auc > 0.9", [SearchCondition(SearchField(.metric, "auc"), .greater, .number(0.9))]),
         ("metric.\"a b\" <= -1e-3", [SearchCondition(SearchField(.metric, "a b"), .lessOrEqual, .number(-1e-3))]),
+        ("metrics.auc > .5", [SearchCondition(SearchField(.metric, "auc"), .greater, .number(0.5))]),
         ("params.depth = '10' and tags.`my tag` != \"x\"", [
             SearchCondition(SearchField(.param, "depth"), .equal, .text("10")),
             SearchCondition(SearchField(.tag, "my tag"), .notEqual, .text("x")),
@@ -55,6 +56,18 @@ import Testing
             }
             do { _ = try SearchParser.conditions(text,
                 subject: .runs) } catch { #expect(error.code == .invalidArgument) }
+        }
+    }
+
+    @Test("clients quote the number of a version")
+    func versions() throws {
+        let field = SearchField(.attribute, "version_number")
+        for text in ["version_number = '3'", "version_number = 3"] {
+            let found = try SearchParser.conditions(text, subject: .modelVersions)
+            #expect(found == [SearchCondition(field, .equal, .number(3))])
+        }
+        #expect(throws: AerieError.self) {
+            try SearchParser.conditions("version_number = 'x'", subject: .modelVersions)
         }
     }
 

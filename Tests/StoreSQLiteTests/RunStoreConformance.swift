@@ -65,6 +65,8 @@ struct TrackingConformance: Sendable, CustomTestStringConvertible {
             _ = try await stores.runs.update("r1", RunChange(stage: .deleted), at: at(2))
             try await stores.experiments.update(made.id, ExperimentChange(stage: .deleted), at: at(3))
             #expect(try await stores.runs.get(["r1", "r2"]).map(\.info.stage) == [.deleted, .deleted])
+            let again = ExperimentChange(stage: .deleted)
+            #expect(await code { try await stores.experiments.update(made.id, again, at: at(3)) } == .notFound)
             try await stores.experiments.update(made.id, ExperimentChange(stage: .active), at: at(4))
             #expect(try await stores.runs.get(["r1", "r2"]).map(\.info.stage) == [.deleted, .active])
         },
@@ -86,6 +88,22 @@ struct TrackingConformance: Sendable, CustomTestStringConvertible {
             let history = try await stores.runs.history(MetricHistoryQuery(runIDs: ["r"], key: "m")).map(\.1)
             #expect(history.map(\.step) == [-3, 1, 2, 2] && history[0].value.isNaN)
             #expect(try await stores.runs.history(MetricHistoryQuery(runIDs: ["r"], key: "none")).isEmpty)
+        },
+        .init("NaN differs from every number and is neither above nor below one") { stores in
+            for (id, value) in [("r0", 0), ("r1", 1), ("r2", Double.nan)] {
+                try await run(stores, RunID(id))
+                let metric = Metric(key: "m", value: value, timestamp: at(1))
+                try await stores.runs.log([RunBatch(runID: RunID(id), metrics: [metric])])
+            }
+            typealias Expected = (SearchCondition.Operator, Double, [String])
+            for (comparison, number, ids) in [
+                (.notEqual, 0, ["r1", "r2"]), (.notEqual, 1, ["r0", "r2"]), (.equal, 0, ["r0"]), (.less, 1, ["r0"]),
+                (.greaterOrEqual, 0, ["r0", "r1"]),
+            ] as [Expected] {
+                let condition = SearchCondition(SearchField(.metric, "m"), comparison, .number(number))
+                let found = try await stores.runs.search(SearchQuery(experimentIDs: ["0"], conditions: [condition]))
+                #expect(found.elements.map(\.info.id.text) == ids, "\(comparison) \(number)")
+            }
         },
         .init("a parameter does not change, and its batch is not written") { stores in
             try await run(stores, "r")

@@ -87,8 +87,7 @@ public struct SQLiteExperimentStore: ExperimentStore {
             }
             if let newStage = change.stage {
                 guard newStage.rawValue != stage else {
-                    throw AerieError(
-                        .failedPrecondition, "The experiment \(id) is \(stage) already", reason: "experiment.\(stage)")
+                    throw AerieError.notFound("No Experiment with id=\(id) exists that is not \(stage) already")
                 }
                 try Self.setStage(db, key, newStage, time)
             }

@@ -72,7 +72,14 @@ struct SearchStatement {
                     "s.value",
                     condition)
             }
-            if condition.field.kind == .metric { inner.require("s.is_nan = 0") }
+            // NaN is kept as a mark beside a 0; it differs from every number and is neither above nor below one.
+            if condition.field.kind == .metric {
+                if condition.comparison == .notEqual {
+                    inner.conditions[inner.conditions.count - 1] = "(s.is_nan = 1 OR s.value != ?)"
+                } else {
+                    inner.require("s.is_nan = 0")
+                }
+            }
             let select = "SELECT s.owner FROM \(satellite) s WHERE \(inner.conditions.joined(separator: " AND "))"
             require("t.\(tables.key) \(isMissing ? "NOT IN" : "IN") (\(select))", inner.arguments)
         }

@@ -64,7 +64,7 @@ struct SearchLexer {
             }
             guard character != "!" else { throw failure(start, "\"!\" is no comparison; \"!=\" is") }
             return placed(.symbol(String(character)))
-        case "-", "+", "0"..."9":
+        case "-", "+", ".", "0"..."9":
             var end = at + 1
             while end < characters.count,
                 Self.isWordPart(characters[end]) || "+-".contains(characters[end]) { end += 1 }

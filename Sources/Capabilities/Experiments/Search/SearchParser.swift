@@ -172,6 +172,11 @@ public struct SearchParser {
     private mutating func value(of key: SearchField) throws(AerieError) -> SearchCondition.Value {
         let token = current
         if isNumeric(key) {
+            // Versions are text to clients, which quote them.
+            if key.key == "version_number", case .text(let text) = token, let number = Int32(text) {
+                advance()
+                return .number(Double(number))
+            }
             guard case .number(let number) = token else {
                 throw failure("Expected numeric value type for \(key.kind.rawValue) '\(key.key)'")
             }

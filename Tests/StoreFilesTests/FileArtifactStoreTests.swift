@@ -61,6 +61,30 @@ import Testing
         }
     }
 
+    @Test("what a crash left half written is gone when the store opens, and the rest is there")
+    func leftOver() async throws {
+        try await withStore { store, folder in
+            _ = try await put(store, "1/a", [[1]])
+            try Data([9]).write(to: URL(fileURLWithPath: folder + "/.incoming/half"))
+            let again = try FileArtifactStore(root: folder)
+            #expect(try FileManager.default.contentsOfDirectory(atPath: folder + "/.incoming") == [])
+            #expect(try await read(again, "1/a") == [1])
+        }
+    }
+
+    @Test("a folder that cannot be made is the caller's mistake only where a file is in the way")
+    func folders() async throws {
+        try await withStore { store, folder in
+            _ = try await put(store, "file", [[1]])
+            try FileManager.default.createSymbolicLink(atPath: folder + "/lost", withDestinationPath: "/proc/none")
+            for (path, code) in [("file/below/x", AerieError.Code.invalidArgument), ("lost/x", .unavailable)] {
+                let error = await #expect(throws: AerieError.self) { _ = try await put(store, path, [[1]]) }
+                #expect(error?.code == code, "\(path)")
+            }
+            #expect(try FileManager.default.contentsOfDirectory(atPath: folder + "/.incoming") == [])
+        }
+    }
+
     @Test("links are not followed, files are no folders, and the store's own folder is closed")
     func refuses() async throws {
         try await withStore { store, folder in

@@ -72,7 +72,7 @@ public final class FileArtifactStore: LocalArtifactStore {
         do {
             try FileManager.default.createDirectory(atPath: parent, withIntermediateDirectories: true)
         } catch {
-            throw .invalid("path", "Invalid path: a part of it is a file and not a folder")
+            throw failure(making: parent, error)
         }
         guard rename(temporary, target) == 0 else {
             if errno == EISDIR || errno == ENOTEMPTY || errno == EEXIST {
@@ -81,6 +81,20 @@ public final class FileArtifactStore: LocalArtifactStore {
             throw OpenFile.failure("write", target)
         }
         for folder in toSync { OpenFile.syncFolder(folder) }
+    }
+
+    /// A path that leads through a file is the caller's mistake; anything else is the disk's.
+    private static func failure(making folder: String, _ error: any Error) -> AerieError {
+        var path = folder
+        var status = stat()
+        while path.count > 1, stat(path, &status) != 0 { path = (path as NSString).deletingLastPathComponent }
+        if path.count > 1, status.st_mode & S_IFMT != S_IFDIR {
+            return .invalid("path", "Invalid path: a part of it is a file and not a folder")
+        }
+        let isFull = (error as? CocoaError)?.code == .fileWriteOutOfSpace
+        return AerieError(
+            isFull ? .resourceExhausted : .unavailable,
+            "cannot make an artifact's folder: \(error.localizedDescription)", cause: error)
     }
 
     public func open(_ path: ArtifactPath, range: Range<Int64>?) async throws(AerieError) -> any ArtifactReader {

@@ -33,11 +33,11 @@ public struct ExperimentChange: Sendable {
 
 /// Keeps the experiments.
 ///
-/// Contract: each call is atomic and durable when it returns. Identifiers are whole numbers in the order of creation
-/// and never used again; experiment `0`, named `Default`, is always there. A name belongs to one experiment, also
-/// while that is deleted (`alreadyExists`). Changing what does not exist is `notFound`, and so is deleting a tag that
-/// is not there, and a change to the `stage` that it has. A change of `stage` moves the experiment's runs with it: those that were active when it was deleted
-/// come back when it is restored.
+/// Contract: each call is atomic and durable when it returns. Identifiers are whole numbers in the order of
+/// creation and never used again; experiment `0`, named `Default`, is always there. A name belongs to one
+/// experiment, also while that is deleted (`alreadyExists`). Changing what does not exist is `notFound`, and so is
+/// deleting a tag that is not there, and a change to the `stage` that it has. A change of `stage` moves the
+/// experiment's runs with it: those that were active when it was deleted come back when it is restored.
 public protocol ExperimentStore: Sendable {
     func create(_ draft: ExperimentDraft) async throws(AerieError) -> Experiment
     /// In the order asked for; those that do not exist are left out. With tags.

@@ -214,7 +214,7 @@ import Testing
         object["parameters"] = isGood ? ["n": 21] : [:]
         object["result"] = .string(result)
         try JSONValue.object(object).text().write(toFile: spec, atomically: true, encoding: .utf8)
-        let status = try await StepProcess.main(specFile: spec, catalog: StepCatalog([Doubler()]))
+        let status = try await StepProcess.perform(try StepSpec.read(spec), StepCatalog([Doubler()]))
         #expect(status == (isGood ? 0 : 1))
         let value = try JSONValue.parse(String(contentsOfFile: result, encoding: .utf8))
         #expect(value["ok"] == .bool(isGood))
@@ -230,7 +230,7 @@ import Testing
         let spec = folder.path + "/spec.json"
         try text.write(toFile: spec, atomically: true, encoding: .utf8)
         let error = await #expect(throws: AerieError.self) {
-            _ = try await StepProcess.main(specFile: spec, catalog: StepCatalog([]))
+            _ = try await StepProcess.perform(try StepSpec.read(spec), StepCatalog([]))
         }
         #expect(error?.code == .invalidArgument)
     }

@@ -16,6 +16,11 @@ public enum StepProcess {
         signal(SIGPIPE, SIG_IGN)
         watchLifeline()
         apply(spec.job.limits)
+        return try await perform(spec, catalog)
+    }
+
+    /// The work alone, in whatever process this is; `main` has first made the process the step's own.
+    static func perform(_ spec: StepSpec, _ catalog: StepCatalog) async throws(AerieError) -> Int32 {
         let outcome = await run(spec.job, catalog)
         try spec.writeResult(outcome)
         return if case .success = outcome { 0 } else { 1 }

@@ -124,16 +124,17 @@ import Testing
         let service = fixture.service
         _ = try await service.apply(PlatformFixture.gadget("a"), actor: "x")
         try await fixture.application().test(.live) { client in
-            async let lines = client.execute(
-                uri: "/api/v1/namespaces/default/gadget?watch=true", method: .get
-            ) { try String(buffer: $0.body).split(separator: "\n").map { try JSONValue.parse(String($0)) } }
-            try await Task.sleep(for: .milliseconds(300))
+            let port = try #require(client.port)
+            var lines = WatchClient.lines("/api/v1/namespaces/default/gadget?watch=true", port: port).makeAsyncIterator()
+            var events = [try JSONValue.parse(try #require(await lines.next()))]
             _ = try await service.apply(PlatformFixture.gadget("a", size: 2), actor: "x")
+            events.append(try JSONValue.parse(try #require(await lines.next())))
             _ = try await service.apply(PlatformFixture.gadget("b"), actor: "x")
+            events.append(try JSONValue.parse(try #require(await lines.next())))
             _ = try await service.delete(ResourceKey(kind: "Gadget", name: "a"), actor: "x")
-            try await Task.sleep(for: .milliseconds(300))
+            events.append(try JSONValue.parse(try #require(await lines.next())))
             service.endWatches()
-            let events = try await lines
+            #expect(await lines.next() == nil)
             #expect(events.map { $0["type"]?.string } == ["ADDED", "MODIFIED", "ADDED", "DELETED"])
             #expect(events.map { $0["object"]?["metadata"]?["name"]?.string } == ["a", "a", "b", "a"])
         }

@@ -2,7 +2,7 @@ import AerieCore
 import Experiments
 import Foundation
 import GRDB
-import StoreSQLite
+@testable import StoreSQLite
 import Testing
 
 @Suite struct MetadataDatabaseTests {
@@ -21,8 +21,8 @@ import Testing
         _ database: MetadataDatabase, _ jobs: [@Sendable (Database) throws -> Void]
     ) async throws -> [AerieError?] {
         let gate = DispatchSemaphore(value: 0)
-        let held = Task { try await database.write { _ in _ = gate.wait(timeout: .now() + 5) } }
-        try await Task.sleep(for: .milliseconds(50))
+        let held = Task { try await database.write { _ in _ = gate.wait(timeout: .now() + 30) } }
+        while database.isIdle || database.waitingWrites > 0 { try await Task.sleep(for: .milliseconds(1)) }
         return try await withThrowingTaskGroup(of: (Int, AerieError?).self) { group in
             for (index, job) in jobs.enumerated() {
                 group.addTask {
@@ -32,7 +32,7 @@ import Testing
                     } catch { return (index, error) }
                 }
                 // One after the other into the queue, so that their order is known.
-                try await Task.sleep(for: .milliseconds(20))
+                while database.waitingWrites <= index { try await Task.sleep(for: .milliseconds(1)) }
             }
             gate.signal()
             var errors = [AerieError?](repeating: nil, count: jobs.count)

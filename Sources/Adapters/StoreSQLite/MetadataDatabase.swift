@@ -92,6 +92,10 @@ public final class MetadataDatabase: Sendable {
     /// Moves the log into the database file; for a clean shutdown.
     public func checkpoint() { _ = try? pool.writeWithoutTransaction { try $0.checkpoint(.truncate) } }
 
+    /// Writes that wait for the next batch, and whether none is under way either. For tests of batches.
+    var waitingWrites: Int { queue.withLock { $0.waiting.count } }
+    var isIdle: Bool { queue.withLock { !$0.isDraining } }
+
     private func submit(_ job: Job) {
         let mustDrain = queue.withLock { queue in
             queue.waiting.append(job)

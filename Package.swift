@@ -98,7 +98,7 @@ shim("CLightGBM")
 
 foundation("AerieCore")
 foundation("AerieJSON", uses: ["AerieCore"])
-foundation("AerieData", uses: ["AerieCore"])
+foundation("AerieData", uses: ["AerieCore"], tests: false)
 foundation("AerieTelemetry", uses: ["AerieCore"])
 foundation("AerieYAML", uses: ["AerieCore", "AerieJSON"], packages: [yams])
 foundation("AerieResources", uses: ["AerieCore", "AerieJSON", "AerieYAML"], packages: [log])
@@ -128,7 +128,7 @@ adapter("RunSubprocess", uses: ["AerieCore", "AerieJSON", "AerieResources", "Pip
 
 // MARK: Edges
 
-edge("ErrorMapping", uses: ["AerieCore"])
+edge("ErrorMapping", uses: ["AerieCore"], tests: false)
 edge("MLflowAPI", uses: ["AerieCore", "AerieJSON", "ErrorMapping", "Experiments", "Registry"], packages: [hummingbird, log],
      testUses: ["StoreSQLite", "StoreFiles"])
 edge("PlatformAPI", uses: ["AerieCore", "AerieJSON", "ErrorMapping", "AerieResources", "AerieTelemetry", "Pipelines", "Serving", "Registry"],
@@ -182,7 +182,7 @@ for name in order {
     default:
         targets.append(.target(name: name, dependencies: dependencies, path: path, swiftSettings: swiftSettings))
     }
-    if room.hasTests, FileManager.default.fileExists(atPath: Context.packageDirectory + "/Tests/\(name)Tests") {
+    if room.hasTests {
         targets.append(.testTarget(
             name: "\(name)Tests",
             dependencies: [.target(name: name)] + dependencies + room.testUses.map { .target(name: $0) }

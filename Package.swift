@@ -42,6 +42,7 @@ struct Room {
 
 nonisolated(unsafe) var rooms: [String: Room] = [:]
 nonisolated(unsafe) var order: [String] = []
+nonisolated(unsafe) var suites: [(name: String, uses: [String])] = []
 
 func room(
     _ floor: Floor, _ name: String, uses: [String] = [], packages: [Target.Dependency] = [],
@@ -73,6 +74,10 @@ func edge(_ name: String, uses: [String], packages: [Target.Dependency] = [], te
     room(.edge, name, uses: uses, packages: packages, tests: tests, testUses: testUses)
 }
 
+
+/// One suite of tests that several adapters of the same port have to pass, in a target of its own.
+func conformance(_ name: String, uses: [String]) { suites.append((name, uses)) }
+
 func product(_ name: String, _ package: String) -> Target.Dependency { .product(name: name, package: package) }
 let log = product("Logging", "swift-log")
 let nioCore = product("NIOCore", "swift-nio")
@@ -93,6 +98,7 @@ let lifecycle = product("ServiceLifecycle", "swift-service-lifecycle")
 shim("CDuckDB")
 shim("COnnxRuntime")
 shim("CLightGBM")
+shim("CPostgres")
 
 // MARK: Foundations
 
@@ -107,6 +113,9 @@ foundation("AerieResources", uses: ["AerieCore", "AerieJSON", "AerieYAML"], pack
 
 capability("Experiments", uses: ["AerieCore", "AerieJSON"])
 capability("Registry", uses: ["AerieCore", "AerieJSON", "Experiments"])
+capability("Webhooks", uses: ["AerieCore", "AerieJSON", "Experiments", "Registry"], packages: [crypto, log])
+capability("Retention", uses: ["AerieCore", "Experiments", "Registry"], packages: [log])
+capability("Imports", uses: ["AerieCore", "AerieJSON", "Experiments", "Registry"], packages: [log])
 capability("Datasets", uses: ["AerieCore", "AerieData"])
 capability("Quality", uses: ["AerieCore", "AerieJSON", "AerieResources", "Datasets"], testUses: ["StoreDuckDB"])
 capability("Features", uses: ["AerieCore", "AerieJSON", "AerieResources", "Datasets"], testUses: ["StoreDuckDB"])
@@ -118,8 +127,14 @@ capability("Serving", uses: ["AerieCore", "AerieJSON", "AerieYAML", "AerieData",
 
 // MARK: Adapters
 
-adapter("StoreSQLite", uses: ["AerieCore", "AerieJSON", "AerieResources", "Experiments", "Registry", "Pipelines"], packages: [grdb, crypto, log])
+adapter("StoreSQLite", uses: ["AerieCore", "AerieJSON", "AerieResources", "Experiments", "Registry", "Webhooks", "Retention", "Imports", "Pipelines"],
+        packages: [grdb, crypto, log])
+adapter("StorePostgres", uses: ["CPostgres", "AerieCore", "AerieJSON", "AerieResources", "Experiments", "Registry", "Webhooks", "Retention", "Imports", "Pipelines"],
+        packages: [crypto, log])
 adapter("StoreFiles", uses: ["AerieCore", "Experiments"], packages: [crypto])
+adapter("StoreObjects", uses: ["AerieCore", "Experiments"], packages: [httpClient, nioCore, crypto, log])
+adapter("SendWebhooks", uses: ["AerieCore", "Webhooks"], packages: [httpClient, nioCore, log])
+adapter("ReadMLflow", uses: ["AerieCore", "AerieJSON", "AerieYAML", "Experiments", "Registry", "Imports"], packages: [grdb, httpClient, nioCore, log])
 adapter("StoreDuckDB", uses: ["CDuckDB", "AerieCore", "AerieData", "Datasets"])
 adapter("InferTrees", uses: ["AerieCore", "AerieJSON", "AerieData", "Serving"])
 adapter("InferONNX", uses: ["COnnxRuntime", "AerieCore", "AerieJSON", "AerieData", "Serving"])
@@ -129,14 +144,19 @@ adapter("RunSubprocess", uses: ["AerieCore", "AerieJSON", "AerieResources", "Pip
 // MARK: Edges
 
 edge("ErrorMapping", uses: ["AerieCore"], tests: false)
-edge("MLflowAPI", uses: ["AerieCore", "AerieJSON", "ErrorMapping", "Experiments", "Registry"], packages: [hummingbird, log],
+edge("MLflowAPI", uses: ["AerieCore", "AerieJSON", "ErrorMapping", "Experiments", "Registry", "Webhooks"], packages: [hummingbird, log],
      testUses: ["StoreSQLite", "StoreFiles"])
-edge("PlatformAPI", uses: ["AerieCore", "AerieJSON", "ErrorMapping", "AerieResources", "AerieTelemetry", "Pipelines", "Serving", "Registry"],
+edge("PlatformAPI", uses: ["AerieCore", "AerieJSON", "ErrorMapping", "AerieResources", "AerieTelemetry", "Pipelines", "Serving", "Registry", "Retention", "Imports"],
      packages: [hummingbird, log], testUses: ["StoreSQLite"])
 edge("InferenceAPI", uses: ["AerieCore", "AerieJSON", "AerieData", "AerieTelemetry", "ErrorMapping", "Serving"],
      packages: [nioCore, nioPosix, nioHTTP2, log])
 edge("Console", uses: ["AerieCore", "AerieJSON", "AerieYAML", "AerieTelemetry", "ErrorMapping", "AerieResources", "Experiments", "Registry", "Pipelines", "Serving"],
      packages: [hummingbird, log])
+
+// MARK: Promises that several adapters keep
+
+conformance("MetadataConformance", uses: ["AerieCore", "AerieJSON", "Experiments", "Registry", "StoreSQLite", "StorePostgres"])
+conformance("ArtifactConformance", uses: ["AerieCore", "Experiments", "StoreFiles", "StoreObjects"])
 
 // MARK: The executable: commands, roles, composition
 
@@ -151,7 +171,9 @@ if let only = ProcessInfo.processInfo.environment["AERIE_ONLY"], !only.isEmpty {
         guard let room = rooms[name] else { fatalError("AERIE_ONLY names \(name), which is no target") }
         if kept.insert(name).inserted { room.uses.forEach(keep) }
     }
-    asked.forEach { name in
+    suites = suites.filter { asked.contains($0.name) }
+    suites.forEach { $0.uses.forEach(keep) }
+    for name in asked where !suites.contains(where: { $0.name == name }) {
         keep(name)
         rooms[name]!.testUses.forEach(keep)
     }
@@ -190,6 +212,12 @@ for name in order {
                 + (["MLflowAPI", "PlatformAPI", "Console"].contains(name) ? [hummingbirdTesting] : []),
             path: "Tests/\(name)Tests", swiftSettings: swiftSettings))
     }
+}
+
+for suite in suites {
+    targets.append(.testTarget(
+        name: "\(suite.name)Tests", dependencies: suite.uses.map { .target(name: $0) },
+        path: "Tests/\(suite.name)Tests", swiftSettings: swiftSettings))
 }
 
 let package = Package(

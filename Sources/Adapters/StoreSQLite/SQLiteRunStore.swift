@@ -127,29 +127,46 @@ public struct SQLiteRunStore: RunStore {
     public func history(_ query: MetricHistoryQuery) async throws(AerieError) -> [(RunID, Metric)] {
         try await database.read { db in
             var result: [(RunID, Metric)] = []
-            var skip = query.offset
             for id in query.runIDs where result.count < query.limit {
                 guard let run = try RunRows.find(db, id) else { throw RunRows.missing(id) }
                 let steps = query.steps ?? Int64.min...Int64.max
+                let after = query.after
                 let rows = try Row.fetchCursor(
                     db, sql: """
                         SELECT key, value, is_nan, timestamp, step, model_id, dataset_name, dataset_digest FROM metrics
                         WHERE owner = ? AND key = ? AND step BETWEEN ? AND ?
-                        ORDER BY step, timestamp, value LIMIT ? OFFSET ?
+                            AND (? OR (step, timestamp, value) > (?, ?, ?))
+                        ORDER BY step, timestamp, value LIMIT ?
                         """,
-                    arguments: [run.seq, query.key, steps.lowerBound, steps.upperBound, query.limit - result.count,
-                        skip])
-                while let row = try rows.next() { result.append((id, RunRows.metric(row))) }
-                if query.runIDs.count > 1, result.isEmpty, skip > 0 {
-                    let count = try Int.fetchOne(
-                        db, sql: "SELECT COUNT(*) FROM metrics WHERE owner = ? AND key = ? AND step BETWEEN ? AND ?",
-                        arguments: [run.seq, query.key, steps.lowerBound, steps.upperBound])
-                    skip = max(0, skip - (count ?? 0))
+                    arguments: [
+                        run.seq, query.key, steps.lowerBound, steps.upperBound, after == nil, after?.step ?? 0,
+                        after?.timestamp.milliseconds ?? 0, after.map { RunRows.stored($0.value) } ?? 0,
+                        query.perRun == nil ? query.limit - result.count : 10_000_000,
+                    ])
+                var found: [(RunID, Metric)] = []
+                while let row = try rows.next() { found.append((id, RunRows.metric(row))) }
+                if let most = query.perRun {
+                    let stride = max(1, (found.count + most - 1) / most)
+                    for (index, value) in found.enumerated() where index % stride == 0 || index == found.count - 1 {
+                        result.append(value)
+                    }
                 } else {
-                    skip = 0
+                    result += found
                 }
             }
             return result
+        }
+    }
+
+    public func rewriteTag(
+        _ key: String, of id: RunID, _ change: @escaping @Sendable (String?) throws(AerieError) -> String
+    ) async throws(AerieError) {
+        try await database.write { db in
+            guard let run = try RunRows.find(db, id) else { throw RunRows.missing(id) }
+            guard run.isActive else { throw RunRows.deleted(id) }
+            let old = try String.fetchOne(
+                db, sql: "SELECT value FROM run_tags WHERE owner = ? AND key = ?", arguments: [run.seq, key])
+            try Satellite.write(db, "run_tags", owner: run.seq, [Tag(key: key, value: try change(old))])
         }
     }
 

@@ -158,7 +158,11 @@ struct SearchStatement {
             }
         }
         order.append(tables.defaultOrder)
-        let offset = query.position?.offset ?? 0
+        var offset = 0
+        if let position = query.position {
+            guard case .integer(let number)? = position.after.first, number >= 0 else { throw PagePosition.wrong() }
+            offset = Int(number)
+        }
         let sql =
             "SELECT t.\(tables.key) FROM \(tables.table) t\(joins) WHERE \(conditions.joined(separator: " AND ")) "
             + "ORDER BY \(order.joined(separator: ", ")) LIMIT ? OFFSET ?"
@@ -166,7 +170,7 @@ struct SearchStatement {
         var keys = try Int64.fetchAll(db, sql: sql, arguments: StatementArguments(all))
         guard keys.count > query.limit else { return (keys, nil) }
         keys.removeLast()
-        return (keys, PagePosition(offset: offset + query.limit, newest: newest))
+        return (keys, PagePosition(newest: newest, after: [.integer(Int64(offset + query.limit))]))
     }
 }
 

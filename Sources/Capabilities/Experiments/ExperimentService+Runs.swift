@@ -124,11 +124,20 @@ extension ExperimentService {
     ) async throws(AerieError) -> Page<Metric> {
         try ExperimentLimits.checkRunID(id)
         let limit = min(max(limit, 1), ExperimentLimits.searchMaximum)
-        let offset = try Self.position(pageToken)?.offset ?? 0
-        let found = try await runs.history(
-            MetricHistoryQuery(runIDs: [id], key: key, limit: limit + 1, offset: offset))
-        let next = found.count > limit ? PagePosition(offset: offset + limit, newest: 0) : nil
-        return Page(found.prefix(limit).map(\.1), next: next)
+        var query = MetricHistoryQuery(runIDs: [id], key: key, limit: limit + 1)
+        if let position = try Self.position(pageToken) {
+            guard position.after.count == 3, case .integer(let step) = position.after[0],
+                case .integer(let time) = position.after[1], case .number(let value) = position.after[2]
+            else { throw PagePosition.wrong() }
+            query.after = Metric(key: key, value: value, timestamp: Timestamp(milliseconds: time), step: step)
+        }
+        let found = try await runs.history(query).map(\.1)
+        guard found.count > limit else { return Page(found) }
+        let last = found[limit - 1]
+        let after: [PageValue] = [
+            .integer(last.step), .integer(last.timestamp.milliseconds), .number(last.value),
+        ]
+        return Page(Array(found.prefix(limit)), next: PagePosition(newest: 0, after: after))
     }
 
     /// The history of one metric of up to 100 runs, thinned out evenly to about `limit` values a run; the first and
@@ -139,17 +148,9 @@ extension ExperimentService {
         guard !ids.isEmpty, ids.count <= 100 else { throw .invalid("run_ids",
             "must name 1 to 100 runs, not \(ids.count)") }
         guard limit >= 1, limit <= 2500 else { throw .invalid("max_results", "must be from 1 to 2500") }
-        var result: [(RunID, Metric)] = []
-        for id in ids {
-            try ExperimentLimits.checkRunID(id, "run_ids")
-            let found = try await runs.history(MetricHistoryQuery(runIDs: [id], key: key, steps: steps,
-                limit: 1_000_000))
-            let stride = max(1, (found.count + limit - 1) / limit)
-            for (index, value) in found.enumerated() where index % stride == 0 || index == found.count - 1 {
-                result.append(value)
-            }
-        }
-        return result
+        for id in ids { try ExperimentLimits.checkRunID(id, "run_ids") }
+        return try await runs.history(
+            MetricHistoryQuery(runIDs: ids, key: key, steps: steps, limit: ids.count * limit, perRun: limit))
     }
 
     /// - Parameters:

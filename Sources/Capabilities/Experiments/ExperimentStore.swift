@@ -2,13 +2,19 @@ public import AerieCore
 
 /// An experiment that is yet to be given its identifier.
 public struct ExperimentDraft: Sendable {
+    /// `nil` gives it the next one; another has to be free (`alreadyExists`), and those given later are above it.
+    public var id: ExperimentID?
     public var name: String
     /// `nil` puts it at `<artifactRoot>/<id>`.
     public var artifactLocation: String?
     public var artifactRoot: String
     public var time: Timestamp
     public var tags: [Tag]
-    public init(name: String, artifactLocation: String?, artifactRoot: String, time: Timestamp, tags: [Tag]) {
+    public init(
+        id: ExperimentID? = nil, name: String, artifactLocation: String?, artifactRoot: String, time: Timestamp,
+        tags: [Tag]
+    ) {
+        self.id = id
         self.name = name
         self.artifactLocation = artifactLocation
         self.artifactRoot = artifactRoot

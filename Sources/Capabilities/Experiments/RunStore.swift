@@ -7,13 +7,20 @@ public struct MetricHistoryQuery: Sendable {
     public var steps: ClosedRange<Int64>?
     /// At most so many values, of all runs together.
     public var limit: Int
-    public var offset: Int
-    public init(runIDs: [RunID], key: String, steps: ClosedRange<Int64>? = nil, limit: Int = 25_000, offset: Int = 0) {
+    /// Only what follows this value in the order of step, timestamp and value; for one run.
+    public var after: Metric?
+    /// At most so many values of each run, taken evenly from all there are; the first and the last are among them.
+    public var perRun: Int?
+    public init(
+        runIDs: [RunID], key: String, steps: ClosedRange<Int64>? = nil, limit: Int = 25_000, after: Metric? = nil,
+        perRun: Int? = nil
+    ) {
         self.runIDs = runIDs
         self.key = key
         self.steps = steps
         self.limit = limit
-        self.offset = offset
+        self.after = after
+        self.perRun = perRun
     }
 }
 
@@ -65,6 +72,11 @@ public protocol RunStore: Sendable {
     func log(_ batches: [RunBatch]) async throws(AerieError)
     /// - Throws: `notFound` for the run or the tag.
     func deleteTag(_ key: String, of id: RunID) async throws(AerieError)
+    /// Gives a tag the value that `change` makes of its present one (`nil` if it is not there), in one transaction: of
+    /// several that rewrite it at once, none is lost. `change` may be called more than once.
+    func rewriteTag(
+        _ key: String, of id: RunID, _ change: @escaping @Sendable (String?) throws(AerieError) -> String
+    ) async throws(AerieError)
     func link(_ links: RunLinks, to id: RunID) async throws(AerieError)
     /// By run in the order of `query.runIDs`, then step, timestamp and value. A key never logged has no history.
     func history(_ query: MetricHistoryQuery) async throws(AerieError) -> [(RunID, Metric)]

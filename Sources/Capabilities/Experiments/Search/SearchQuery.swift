@@ -1,4 +1,5 @@
 public import AerieCore
+import AerieJSON
 
 /// What part of an entity a condition or an order speaks of.
 public struct SearchField: Hashable, Sendable {
@@ -84,27 +85,65 @@ public struct Page<Element: Sendable>: Sendable {
     }
 }
 
-/// Where the next page begins. Rows made after the first page was read are not on the following ones, so that pages
-/// stay right while rows are added.
+/// One value of the row that a page ended with.
+public enum PageValue: Hashable, Sendable {
+    case none
+    case integer(Int64)
+    case number(Double)
+    case text(String)
+}
+
+/// Where the next page begins: after a row, told by what it is ordered by, so that a page costs the same however far
+/// down it is. Rows made after the first page was read are not on the following ones, so that pages stay right while
+/// rows are added.
 public struct PagePosition: Hashable, Sendable {
-    public var offset: Int
     /// The newest row that the first page could see, in the store's own count.
     public var newest: Int64
-    public init(offset: Int, newest: Int64) {
-        self.offset = offset
+    /// The last row's values in the order of the search, and then those that make it the only one: the store's own.
+    public var after: [PageValue]
+    public init(newest: Int64, after: [PageValue]) {
         self.newest = newest
+        self.after = after
     }
 
-    /// Opaque to clients: the two numbers in unpadded base64url.
-    public var token: String { Base64URL.encode(Array("\(offset),\(newest)".utf8)) }
+    /// Opaque to clients: JSON in unpadded base64url.
+    public var token: String {
+        let values = after.map { value -> JSONValue in
+            switch value {
+            case .none: .null
+            case .integer(let number): ["i": .string(String(number))]
+            case .number(let number): ["n": .string("\(number)")]
+            case .text(let text): .string(text)
+            }
+        }
+        return Base64URL.encode(Array(JSONValue.array([.string(String(newest))] + values).text().utf8))
+    }
 
+    /// A store checks besides that the values are such as its order has.
     /// - Throws: `invalidArgument` naming the field.
     public init(token: String, field: String = "page_token") throws(AerieError) {
-        let text = Base64URL.decode(token).map { String(decoding: $0, as: UTF8.self) } ?? ""
-        let parts = text.split(separator: ",", omittingEmptySubsequences: false)
-        guard parts.count == 2, let offset = Int(parts[0]), offset >= 0, offset < 1 << 40, let newest = Int64(parts[1])
-        else { throw .invalid(field, "is no page token of this server; pass next_page_token as it was given") }
-        self.init(offset: offset, newest: newest)
+        guard let values = Base64URL.decode(token).flatMap({ try? JSONValue.parse($0).array }),
+            let newest = values.first?.string.flatMap(Int64.init)
+        else { throw Self.wrong(field) }
+        self.newest = newest
+        after = []
+        for value in values.dropFirst() {
+            if value.isNull {
+                after.append(.none)
+            } else if let text = value.string {
+                after.append(.text(text))
+            } else if let number = value["i"]?.string.flatMap(Int64.init) {
+                after.append(.integer(number))
+            } else if let number = value["n"]?.string.flatMap(Double.init) {
+                after.append(.number(number))
+            } else {
+                throw Self.wrong(field)
+            }
+        }
+    }
+
+    public static func wrong(_ field: String = "page_token") -> AerieError {
+        .invalid(field, "is no page token of this search; pass next_page_token as it was given, with the same search")
     }
 }
 
@@ -129,7 +168,7 @@ enum Base64URL {
     }
 
     static func decode(_ text: String) -> [UInt8]? {
-        guard text.utf8.count <= 256 else { return nil }
+        guard text.utf8.count <= 64 << 10 else { return nil }
         var out: [UInt8] = []
         var bits: UInt32 = 0
         var count = 0

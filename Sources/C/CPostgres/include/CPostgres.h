@@ -1,0 +1,3 @@
+#pragma once
+
+// The part of libpq that Aerie uses, reached by dlopen.

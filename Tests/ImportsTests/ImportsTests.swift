@@ -1,0 +1,2 @@
+import Imports
+import Testing

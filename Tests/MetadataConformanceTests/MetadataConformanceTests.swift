@@ -1,0 +1,55 @@
+import AerieCore
+import Experiments
+import Foundation
+import Registry
+import StoreSQLite
+import Testing
+
+/// A kind of metadata store that can be made fresh for one check.
+struct MetadataBackend: Sendable, CustomTestStringConvertible {
+    let name: String
+    let withStores: @Sendable ((TrackingStores) async throws -> Void) async throws -> Void
+    var testDescription: String { name }
+
+    static let all = [sqlite]
+
+    static let sqlite = MetadataBackend(name: "SQLite") { body in
+        let folder = NSTemporaryDirectory() + "aerie-sqlite-" + IdentifierSource.system.hex32()
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let database = try MetadataDatabase(
+            path: folder + "/metadata.db",
+            migrations: SQLiteExperimentStore.migrations + SQLiteRegistryStore.migrations)
+        try await body(
+            TrackingStores(
+                experiments: SQLiteExperimentStore(database), runs: SQLiteRunStore(database),
+                models: SQLiteLoggedModelStore(database), registry: SQLiteRegistryStore(database),
+                versions: SQLiteModelVersionStore(database)))
+    }
+}
+
+/// The same promises on every kind of metadata store, each with its real engine.
+@Suite struct MetadataConformanceTests {
+    @Test("keeps the ports' promises", arguments: MetadataBackend.all, TrackingConformance.all)
+    func conforms(_ backend: MetadataBackend, _ check: TrackingConformance) async throws {
+        try await backend.withStores { try await check.body($0) }
+    }
+
+    @Test("200 writers at once lose nothing", arguments: MetadataBackend.all)
+    func concurrent(_ backend: MetadataBackend) async throws {
+        try await backend.withStores { stores in
+            try await TrackingConformance.run(stores, "r")
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for step in 0..<200 {
+                    group.addTask {
+                        let metric = Metric(
+                            key: "m", value: Double(step), timestamp: Timestamp(milliseconds: 1), step: Int64(step))
+                        try await stores.runs.log([RunBatch(runID: "r", metrics: [metric])])
+                    }
+                }
+                try await group.waitForAll()
+            }
+            #expect(try await stores.runs.history(MetricHistoryQuery(runIDs: ["r"], key: "m")).count == 200)
+        }
+    }
+}

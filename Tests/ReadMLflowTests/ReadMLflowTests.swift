@@ -1,0 +1,2 @@
+import ReadMLflow
+import Testing

@@ -1,0 +1,2 @@
+import Retention
+import Testing

@@ -1,0 +1,2 @@
+import SendWebhooks
+import Testing

@@ -1,0 +1,2 @@
+import StoreObjects
+import Testing

@@ -1,0 +1,2 @@
+import StorePostgres
+import Testing

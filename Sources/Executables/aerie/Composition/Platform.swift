@@ -14,13 +14,12 @@ import Serving
 import Steps
 import StoreDuckDB
 import StoreFiles
-import StoreSQLite
 import TrainLightGBM
 
 /// Every capability with its adapters, made for one data folder. The only place where ports and adapters meet.
 struct Platform: Sendable {
-    let database: MetadataDatabase
-    let artifacts: FileArtifactStore
+    let stores: MetadataStores
+    let artifacts: any ArtifactStore
     let experiments: ExperimentService
     let registry: RegistryService
     let traces: TraceService
@@ -34,27 +33,27 @@ struct Platform: Sendable {
 
     /// Opens the stores below `folder`, which this process must hold.
     /// - Parameter inferenceURL: where the data plane answers; asked after it has been bound.
-    init(folder: String, nativeFolder: String?, logger: Logger, inferenceURL: @escaping @Sendable () -> String)
-        throws(AerieError)
-    {
+    init(
+        _ configuration: Configuration, folder: String, logger: Logger,
+        inferenceURL: @escaping @Sendable () -> String
+    ) async throws(AerieError) {
         self.logger = logger
-        database = try MetadataDatabase(path: folder + "/metadata.db", migrations: Self.migrations)
-        artifacts = try FileArtifactStore(root: folder + "/artifacts")
+        let nativeFolder = configuration.nativeDirectory
+        stores = try await MetadataStores.open(configuration.metadata, folder: folder, logger: logger)
+        artifacts = try Self.artifacts(configuration.artifacts, folder: folder)
         experiments = ExperimentService(
-            experiments: SQLiteExperimentStore(database), runs: SQLiteRunStore(database),
-            models: SQLiteLoggedModelStore(database))
+            experiments: stores.experiments, runs: stores.runs, models: stores.loggedModels)
         registry = RegistryService(
-            models: SQLiteRegistryStore(database), versions: SQLiteModelVersionStore(database),
-            experiments: experiments,
+            models: stores.registeredModels, versions: stores.modelVersions, experiments: experiments,
             artifacts: artifacts)
-        traces = TraceService(traces: SQLiteTraceStore(database), experiments: experiments, artifacts: artifacts)
+        traces = TraceService(traces: stores.traces, experiments: experiments, artifacts: artifacts)
         metrics = MetricsRegistry()
         metrics.describeBuild(version: Aerie.version)
         sampler = DeploymentSampler(registry: metrics)
         serving = ServingService(metrics: metrics)
         let catalog = Self.steps(nativeFolder: nativeFolder)
         resources = ResourceService(
-            store: SQLiteResourceStore(database: database),
+            store: stores.resources,
             kinds: KindRegistry([
                 SeldonDeploymentKind(), PipelineKind(catalog: catalog), EntityKind(), FeatureViewKind(),
                 FeatureServiceKind(), ExpectationSuiteKind(),
@@ -63,7 +62,7 @@ struct Platform: Sendable {
             experiments: experiments, registry: registry, artifacts: artifacts, resources: resources)
         runner = PipelineRunner(
             configuration: .init(folder: folder + "/pipelines"), catalog: catalog,
-            store: SQLitePipelineRunStore(database),
+            store: stores.pipelineRuns,
             executor: SubprocessExecutor(
                 executable: SubprocessExecutor.ownExecutable,
                 environment: nativeFolder.map { ["AERIE_NATIVE_DIR": $0] } ?? [:]),
@@ -79,10 +78,15 @@ struct Platform: Sendable {
             ], logger: logger)
     }
 
-    /// The tables of every store, in the order in which they came to be.
-    static let migrations: [Migration] =
-        SQLiteExperimentStore.migrations + SQLiteRegistryStore.migrations + SQLiteResourceStore.migrations
-        + SQLitePipelineRunStore.migrations
+    private static func artifacts(
+        _ location: ArtifactLocation, folder: String
+    ) throws(AerieError) -> any ArtifactStore {
+        switch location {
+        case .files(let path): return try FileArtifactStore(root: path ?? folder + "/artifacts")
+        case .objects(let url):
+            throw AerieError(.unsupported, "--artifacts \(url): object stores are not there yet; leave it at files")
+        }
+    }
 
     /// The kinds of steps; the libraries are opened in a step's own process, when it needs them.
     static func steps(nativeFolder: String?) -> StepCatalog {

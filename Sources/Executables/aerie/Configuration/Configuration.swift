@@ -6,6 +6,10 @@ import Logging
 struct Configuration: Sendable, Equatable {
     /// Everything that is kept; made if it is not there.
     var dataDirectory = ".aerie"
+    /// Where experiments, runs, the registry and resources are kept.
+    var metadata = MetadataLocation.sqlite
+    /// Where artifacts are kept.
+    var artifacts = ArtifactLocation.files(nil)
     var http = ListenAddress(host: "127.0.0.1", port: 8080)
     var grpc = ListenAddress(host: "127.0.0.1", port: 8081)
     var inferenceHTTP = ListenAddress(host: "127.0.0.1", port: 8000)
@@ -23,6 +27,7 @@ struct Configuration: Sendable, Equatable {
     /// One setting, by its name in flags and the file.
     enum Setting: String, CaseIterable, Sendable {
         case dataDirectory = "data-dir"
+        case metadata, artifacts
         case http, grpc
         case inferenceHTTP = "inference-http"
         case inferenceGRPC = "inference-grpc"
@@ -42,6 +47,8 @@ struct Configuration: Sendable, Equatable {
         do {
             switch setting {
             case .dataDirectory: dataDirectory = try Self.path(text)
+            case .metadata: metadata = try MetadataLocation(text)
+            case .artifacts: artifacts = try ArtifactLocation(text)
             case .http: http = try ListenAddress(text)
             case .grpc: grpc = try ListenAddress(text)
             case .inferenceHTTP: inferenceHTTP = try ListenAddress(text)

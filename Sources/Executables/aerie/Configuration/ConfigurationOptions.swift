@@ -10,6 +10,10 @@ struct ConfigurationOptions: ParsableArguments {
     var config: String?
     @Option(help: "The folder that keeps everything. (default: .aerie)")
     var dataDir: String?
+    @Option(help: "Experiments, runs, registry, resources: sqlite or postgresql://user@host/db. (default: sqlite)")
+    var metadata: String?
+    @Option(help: "Artifacts: files, a folder, s3://bucket/prefix or gs://bucket/prefix. (default: files)")
+    var artifacts: String?
     @Option(help: "Control plane and console, host:port; port 0 for a free one. (default: 127.0.0.1:8080)")
     var http: String?
     @Option(help: "Control plane gRPC. (default: 127.0.0.1:8081)")
@@ -33,6 +37,8 @@ struct ConfigurationOptions: ParsableArguments {
     var flags: [Configuration.Setting: String] {
         var flags: [Configuration.Setting: String] = [:]
         flags[.dataDirectory] = dataDir
+        flags[.metadata] = metadata
+        flags[.artifacts] = artifacts
         flags[.http] = http
         flags[.grpc] = grpc
         flags[.inferenceHTTP] = inferenceHttp

@@ -46,9 +46,8 @@ final class Server: Sendable {
     static func start(_ configuration: Configuration, folder: String) async throws -> Server {
         let logger = Logger(label: "aerie")
         let inferenceURL = LateText()
-        let platform = try Platform(
-            folder: folder, nativeFolder: configuration.nativeDirectory, logger: logger,
-            inferenceURL: { inferenceURL.text })
+        let platform = try await Platform(
+            configuration, folder: folder, logger: logger, inferenceURL: { inferenceURL.text })
         var options = InferencePlane.Options()
         options.loops = configuration.inferenceLoops ?? 0
         options.maximumBodyBytes = configuration.maximumBody
@@ -117,7 +116,7 @@ final class Server: Sendable {
         loops.cancel()
         await loops.value
         await plane.shutdown()
-        platform.database.checkpoint()
+        await platform.stores.close()
     }
 
     /// Waits a moment for what was deployed before to answer again, so that ready means ready; a model that takes

@@ -1,0 +1,48 @@
+import AerieCore
+import AerieResources
+import Experiments
+import Logging
+import Pipelines
+import Registry
+import StoreSQLite
+
+/// Every store of the metadata, of one kind: all in the data folder's SQLite file, or all in one PostgreSQL database.
+struct MetadataStores: Sendable {
+    var experiments: any ExperimentStore
+    var runs: any RunStore
+    var loggedModels: any LoggedModelStore
+    var traces: any TraceStore
+    var registeredModels: any RegistryStore
+    var modelVersions: any ModelVersionStore
+    var resources: any ResourceStore
+    var pipelineRuns: any PipelineRunStore
+    /// Leaves everything where the next start finds it fastest; called once, after the last write.
+    var close: @Sendable () async -> Void
+
+    /// Opens the stores and brings their tables to the newest version.
+    /// - Parameter folder: the data folder, which this process must hold.
+    static func open(
+        _ location: MetadataLocation, folder: String, logger: Logger
+    ) async throws(AerieError) -> MetadataStores {
+        switch location {
+        case .sqlite: return try sqlite(folder: folder)
+        case .postgres:
+            throw AerieError(.unsupported, "--metadata: PostgreSQL is not there yet; leave it at sqlite")
+        }
+    }
+
+    private static func sqlite(folder: String) throws(AerieError) -> MetadataStores {
+        let database = try MetadataDatabase(path: folder + "/metadata.db", migrations: migrations)
+        return MetadataStores(
+            experiments: SQLiteExperimentStore(database), runs: SQLiteRunStore(database),
+            loggedModels: SQLiteLoggedModelStore(database), traces: SQLiteTraceStore(database),
+            registeredModels: SQLiteRegistryStore(database), modelVersions: SQLiteModelVersionStore(database),
+            resources: SQLiteResourceStore(database: database), pipelineRuns: SQLitePipelineRunStore(database),
+            close: { database.checkpoint() })
+    }
+
+    /// The tables of every store, in the order in which they came to be.
+    private static let migrations: [Migration] =
+        SQLiteExperimentStore.migrations + SQLiteRegistryStore.migrations + SQLiteResourceStore.migrations
+        + SQLitePipelineRunStore.migrations
+}

@@ -1,0 +1,44 @@
+import AerieCore
+
+/// Where the metadata is kept: in the data folder, or in a database server.
+enum MetadataLocation: Sendable, Equatable {
+    case sqlite
+    /// A connection string `postgresql://user@host:port/database`. It may hold a password and is never shown.
+    case postgres(String)
+
+    init(_ text: String) throws(AerieError) {
+        if text == "sqlite" {
+            self = .sqlite
+        } else if text.hasPrefix("postgresql://") || text.hasPrefix("postgres://") {
+            self = .postgres(text)
+        } else {
+            throw .invalid(
+                "", "\"\(text.prefix(24))\" is neither sqlite (in the data folder) nor a URL such as "
+                    + "postgresql://user@host:5432/database")
+        }
+    }
+}
+
+/// Where artifacts are kept: in a folder, or in an object store.
+enum ArtifactLocation: Sendable, Equatable {
+    /// `nil` is the folder `artifacts` of the data folder.
+    case files(String?)
+    /// `s3://bucket/prefix` or `gs://bucket/prefix`.
+    case objects(String)
+
+    init(_ text: String) throws(AerieError) {
+        if text == "files" {
+            self = .files(nil)
+        } else if text.hasPrefix("s3://") || text.hasPrefix("gs://") {
+            guard text.dropFirst(5).first.map({ $0 != "/" }) ?? false else {
+                throw .invalid("", "\"\(text.prefix(80))\" names no bucket; such as s3://bucket/prefix")
+            }
+            self = .objects(text)
+        } else if text.contains("://") || text.isEmpty || text.utf8.contains(0) {
+            throw .invalid(
+                "", "\"\(text.prefix(80))\" is neither files, a folder, s3://bucket/prefix nor gs://bucket/prefix")
+        } else {
+            self = .files(text)
+        }
+    }
+}

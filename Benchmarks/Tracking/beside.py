@@ -1,0 +1,196 @@
+"""Aerie beside `mlflow server`: the same load, one server after the other, in one run."""
+import argparse
+import json
+import pathlib
+import re
+import subprocess
+import sys
+import time
+
+import fill
+from servers import Server, Workspace, aerie_binary, call, start_aerie, start_mlflow
+
+HERE = pathlib.Path(__file__).resolve().parent
+SEARCHES = {
+    "default order": {},
+    "a common tag": {"filter": "tags.team = 'team7'"},
+    "a rare tag": {"filter": "tags.rare = '1'"},
+    "a metric, ordered by it": {"filter": "metrics.auc > 0.9", "order_by": ["metrics.auc DESC"]},
+    "a param and a metric": {"filter": "params.depth = '3' and metrics.f1 > 0.5", "order_by": ["metrics.f1 DESC"]},
+    "ordered by name": {"order_by": ["attributes.run_name ASC"]},
+}
+
+
+def say(text=""):
+    print(text, flush=True)
+
+
+def wrk(script: str, url: str, clients: int, seconds: int, *arguments: str) -> dict:
+    command = ["wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "--timeout", "60s", "--latency", "-s",
+               str(HERE / script), url, "--", *arguments]
+    text = subprocess.run(command, capture_output=True, text=True, check=True, timeout=seconds + 120).stdout
+    units = {"us": 1e-3, "ms": 1, "s": 1000, "m": 60_000}
+
+    def latency(percent):
+        found = re.search(rf"^\s*{percent}%\s+([\d.]+)(us|ms|s|m)\s*$", text, re.M)
+        return float(found[1]) * units[found[2]]
+
+    wrong = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
+    sockets = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", text)
+    return {"rate": float(re.search(r"Requests/sec:\s+([\d.]+)", text)[1]), "p50": latency(50), "p99": latency(99),
+            "errors": (int(wrong[1]) if wrong else 0) + (sum(map(int, sockets.groups())) if sockets else 0)}
+
+
+def beside(what: str, unit: str, ours: float, theirs: float, asked: str, note=""):
+    """One line; the ratio is how many times better Aerie is."""
+    better = theirs / ours if unit in ("ms", "s", "MB") else ours / theirs
+    say(f"{what:44} {ours:12,.2f} {theirs:12,.2f} {unit:8} {better:8.1f}x   asked: {asked} {note}")
+
+
+def errors(*results: dict) -> str:
+    return f"errors {results[0]['errors']} / {results[1]['errors']}" if any(r["errors"] for r in results) else ""
+
+
+def new_runs(server: Server, count: int) -> list:
+    return [call(server.url, "runs/create", {"experiment_id": "0", "start_time": 1})["run"]["info"]["run_id"]
+            for _ in range(count)]
+
+
+def writes(work: pathlib.Path, seconds: int):
+    results = {}
+    for start in (start_aerie, start_mlflow):
+        folder = work / f"writes-{start.__name__}"
+        server = start(folder)
+        try:
+            found = {"cold": server.cold_start, "create": wrk("create-run.lua", server.url, 4, seconds, "0")}
+            for clients in (4, 16, 64):
+                found[clients] = wrk("log-batch.lua", server.url, clients, seconds, *new_runs(server, clients))
+            found["memory"] = server.memory()
+            results[server.name] = found
+        finally:
+            server.stop()
+    ours, theirs = results["aerie"], results["mlflow"]
+    beside("cold start to the first answer", "s", ours["cold"], theirs["cold"], "< 1 s")
+    beside("create_run, 4 clients", "calls/s", ours["create"]["rate"], theirs["create"]["rate"], "50x",
+           errors(ours["create"], theirs["create"]))
+    for clients in (4, 16, 64):
+        beside(f"log_batch of 100 metrics, {clients} clients", "calls/s", ours[clients]["rate"],
+               theirs[clients]["rate"], "100x" if clients == 4 else "no errors", errors(ours[clients], theirs[clients]))
+    beside("  its P99 at 4 clients", "ms", ours[4]["p99"], theirs[4]["p99"], "-")
+    beside("resident memory after the load", "MB", ours["memory"], theirs["memory"], "< 200 MB")
+
+
+def bring_over(server: Server, database: pathlib.Path):
+    """The same runs for Aerie, through its own import."""
+    began = time.monotonic()
+    subprocess.run([aerie_binary(), "import", "mlflow", "--from", str(database), "--server", server.url], check=True,
+                   stdout=subprocess.DEVNULL)
+    return time.monotonic() - began
+
+
+def experiment(server: Server) -> str:
+    return call(server.url, "experiments/get-by-name?experiment_name=bench")["experiment"]["experiment_id"]
+
+
+def search(work: pathlib.Path, runs: int, seconds: int, peer: bool):
+    folder = work / f"search-{runs}"
+    folder.mkdir()
+    database = folder / "mlflow.db"
+    bar = (lambda done: say(f"  {done:,} of {runs:,} rows made")) if runs > 100_000 else (lambda done: None)
+    fill.make(database, runs, lambda done: bar(done) if done % 200_000 == 0 else None)
+    medians = {}
+    for start in (start_aerie, start_mlflow) if peer else (start_aerie,):
+        if start is start_aerie:
+            server = start_aerie(folder)
+            took = bring_over(server, database)
+            say(f"{f'import of {runs:,} runs':44} {runs / took:12,.0f} {'':12} runs/s   ({took:.1f} s)")
+        else:
+            server = start_mlflow(folder, database)
+        try:
+            where = experiment(server)
+            for name, body in SEARCHES.items():
+                file = folder / "body.json"
+                file.write_text(json.dumps({"experiment_ids": [where], "max_results": 100, **body}))
+                assert len(call(server.url, "runs/search", json.loads(file.read_text()))["runs"]) == 100, name
+                medians[name, server.name] = wrk("search.lua", server.url, 1, seconds, str(file))["p50"]
+            if runs > 100_000:
+                medians["deep", server.name] = deep(server, where)
+                say(f"  {server.name}: {server.memory():.0f} MB resident after the searches")
+        finally:
+            server.stop()
+    asked = "30x" if runs <= 10_000 else "< 20 ms"
+    for name in [*SEARCHES, *(["deep"] if runs > 100_000 else [])]:
+        ours, theirs = medians[name, "aerie"], medians.get((name, "mlflow"), float("nan"))
+        label = "page 51 of 1,000 each" if name == "deep" else name
+        beside(f"search, 100 of {runs:,}: {label}", "ms", ours, theirs, asked)
+
+
+def deep(server: Server, where: str) -> float:
+    """Milliseconds of the 51st page of 1,000."""
+    token, took = None, 0.0
+    for _ in range(51):
+        body = {"experiment_ids": [where], "max_results": 1000, **({"page_token": token} if token else {})}
+        began = time.monotonic()
+        token = call(server.url, "runs/search", body)["next_page_token"]
+        took = (time.monotonic() - began) * 1000
+    return took
+
+
+def artifacts(work: pathlib.Path):
+    results = {}
+    for start in (start_aerie, start_mlflow):
+        folder = work / f"artifacts-{start.__name__}"
+        server = start(folder)
+        idle = server.memory()
+        try:
+            for megabytes in (30, 1024):
+                source = work / f"{megabytes}.bin"
+                if not source.exists():
+                    subprocess.run(["dd", "if=/dev/urandom", f"of={source}", "bs=1M", f"count={megabytes}"], check=True,
+                                   capture_output=True)
+                url = f"{server.url}/api/2.0/mlflow-artifacts/artifacts/bench/{source.name}"
+                up, down = [], []
+                for _ in range(5 if megabytes < 100 else 1):
+                    up.append(timed(["curl", "-sf", "-H", "Expect:", "-o", "/dev/null", "-T", str(source), url]))
+                    down.append(timed(["curl", "-sf", "-o", "/dev/null", url]))
+                results[server.name, megabytes] = (megabytes / sorted(up)[len(up) // 2],
+                                                   megabytes / sorted(down)[len(down) // 2], server.memory() - idle)
+        finally:
+            server.stop()
+    for megabytes in (30, 1024):
+        ours, theirs = results["aerie", megabytes], results["mlflow", megabytes]
+        beside(f"artifact of {megabytes} MB, up", "MB/s", ours[0], theirs[0], "1x")
+        beside(f"artifact of {megabytes} MB, down", "MB/s", ours[1], theirs[1], "1x")
+        say(f"  memory grew by {ours[2]:.0f} MB (aerie), {theirs[2]:.0f} MB (mlflow)")
+
+
+def timed(command: list) -> float:
+    began = time.monotonic()
+    subprocess.run(command, check=True, timeout=600)
+    return time.monotonic() - began
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=int, default=10)
+    parser.add_argument("--runs", type=int, default=3000)
+    parser.add_argument("--many", type=int, default=1_000_000)
+    parser.add_argument("--peer-at-many", action="store_true", help="also measure mlflow server on the many runs; slow")
+    parser.add_argument("--only", default="writes,search,many,artifacts")
+    options = parser.parse_args()
+    parts = options.only.split(",")
+    if unknown := set(parts) - {"writes", "search", "many", "artifacts"}:
+        sys.exit(f"--only: {', '.join(sorted(unknown))} is none of writes, search, many, artifacts")
+    say(f"{'':44} {'aerie':>12} {'mlflow':>12}")
+    with Workspace() as work:
+        if "writes" in parts:
+            writes(work.path, options.seconds)
+        if "search" in parts:
+            search(work.path, options.runs, min(options.seconds, 5), peer=True)
+        if "artifacts" in parts:
+            artifacts(work.path)
+        if "many" in parts:
+            search(work.path, options.many, min(options.seconds, 5), peer=options.peer_at_many)
+
+
+main()

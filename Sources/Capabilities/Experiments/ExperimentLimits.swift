@@ -14,7 +14,9 @@ enum ExperimentLimits {
     static let searchMaximum = 50_000
 
     /// Keys become parts of paths in other stores, so they may not look like one that leads elsewhere.
-    static func checkKey(_ key: String, _ field: String) throws(AerieError) {
+    static func checkKey(_ key: String, _ field: @autoclosure () -> String) throws(AerieError) {
+        if isPlain(key) { return }
+        let field = field()
         guard !key.isEmpty else { throw .invalid(field, "Missing value for required parameter '\(field)'") }
         guard key.count <= keyLength else {
             throw .invalid(field, "exceeds the maximum length of \(keyLength) characters")
@@ -32,6 +34,20 @@ enum ExperimentLimits {
         guard !key.hasPrefix("/"), !parts.contains(where: { $0.isEmpty || $0 == "." || $0 == ".." }) else {
             throw .invalid(field, "Invalid name '\(key)': it must be a clean path, such as a/b")
         }
+    }
+
+    /// Whether a key is of the kind that nearly all are: letters, digits, `_`, `-`, spaces and colons, not too long.
+    private static func isPlain(_ key: String) -> Bool {
+        key.utf8.count <= keyLength && !key.isEmpty
+            && key.utf8.allSatisfy { byte in
+                switch byte {
+                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                    UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"), UInt8(ascii: "-"), UInt8(ascii: " "),
+                    UInt8(ascii: ":"):
+                    true
+                default: false
+                }
+            }
     }
 
     static func checkRunID(_ id: RunID, _ field: String = "run_id") throws(AerieError) {

@@ -14,18 +14,25 @@ struct Call: Sendable {
         _ request: Request, parameters: Parameters,
         actor: @Sendable (HTTPRequest) -> String
     ) async throws(AerieError) {
-        var object = JSONObject()
-        if request.method != .get {
-            let buffer: ByteBuffer
-            do { buffer = try await request.body.collect(upTo: MLflowRoutes.jsonLimit) } catch {
-                throw AerieError(
-                    .invalidArgument,
-                    "the request's body is longer than \(MLflowRoutes.jsonLimit) bytes or was cut short",
-                    cause: error)
-            }
-            if buffer.readableBytes > 0 { object = try Self.parse(buffer) }
+        try self.init(request.head, body: try await Self.body(of: request), parameters: parameters, actor: actor)
+    }
+
+    /// The whole body; empty for a GET, whose body says nothing.
+    static func body(of request: Request) async throws(AerieError) -> ByteBuffer {
+        guard request.method != .get else { return ByteBuffer() }
+        do { return try await request.body.collect(upTo: MLflowRoutes.jsonLimit) } catch {
+            throw AerieError(
+                .invalidArgument,
+                "the request's body is longer than \(MLflowRoutes.jsonLimit) bytes or was cut short", cause: error)
         }
-        for (key, value) in try Self.query(request.uri.query) {
+    }
+
+    init(
+        _ head: HTTPRequest, body: ByteBuffer, parameters: Parameters, actor: @Sendable (HTTPRequest) -> String
+    ) throws(AerieError) {
+        var object = body.readableBytes > 0 ? try Self.parse(body) : JSONObject()
+        let query = head.path?.split(separator: "?", maxSplits: 1).dropFirst().first
+        for (key, value) in try Self.query(query.map(String.init)) {
             // A key that stands several times is a list.
             switch object[key] {
             case nil: object[key] = .string(value)
@@ -37,7 +44,7 @@ struct Call: Sendable {
             object[String(key)] = .string(PercentEncoding.decode(value) ?? String(value))
         }
         fields = Fields(object, path: "")
-        self.actor = actor(request.head)
+        self.actor = actor(head)
     }
 
     private static func parse(_ buffer: ByteBuffer) throws(AerieError) -> JSONObject {
@@ -244,6 +251,12 @@ struct Fields: Sendable {
             params.append(Param(key: try param.required("key"), value: try param.string("value") ?? ""))
         }
         return params
+    }
+
+    func batch() throws(AerieError) -> RunBatch {
+        var batch = RunBatch(runID: try runID(), params: try params(), tags: try tags())
+        for metric in try objects("metrics") { batch.metrics.append(try metric.metric()) }
+        return batch
     }
 
     func metric() throws(AerieError) -> Metric {

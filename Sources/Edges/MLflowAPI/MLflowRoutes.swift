@@ -69,7 +69,9 @@ public struct MLflowRoutes: Sendable {
     private func answer<Context: RequestContext>(_ request: Request, _ context: Context,
         _ endpoint: Endpoint) async -> Response {
         do throws(AerieError) {
-            let call = try await Call(request, parameters: context.parameters, actor: actor)
+            let body = try await Call.body(of: request)
+            if let answer = try await endpoint.shortcut?(self, body) { return Self.response(.ok, answer) }
+            let call = try Call(request.head, body: body, parameters: context.parameters, actor: actor)
             return Self.response(.ok, try await endpoint.handle(self, call))
         } catch {
             return failure(error, request)
@@ -102,11 +104,18 @@ struct Endpoint: Sendable {
     typealias Handler = @Sendable (MLflowRoutes, Call) async throws(AerieError) -> JSONObject
     let method: HTTPRequest.Method
     let path: String
+    /// Answers a body in the plain form that clients write without building its fields; `nil` where it is not.
+    let shortcut: (@Sendable (MLflowRoutes, ByteBuffer) async throws(AerieError) -> JSONObject?)?
     let handle: Handler
 
-    init(_ method: HTTPRequest.Method, _ path: String, _ handle: @escaping Handler) {
+    init(
+        _ method: HTTPRequest.Method, _ path: String,
+        shortcut: (@Sendable (MLflowRoutes, ByteBuffer) async throws(AerieError) -> JSONObject?)? = nil,
+        _ handle: @escaping Handler
+    ) {
         self.method = method
         self.path = path
+        self.shortcut = shortcut
         self.handle = handle
     }
 

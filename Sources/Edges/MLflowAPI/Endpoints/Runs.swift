@@ -52,13 +52,15 @@ extension Endpoint {
             try await routes.experiments.deleteRunTag(try call.fields.runID(), key: try call.fields.required("key"))
             return [:]
         },
-        Endpoint(.post, "/mlflow/runs/log-batch") { routes, call throws(AerieError) in
-            var metrics: [Metric] = []
-            for metric in try call.fields.objects("metrics") { metrics.append(try metric.metric()) }
-            try await routes.experiments.log(
-                RunBatch(
-                    runID: try call.fields.runID(), metrics: metrics, params: try call.fields.params(),
-                    tags: try call.fields.tags()))
+        Endpoint(
+            .post, "/mlflow/runs/log-batch",
+            shortcut: { routes, body throws(AerieError) in
+                guard let batch = BatchReader.read(body) else { return nil }
+                try await routes.experiments.log(batch)
+                return [:]
+            }
+        ) { routes, call throws(AerieError) in
+            try await routes.experiments.log(try call.fields.batch())
             return [:]
         },
         Endpoint(.post, "/mlflow/runs/log-model") { routes, call throws(AerieError) in

@@ -84,6 +84,7 @@ let nioCore = product("NIOCore", "swift-nio")
 let nioPosix = product("NIOPosix", "swift-nio")
 let nioHTTP2 = product("NIOHTTP2", "swift-nio-http2")
 let nioEmbedded = product("NIOEmbedded", "swift-nio")
+let nioHTTPTypes = product("NIOHTTPTypes", "swift-nio-extras")
 let hummingbird = product("Hummingbird", "hummingbird")
 let hummingbirdTesting = product("HummingbirdTesting", "hummingbird")
 let grdb = product("GRDB", "GRDB.swift")
@@ -161,7 +162,7 @@ conformance("ArtifactConformance", uses: ["AerieCore", "Experiments", "StoreFile
 // MARK: The executable: commands, roles, composition
 
 room(.executable, "aerie", uses: order,
-     packages: [arguments, hummingbird, httpClient, lifecycle, nioCore, nioPosix, yams, crypto, log], tests: true)
+     packages: [arguments, hummingbird, httpClient, lifecycle, nioCore, nioHTTPTypes, nioPosix, yams, crypto, log], tests: true)
 
 // `AERIE_ONLY=Registry swift build` builds one room and what it stands on (comma-separated for several).
 if let only = ProcessInfo.processInfo.environment["AERIE_ONLY"], !only.isEmpty {
@@ -230,6 +231,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-crypto", "3.12.0"..<"5.0.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+        .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.0"),
         .package(url: "https://github.com/apple/swift-nio-http2", from: "1.46.0"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0"),

@@ -3,6 +3,7 @@ import json
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import time
 
@@ -118,3 +119,15 @@ spec: {features: ["transaction_features:transaction_amount", "transaction_featur
     assert "user_id" in aerie.cli("get", "entities").stdout
     described = json.loads(aerie.cli("get", "featureservice", "fraud_v1", "-o", "json").stdout)
     assert described["metadata"]["name"] == "fraud_v1"
+
+
+def test_a_client_that_asks_before_it_sends_a_body_is_told_to_go_on(aerie):
+    host, port = aerie.http.removeprefix("http://").split(":")
+    body = b'{"name": "asked-first"}'
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(b"POST /api/2.0/mlflow/experiments/create HTTP/1.1\r\nHost: aerie\r\n"
+                           b"Content-Type: application/json\r\nExpect: 100-continue\r\n"
+                           + f"Content-Length: {len(body)}\r\n\r\n".encode())
+        assert connection.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(body)
+        assert connection.recv(1000).startswith(b"HTTP/1.1 200 OK\r\n")

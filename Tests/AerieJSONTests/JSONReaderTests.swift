@@ -204,6 +204,15 @@ func withReader<Value>(
         }
     }
 
+    @Test("what JSON wants escaped is escaped, and nothing else; whole numbers are written to the last digit")
+    func written() {
+        let text: JSONValue = .string("a\"b\\c\n\r\n\t\u{1}\u{1f}\u{7f}ä\u{2028}😀")
+        #expect(text.text() == #""a\"b\\c\n\r\n\t\u0001\u001f"# + "\u{7f}ä\u{2028}😀\"")
+        let numbers: JSONValue = [.int(.min), .int(.max), 0, .int(-7), 0.1, .double(1e300)]
+        #expect(numbers.text() == "[-9223372036854775808,9223372036854775807,0,-7,0.1,1e+300]")
+        #expect(numbers.utf8() == Array(numbers.text().utf8))
+    }
+
     @Test("non-finite numbers are read where they are allowed, and written as null")
     func nonFinite() throws {
         #expect(try JSONValue.parse("[NaN, Infinity, -Infinity]", allowsNonFinite: true)[1] == .double(.infinity))

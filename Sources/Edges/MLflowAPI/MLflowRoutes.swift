@@ -95,7 +95,7 @@ public struct MLflowRoutes: Sendable {
     static func response(_ status: HTTPResponse.Status, _ body: JSONObject) -> Response {
         Response(
             status: status, headers: [.contentType: "application/json"],
-            body: ResponseBody(byteBuffer: ByteBuffer(string: JSONValue.object(body).text())))
+            body: ResponseBody(byteBuffer: ByteBuffer(bytes: JSONValue.object(body).utf8())))
     }
 }
 

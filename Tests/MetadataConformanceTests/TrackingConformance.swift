@@ -23,7 +23,7 @@ struct TrackingConformance: Sendable, CustomTestStringConvertible {
         self.body = body
     }
 
-    static let all = experiments + runs + registry
+    static let all = experiments + runs + registry + SearchConformance.all
     static func at(_ milliseconds: Int64) -> Timestamp { Timestamp(milliseconds: milliseconds) }
 
     static func experiment(_ stores: TrackingStores, _ name: String = "e") async throws -> Experiment {

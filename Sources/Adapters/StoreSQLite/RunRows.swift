@@ -44,40 +44,6 @@ enum RunRows {
         }
     }
 
-    static func write(_ db: Database, _ seq: Int64, _ id: RunID, _ metric: Metric) throws {
-        let value = stored(metric.value)
-        let isNaN = metric.value.isNaN
-        let insert = try db.cachedStatement(
-            sql: """
-                INSERT OR IGNORE INTO metrics
-                (owner, key, step, timestamp, value, is_nan, model_id, dataset_name, dataset_digest)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-                """)
-        let arguments: StatementArguments = [
-            seq, metric.key, metric.step, metric.timestamp.milliseconds, value, isNaN, metric.modelID?.text,
-            metric.datasetName, metric.datasetDigest,
-        ]
-        try insert.execute(arguments: arguments)
-        let latest = try db.cachedStatement(
-            sql: """
-                INSERT INTO latest_metrics
-                (owner, key, step, timestamp, value, is_nan, model_id, dataset_name, dataset_digest)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-                ON CONFLICT (owner, key) DO UPDATE SET step = excluded.step, timestamp = excluded.timestamp,
-                    value = excluded.value, is_nan = excluded.is_nan, model_id = excluded.model_id,
-                    dataset_name = excluded.dataset_name, dataset_digest = excluded.dataset_digest
-                WHERE (excluded.step, excluded.timestamp, excluded.value) > (step, timestamp, value)
-                """)
-        try latest.execute(arguments: arguments)
-        if let model = metric.modelID { try LoggedModelRows.write(db, model, run: id, metric) }
-    }
-
-    /// Infinities are kept as the greatest numbers, as clients read them back; NaN as 0 beside its mark.
-    static func stored(_ value: Double) -> Double {
-        if value.isNaN { return 0 }
-        return min(max(value, -Double.greatestFiniteMagnitude), Double.greatestFiniteMagnitude)
-    }
-
     static func link(_ db: Database, _ seq: Int64, experiment: Int64, _ links: RunLinks) throws {
         for dataset in links.datasets {
             try db.execute(
@@ -119,19 +85,18 @@ enum RunRows {
         var metrics: [Int64: [Metric]] = [:]
         var inputs: [Int64: [LoggedModelID]] = [:]
         var outputs: [Int64: [ModelOutput]] = [:]
-        for chunk in keys.chunks(of: 500) {
-            let marks = SearchStatement.marks(chunk.count)
-            let rows = try Row.fetchCursor(
-                db,
-                sql: """
+        for batch in OwnerBatch.of(keys) {
+            let rows = try batch.rows(
+                db, """
                     SELECT key, value, is_nan, timestamp, step, model_id, dataset_name, dataset_digest, owner
-                    FROM latest_metrics WHERE owner IN (\(marks)) ORDER BY owner, key
-                    """, arguments: StatementArguments(chunk))
+                    FROM latest_metrics WHERE owner IN (\(batch.marks)) ORDER BY owner, key
+                    """)
             while let row = try rows.next() { metrics[row[8], default: []].append(metric(row)) }
-            let models = try Row.fetchCursor(
-                db,
-                sql: "SELECT run, is_output, model_id, step FROM run_models WHERE run IN (\(marks)) ORDER BY run, step",
-                arguments: StatementArguments(chunk))
+            let models = try batch.rows(
+                db, """
+                    SELECT run, is_output, model_id, step FROM run_models WHERE run IN (\(batch.marks))
+                    ORDER BY run, step
+                    """)
             while let row = try models.next() {
                 let id = LoggedModelID(row[2])
                 if row[1] {
@@ -153,13 +118,12 @@ enum RunRows {
 
     static func infos(_ db: Database, _ keys: [Int64]) throws -> [Int64: RunInfo] {
         var result: [Int64: RunInfo] = [:]
-        for chunk in keys.chunks(of: 500) {
-            let rows = try Row.fetchCursor(
-                db,
-                sql: """
+        for batch in OwnerBatch.of(keys) {
+            let rows = try batch.rows(
+                db, """
                     SELECT seq, id, experiment, name, user_id, status, start_time, end_time, artifact_uri, stage
-                    FROM runs WHERE seq IN (\(SearchStatement.marks(chunk.count)))
-                    """, arguments: StatementArguments(chunk))
+                    FROM runs WHERE seq IN (\(batch.marks))
+                    """)
             while let row = try rows.next() {
                 result[row[0]] = RunInfo(
                     id: RunID(row[1]), experimentID: ExperimentID("\(row[2] as Int64)"), name: row[3], userID: row[4],
@@ -173,30 +137,37 @@ enum RunRows {
 
     private static func datasets(_ db: Database, _ keys: [Int64]) throws -> [Int64: [DatasetInput]] {
         var result: [Int64: [DatasetInput]] = [:]
-        for chunk in keys.chunks(of: 500) {
-            let marks = SearchStatement.marks(chunk.count)
+        for batch in OwnerBatch.of(keys) {
+            let rows = try batch.rows(
+                db, """
+                    SELECT r.run, d.seq, d.name, d.digest, d.source_type, d.source, d.schema, d.profile
+                    FROM run_datasets r JOIN datasets d ON d.seq = r.dataset WHERE r.run IN (\(batch.marks))
+                    ORDER BY d.seq
+                    """)
+            var links: [(run: Int64, dataset: Int64, input: DatasetInput)] = []
+            while let row = try rows.next() {
+                links.append(
+                    (row[0], row[1],
+                        DatasetInput(
+                            name: row[2], digest: row[3], sourceType: row[4], source: row[5], schema: row[6],
+                            profile: row[7], tags: [])))
+            }
+            guard !links.isEmpty else { continue }
             var tags: [[Int64]: [Tag]] = [:]
-            let tagRows = try Row.fetchCursor(
-                db, sql: "SELECT run, dataset, key, value FROM run_dataset_tags WHERE run IN (\(marks)) ORDER BY key",
-                arguments: StatementArguments(chunk))
+            let tagRows = try batch.rows(
+                db, """
+                    SELECT run, dataset, key, value FROM run_dataset_tags WHERE run IN (\(batch.marks)) ORDER BY key
+                    """)
             while let row = try tagRows.next() {
                 tags[[row[0], row[1]], default: []].append(
                     Tag(
                         key: row[2],
                         value: row[3]))
             }
-            let rows = try Row.fetchCursor(
-                db,
-                sql: """
-                    SELECT r.run, d.seq, d.name, d.digest, d.source_type, d.source, d.schema, d.profile
-                    FROM run_datasets r JOIN datasets d ON d.seq = r.dataset WHERE r.run IN (\(marks)) ORDER BY d.seq
-                    """, arguments: StatementArguments(chunk))
-            while let row = try rows.next() {
-                result[row[0], default: []].append(
-                    DatasetInput(
-                        name: row[2], digest: row[3], sourceType: row[4], source: row[5], schema: row[6],
-                        profile: row[7],
-                        tags: tags[[row[0], row[1]]] ?? []))
+            for link in links {
+                var input = link.input
+                input.tags = tags[[link.run, link.dataset]] ?? []
+                result[link.run, default: []].append(input)
             }
         }
         return result

@@ -14,7 +14,7 @@ public struct SQLiteExperimentStore: ExperimentStore {
             "name": "t.name", "experiment_id": "t.id", "creation_time": "t.creation_time",
             "last_update_time": "t.last_update_time",
         ],
-        satellites: [.tag: "experiment_tags"], defaultOrder: "t.creation_time DESC, t.id DESC")
+        satellites: [.tag: "experiment_tags"], order: [.descending("t.creation_time"), .descending("t.id")])
 
     public func create(_ draft: ExperimentDraft) async throws(AerieError) -> Experiment {
         try await database.write { db in
@@ -30,12 +30,15 @@ public struct SQLiteExperimentStore: ExperimentStore {
                     .alreadyExists, "Experiment '\(draft.name)' already exists\(hint)",
                     reason: "experiment.exists")
             }
+            let wanted = try Self.number(draft.id, db)
             try db.execute(
                 sql: """
-                    INSERT INTO experiments (name, artifact_location, stage, creation_time, last_update_time)
-                    VALUES (?, ?, 'active', ?, ?)
+                    INSERT INTO experiments (id, name, artifact_location, stage, creation_time, last_update_time)
+                    VALUES (?, ?, ?, 'active', ?, ?)
                     """,
-                arguments: [draft.name, draft.artifactLocation ?? "", draft.time.milliseconds, draft.time.milliseconds])
+                arguments: [
+                    wanted, draft.name, draft.artifactLocation ?? "", draft.time.milliseconds, draft.time.milliseconds,
+                ])
             let id = db.lastInsertedRowID
             var location = draft.artifactLocation ?? ""
             if location.isEmpty {
@@ -54,6 +57,17 @@ public struct SQLiteExperimentStore: ExperimentStore {
                 id: ExperimentID("\(id)"), name: draft.name, artifactLocation: location, creationTime: draft.time,
                 lastUpdateTime: draft.time, tags: draft.tags)
         }
+    }
+
+    private static func number(_ id: ExperimentID?, _ db: Database) throws -> Int64? {
+        guard let id else { return nil }
+        guard let number = Int64(id.text), number >= 0 else {
+            throw AerieError.invalid("experiment_id", "'\(id)' is no whole number")
+        }
+        if try Bool.fetchOne(db, sql: "SELECT 1 FROM experiments WHERE id = ?", arguments: [number]) ?? false {
+            throw AerieError(.alreadyExists, "Experiment with id=\(id) exists already", reason: "experiment.exists")
+        }
+        return number
     }
 
     public func get(_ ids: [ExperimentID]) async throws(AerieError) -> [Experiment] {

@@ -15,8 +15,13 @@ public struct SQLiteLoggedModelStore: LoggedModelStore {
             "source_run_id": "t.source_run_id", "experiment_id": "CAST(t.experiment AS TEXT)",
             "creation_timestamp": "t.creation_time", "last_updated_timestamp": "t.last_update_time",
         ],
-        satellites: [.metric: "logged_model_metrics", .param: "logged_model_params", .tag: "logged_model_tags"],
-        defaultOrder: "t.creation_time DESC, t.seq DESC")
+        nullable: ["source_run_id"],
+        satellites: [.metric: latestMetrics, .param: "logged_model_params", .tag: "logged_model_tags"],
+        order: [.descending("t.creation_time"), .descending("t.seq")])
+
+    /// One value a model and metric: the latest that any run measured on any dataset.
+    private static let latestMetrics =
+        "(SELECT owner, key, value, is_nan, MAX(timestamp) FROM logged_model_metrics GROUP BY owner, key)"
 
     public func create(_ model: LoggedModel) async throws(AerieError) {
         try await database.write { db in
@@ -111,7 +116,7 @@ enum LoggedModelRows {
                 """)
         try statement.execute(arguments: [
             seq, metric.key, run.text, metric.datasetName ?? "", metric.datasetDigest ?? "", metric.step,
-            metric.timestamp.milliseconds, RunRows.stored(metric.value), metric.value.isNaN,
+            metric.timestamp.milliseconds, MetricPoint(metric).column, metric.value.isNaN,
         ])
     }
 

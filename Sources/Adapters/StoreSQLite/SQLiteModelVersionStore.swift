@@ -16,7 +16,8 @@ public struct SQLiteModelVersionStore: ModelVersionStore {
             "run_id": "t.run_id", "source_path": "t.source", "model_id": "t.model_id",
             "creation_timestamp": "t.creation_time", "last_updated_timestamp": "t.last_update_time",
         ],
-        satellites: [.tag: "model_version_tags"], defaultOrder: "t.last_update_time DESC, t.model, t.version DESC")
+        nullable: ["run_id", "model_id"], satellites: [.tag: "model_version_tags"],
+        order: [.descending("t.last_update_time"), .ascending("t.model"), .descending("t.version")])
 
     public func create(_ version: ModelVersion) async throws(AerieError) -> ModelVersion {
         try await database.write { db in

@@ -14,7 +14,7 @@ public struct SQLiteRegistryStore: RegistryStore {
         attributes: [
             "name": "t.name", "creation_timestamp": "t.creation_time", "last_updated_timestamp": "t.last_update_time",
         ],
-        satellites: [.tag: "registered_model_tags"], defaultOrder: "t.name")
+        satellites: [.tag: "registered_model_tags"], order: [.ascending("t.name")])
 
     public func create(_ model: RegisteredModel) async throws(AerieError) {
         try await database.write { db in

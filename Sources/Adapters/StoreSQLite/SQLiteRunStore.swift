@@ -4,12 +4,20 @@ import GRDB
 
 /// Runs in SQLite.
 ///
-/// A run is found by its identifier once a call; everything else goes by its number. Logging costs two upserts a
-/// metric; reading a page of runs costs six statements whatever its size.
+/// A run is found by its identifier once a call; everything else goes by its number. Logging metrics costs one row a
+/// call (see `MetricLog`); reading a page of runs costs six statements whatever its size.
 public struct SQLiteRunStore: RunStore {
     private let database: MetadataDatabase
+    private let metrics: MetricLog
 
-    public init(_ database: MetadataDatabase) { self.database = database }
+    /// - Parameter database: of which this is the only run store, as it is the one that knows what waits to be folded.
+    public init(_ database: MetadataDatabase) {
+        self.database = database
+        metrics = MetricLog(database)
+    }
+
+    /// Orders what was logged and still waits for it; so that the next start has nothing to do. For a clean shutdown.
+    public func settle() async throws(AerieError) { try await metrics.settle() }
 
     static let tables = SearchTables(
         table: "runs", key: "seq", sequence: "seq",
@@ -18,11 +26,12 @@ public struct SQLiteRunStore: RunStore {
             "start_time": "t.start_time", "end_time": "t.end_time", "artifact_uri": "t.artifact_uri",
             "experiment_id": "CAST(t.experiment AS TEXT)",
         ],
+        nullable: ["end_time"],
         satellites: [.metric: "latest_metrics", .param: "run_params", .tag: "run_tags"],
-        defaultOrder: "t.start_time DESC, t.id")
+        order: [.descending("t.start_time"), .ascending("t.id")])
 
     public func create(_ runs: [Run]) async throws(AerieError) {
-        try await database.write { db in
+        try await database.write { [metrics] db in
             for run in runs {
                 let info = run.info
                 guard let experiment = Int64(info.experimentID.text),
@@ -51,16 +60,18 @@ public struct SQLiteRunStore: RunStore {
                 let seq = db.lastInsertedRowID
                 try Satellite.write(db, "run_tags", owner: seq, run.tags)
                 try RunRows.write(db, seq, run.params)
-                for metric in run.metrics { try RunRows.write(db, seq, info.id, metric) }
+                try metrics.append(db, owner: seq, run.metrics)
                 let links = RunLinks(
                     datasets: run.datasets, modelInputs: run.modelInputs, modelOutputs: run.modelOutputs)
                 try RunRows.link(db, seq, experiment: experiment, links)
             }
         }
+        metrics.wrote()
     }
 
     public func get(_ ids: [RunID]) async throws(AerieError) -> [Run] {
-        try await database.read { db in
+        try await metrics.settle()
+        return try await database.read { db in
             try RunRows.read(db, try ids.compactMap { try RunRows.find(db, $0)?.seq })
         }
     }
@@ -92,18 +103,22 @@ public struct SQLiteRunStore: RunStore {
     }
 
     public func log(_ batches: [RunBatch]) async throws(AerieError) {
-        try await database.write { db in
+        try await database.write { [metrics] db in
             for batch in batches {
                 guard let run = try RunRows.find(db, batch.runID) else { throw RunRows.missing(batch.runID) }
                 guard run.isActive else { throw RunRows.deleted(batch.runID) }
                 try RunRows.write(db, run.seq, batch.params)
-                for metric in batch.metrics { try RunRows.write(db, run.seq, batch.runID, metric) }
+                try metrics.append(db, owner: run.seq, batch.metrics)
+                for metric in batch.metrics {
+                    if let model = metric.modelID { try LoggedModelRows.write(db, model, run: batch.runID, metric) }
+                }
                 try Satellite.write(db, "run_tags", owner: run.seq, batch.tags)
                 if let name = batch.tags.last(where: { $0.key == "mlflow.runName" }) {
                     try db.execute(sql: "UPDATE runs SET name = ? WHERE seq = ?", arguments: [name.value, run.seq])
                 }
             }
         }
+        metrics.wrote()
     }
 
     public func deleteTag(_ key: String, of id: RunID) async throws(AerieError) {
@@ -125,34 +140,20 @@ public struct SQLiteRunStore: RunStore {
     }
 
     public func history(_ query: MetricHistoryQuery) async throws(AerieError) -> [(RunID, Metric)] {
-        try await database.read { db in
+        try await metrics.settle()
+        return try await database.read { db in
             var result: [(RunID, Metric)] = []
             for id in query.runIDs where result.count < query.limit {
                 guard let run = try RunRows.find(db, id) else { throw RunRows.missing(id) }
-                let steps = query.steps ?? Int64.min...Int64.max
-                let after = query.after
-                let rows = try Row.fetchCursor(
-                    db, sql: """
-                        SELECT key, value, is_nan, timestamp, step, model_id, dataset_name, dataset_digest FROM metrics
-                        WHERE owner = ? AND key = ? AND step BETWEEN ? AND ?
-                            AND (? OR (step, timestamp, value) > (?, ?, ?))
-                        ORDER BY step, timestamp, value LIMIT ?
-                        """,
-                    arguments: [
-                        run.seq, query.key, steps.lowerBound, steps.upperBound, after == nil, after?.step ?? 0,
-                        after?.timestamp.milliseconds ?? 0, after.map { RunRows.stored($0.value) } ?? 0,
-                        query.perRun == nil ? query.limit - result.count : 10_000_000,
-                    ])
-                var found: [(RunID, Metric)] = []
-                while let row = try rows.next() { found.append((id, RunRows.metric(row))) }
-                if let most = query.perRun {
-                    let stride = max(1, (found.count + most - 1) / most)
-                    for (index, value) in found.enumerated() where index % stride == 0 || index == found.count - 1 {
-                        result.append(value)
+                let history = MetricHistory(db, owner: run.seq, key: query.key, steps: query.steps)
+                let points =
+                    if let most = query.perRun {
+                        try history.thinned(to: most)
+                    } else {
+                        try history.points(
+                            after: query.after.map { MetricPoint($0) }, limit: query.limit - result.count)
                     }
-                } else {
-                    result += found
-                }
+                result += points.prefix(query.limit - result.count).map { (id, $0.metric(query.key)) }
             }
             return result
         }
@@ -171,14 +172,9 @@ public struct SQLiteRunStore: RunStore {
     }
 
     public func search(_ query: SearchQuery) async throws(AerieError) -> Page<Run> {
-        try await database.read { db in
-            var statement = SearchStatement(Self.tables)
-            if !query.experimentIDs.isEmpty {
-                statement.require(in: "t.experiment", numbers: query.experimentIDs.compactMap { Int64($0.text) })
-            }
-            if query.view != .all { statement.require("t.stage = ?",
-                [query.view == .activeOnly ? "active" : "deleted"]) }
-            let (keys, next) = try statement.page(db, query)
+        try await metrics.settle()
+        return try await database.read { db in
+            let (keys, next) = try RunSearch(db, query, Self.tables).page()
             return Page(try RunRows.read(db, keys), next: next)
         }
     }

@@ -14,6 +14,7 @@ extension SQLiteExperimentStore {
                     """)
         },
         SQLiteTraceStore.migration,
+        Migration("experiments.2", MetricTables.create),
     ]
 
     private static let experimentTables = [

@@ -42,8 +42,9 @@ public struct SQLiteTraceStore: TraceStore {
             "name": "(SELECT n.value FROM trace_tags n WHERE n.owner = t.seq AND n.key = 'mlflow.traceName')",
             "run_id": "(SELECT r.value FROM trace_metadata r WHERE r.owner = t.seq AND r.key = 'mlflow.sourceRun')",
         ],
+        nullable: ["execution_time", "end_time", "client_request_id", "name", "run_id"],
         satellites: [.tag: "trace_tags", .metadata: "trace_metadata"],
-        defaultOrder: "t.request_time DESC, t.seq DESC")
+        order: [.descending("t.request_time"), .descending("t.seq")])
 
     public func put(_ trace: Trace) async throws(AerieError) {
         try await database.write { db in

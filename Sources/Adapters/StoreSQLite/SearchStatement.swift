@@ -2,26 +2,11 @@ import AerieCore
 import Experiments
 import GRDB
 
-/// Which tables a search reads, and how its attributes are called there.
-struct SearchTables: Sendable {
-    /// The table of the things searched for.
-    var table: String
-    /// The column that other tables refer to.
-    var key: String
-    /// Counts up with every new row, so that later pages can leave out what came after the first.
-    var sequence: String
-    /// Columns by attribute. Expressions of the adapter's own, never a client's text.
-    var attributes: [String: String]
-    /// Satellite tables with `owner`, `key` and `value`.
-    var satellites: [SearchField.Kind: String]
-    var defaultOrder: String
-}
-
 /// A search as one SELECT of row keys. Every value of the client's is an argument, none is part of the text.
 struct SearchStatement {
-    private var conditions: [String] = []
-    private var arguments: [any DatabaseValueConvertible] = []
-    private let tables: SearchTables
+    private(set) var conditions: [String] = []
+    private(set) var arguments: [any DatabaseValueConvertible] = []
+    let tables: SearchTables
 
     init(_ tables: SearchTables) { self.tables = tables }
 
@@ -80,8 +65,11 @@ struct SearchStatement {
                     inner.require("s.is_nan = 0")
                 }
             }
-            let select = "SELECT s.owner FROM \(satellite) s WHERE \(inner.conditions.joined(separator: " AND "))"
-            require("t.\(tables.key) \(isMissing ? "NOT IN" : "IN") (\(select))", inner.arguments)
+            // Asked row by row, in the order of the page, so that a full page ends the search.
+            let select =
+                "SELECT 1 FROM \(satellite) s WHERE s.owner = t.\(tables.key) AND "
+                + inner.conditions.joined(separator: " AND ")
+            require("\(isMissing ? "NOT " : "")EXISTS (\(select))", inner.arguments)
         }
     }
 
@@ -101,7 +89,7 @@ struct SearchStatement {
         }
     }
 
-    private mutating func compare(_ column: String, _ condition: SearchCondition) {
+    mutating func compare(_ column: String, _ condition: SearchCondition) {
         switch (condition.comparison, condition.value) {
         case (.like, .text(let pattern)): require("\(column) GLOB ?", [Self.glob(pattern)])
         case (.ilike, .text(let pattern)): require("\(column) LIKE ?", [pattern])
@@ -129,48 +117,69 @@ struct SearchStatement {
 
     /// The keys of one page, and where the next one begins.
     mutating func page(_ db: Database, _ query: SearchQuery) throws -> (keys: [Int64], next: PagePosition?) {
-        let newest: Int64
-        if let position = query.position {
-            newest = position.newest
-        } else {
-            newest = try Int64.fetchOne(db, sql: "SELECT MAX(\(tables.sequence)) FROM \(tables.table)") ?? 0
-        }
-        require("t.\(tables.sequence) <= ?", [newest])
+        let newest = try Self.newest(db, query, tables)
+        let ordering = try SearchOrdering(query.order, tables)
+        try restrict(to: query, newest: newest)
+        let rows = try rows(
+            db, from: "\(tables.table) t\(ordering.joins)", ordering.joinArguments, ordering.terms,
+            after: query.position?.after, limit: query.limit + 1)
+        return Self.page(rows, limit: query.limit, newest: newest)
+    }
+
+    /// The newest row that the pages of a search may show: the newest there was when the first one was read.
+    static func newest(_ db: Database, _ query: SearchQuery, _ tables: SearchTables) throws -> Int64 {
+        if let position = query.position { return position.newest }
+        return try Int64.fetchOne(db, sql: "SELECT MAX(\(tables.sequence)) FROM \(tables.table)") ?? 0
+    }
+
+    /// Adds the conditions of a query. The sign keeps SQLite from reading the rows in the order of their numbers.
+    mutating func restrict(to query: SearchQuery, newest: Int64) throws(AerieError) {
+        require("+t.\(tables.sequence) <= ?", [newest])
         for condition in query.conditions { try add(condition) }
-        var joins = ""
-        var order: [String] = []
-        var joinArguments: [any DatabaseValueConvertible] = []
-        for (index, part) in query.order.enumerated() {
-            let direction = part.ascending ? "ASC" : "DESC"
-            if part.field.kind == .attribute {
-                guard let column = tables.attributes[part.field.key] else {
-                    throw AerieError.invalid("order_by", "cannot order by '\(part.field.key)' here")
-                }
-                order.append("\(column) IS NULL, \(column) \(direction)")
-            } else if let satellite = tables.satellites[part.field.kind] {
-                joins += " LEFT JOIN \(satellite) o\(index) ON o\(index).owner = t.\(tables.key) AND o\(index).key = ?"
-                joinArguments.append(part.field.key)
-                // What has no value comes last, and NaN just before it.
-                let nan = part.field.kind == .metric ? ", o\(index).is_nan" : ""
-                order.append("o\(index).value IS NULL\(nan), o\(index).value \(direction)")
-            } else {
-                throw AerieError.invalid("order_by", "cannot order by '\(part.field.key)' here")
+    }
+
+    /// - Parameter after: the values of the row that the last page ended with, one each term.
+    func rows(
+        _ db: Database, from: String, _ fromArguments: [any DatabaseValueConvertible], _ terms: [SearchTerm],
+        after: [PageValue]?, limit: Int
+    ) throws -> [SearchRow] {
+        var conditions = conditions
+        var all = fromArguments + arguments
+        if let after {
+            guard after.count == terms.count else { throw PagePosition.wrong() }
+            var sql = ""
+            for (index, term) in terms.enumerated() {
+                let sign = term.ascending ? ">" : "<"
+                sql += "(\(term.sql) \(sign) ?" + (index < terms.count - 1 ? " OR (\(term.sql) = ? AND " : "")
+            }
+            sql += String(repeating: ")", count: terms.count * 2 - 1)
+            if let first = terms.first {
+                // Says the same of the first term alone, in the form in which an index is entered.
+                conditions.append("\(first.sql) \(first.ascending ? ">=" : "<=") ?")
+                all.append(try after[0].argument())
+            }
+            conditions.append(sql)
+            for (index, value) in after.enumerated() {
+                let argument = try value.argument()
+                all += index < after.count - 1 ? [argument, argument] : [argument]
             }
         }
-        order.append(tables.defaultOrder)
-        var offset = 0
-        if let position = query.position {
-            guard case .integer(let number)? = position.after.first, number >= 0 else { throw PagePosition.wrong() }
-            offset = Int(number)
-        }
+        let order = terms.map { "\($0.sql) \($0.ascending ? "ASC" : "DESC")" }.joined(separator: ", ")
         let sql =
-            "SELECT t.\(tables.key) FROM \(tables.table) t\(joins) WHERE \(conditions.joined(separator: " AND ")) "
-            + "ORDER BY \(order.joined(separator: ", ")) LIMIT ? OFFSET ?"
-        let all = joinArguments + arguments + [query.limit + 1, offset]
-        var keys = try Int64.fetchAll(db, sql: sql, arguments: StatementArguments(all))
-        guard keys.count > query.limit else { return (keys, nil) }
-        keys.removeLast()
-        return (keys, PagePosition(newest: newest, after: [.integer(Int64(offset + query.limit))]))
+            "SELECT t.\(tables.key), \(terms.map(\.sql).joined(separator: ", ")) FROM \(from)"
+            + " WHERE \(conditions.joined(separator: " AND ")) ORDER BY \(order) LIMIT ?"
+        all.append(limit)
+        let cursor = try Row.fetchCursor(
+            try db.cachedStatement(sql: sql), arguments: StatementArguments(all))
+        var rows: [SearchRow] = []
+        while let row = try cursor.next() { rows.append(SearchRow(row)) }
+        return rows
+    }
+
+    /// Cuts the rows to a page, of which there is another if one row more was found.
+    static func page(_ rows: [SearchRow], limit: Int, newest: Int64) -> (keys: [Int64], next: PagePosition?) {
+        guard rows.count > limit else { return (rows.map(\.key), nil) }
+        return (rows.prefix(limit).map(\.key), PagePosition(newest: newest, after: rows[limit - 1].values))
     }
 }
 
@@ -178,10 +187,9 @@ struct SearchStatement {
 enum Satellite {
     static func read(_ db: Database, _ table: String, owners: [Int64]) throws -> [Int64: [Tag]] {
         var result: [Int64: [Tag]] = [:]
-        for chunk in owners.chunks(of: 500) {
-            let sql =
-                "SELECT owner, key, value FROM \(table) WHERE owner IN (\(SearchStatement.marks(chunk.count))) ORDER BY owner, key"
-            let rows = try Row.fetchCursor(db, sql: sql, arguments: StatementArguments(chunk))
+        for batch in OwnerBatch.of(owners) {
+            let rows = try batch.rows(
+                db, "SELECT owner, key, value FROM \(table) WHERE owner IN (\(batch.marks)) ORDER BY owner, key")
             while let row = try rows.next() { result[row[0], default: []].append(Tag(key: row[1], value: row[2])) }
         }
         return result
@@ -201,6 +209,25 @@ enum Satellite {
     static func delete(_ db: Database, _ table: String, owner: Int64, key: String) throws -> Bool {
         try db.execute(sql: "DELETE FROM \(table) WHERE owner = ? AND key = ?", arguments: [owner, key])
         return db.changesCount > 0
+    }
+}
+
+/// Rows that are asked for together, filled up to one of a few sizes, so that their statements are parsed once.
+struct OwnerBatch {
+    private let owners: [Int64]
+    let marks: String
+
+    private static let sizes = [1, 8, 64, 256, 1000].map { ($0, SearchStatement.marks($0)) }
+
+    static func of(_ owners: [Int64]) -> [OwnerBatch] {
+        owners.chunks(of: 1000).map { chunk in
+            let (size, marks) = sizes.first { $0.0 >= chunk.count } ?? sizes[sizes.count - 1]
+            return OwnerBatch(owners: chunk + Array(repeating: -1, count: size - chunk.count), marks: marks)
+        }
+    }
+
+    func rows(_ db: Database, _ sql: String) throws -> RowCursor {
+        try Row.fetchCursor(try db.cachedStatement(sql: sql), arguments: StatementArguments(owners))
     }
 }
 

@@ -1,0 +1,87 @@
+import AerieCore
+import Experiments
+import Foundation
+import GRDB
+import Synchronization
+
+/// The metrics of all runs: written as they come, ordered when somebody looks.
+///
+/// A call's metrics are one row of `metric_batches`, whatever their number, in the transaction that acknowledges them.
+/// Folding moves waiting batches, many calls at once, to where they are read: each metric's history in
+/// `metric_chunks`, some hundred points a row, and its latest value in `latest_metrics`. Whatever reads metrics folds
+/// first, so that it sees everything that was acknowledged; folding happens besides once enough has gathered, and a
+/// moment after the last call. What waits when the process ends is folded by the next one.
+final class MetricLog: Sendable {
+    private struct Waiting {
+        var bytes = 0
+        var isAny = true
+        var isFolding = false
+        var isAlarmSet = false
+    }
+
+    private let database: MetadataDatabase
+    private let waiting = Mutex(Waiting())
+
+    /// Bytes of batches that are folded without waiting for a reader: some 300,000 points.
+    private static let foldBytes = 8 << 20
+
+    init(_ database: MetadataDatabase) { self.database = database }
+
+    /// Adds the metrics of one run, inside the transaction that acknowledges them.
+    func append(_ db: Database, owner: Int64, _ metrics: [Metric]) throws {
+        guard !metrics.isEmpty else { return }
+        let bytes = MetricCoding.batch(metrics)
+        let insert = try db.cachedStatement(sql: "INSERT INTO metric_batches (owner, body) VALUES (?, ?)")
+        try insert.execute(arguments: [owner, Data(bytes)])
+        waiting.withLock {
+            $0.isAny = true
+            $0.bytes += bytes.count
+        }
+    }
+
+    /// To be called after a write: folds if enough has gathered, and sets an alarm if nobody has.
+    func wrote() {
+        let (isFull, needsAlarm) = waiting.withLock { waiting in
+            let isFull = waiting.bytes >= Self.foldBytes && !waiting.isFolding
+            if isFull { waiting.isFolding = true }
+            let needsAlarm = waiting.isAny && !waiting.isAlarmSet
+            if needsAlarm { waiting.isAlarmSet = true }
+            return (isFull, needsAlarm)
+        }
+        if isFull {
+            Task {
+                try? await fold()
+                waiting.withLock { $0.isFolding = false }
+            }
+        }
+        if needsAlarm {
+            Task { [weak self] in
+                try? await Task.sleep(for: .seconds(2))
+                guard let self else { return }
+                self.waiting.withLock { $0.isAlarmSet = false }
+                try? await self.settle()
+            }
+        }
+    }
+
+    /// Returns once everything that was acknowledged before can be read. Costs nothing if nothing waits.
+    func settle() async throws(AerieError) {
+        if waiting.withLock({ $0.isAny }) { try await fold() }
+    }
+
+    private func fold() async throws(AerieError) {
+        do {
+            try await database.write { [self] db in
+                try MetricFold.run(db)
+                // Writes are one after the other, so that nothing was added since.
+                waiting.withLock {
+                    $0.isAny = false
+                    $0.bytes = 0
+                }
+            }
+        } catch {
+            waiting.withLock { $0.isAny = true }
+            throw error
+        }
+    }
+}

@@ -42,7 +42,9 @@ import Testing
         metrics[5].datasetDigest = ""
         var read: [String] = []
         try MetricCoding.batch(metrics).withUnsafeBytes { bytes in
-            try MetricCoding.readBatch(bytes) { key, point in read.append("\(point.metric(key))") }
+            try MetricCoding.readBatch(bytes) { key, point in
+                read.append("\(point.metric(String(decoding: key, as: UTF8.self)))")
+            }
         }
         var expected = metrics
         for index in expected.indices { expected[index].value = MetricPoint.kept(expected[index].value) }
@@ -51,7 +53,7 @@ import Testing
         var back: [MetricPoint] = []
         let bytes = MetricCoding.segment(points[...]) + MetricCoding.segment(points[1..<2])
         try bytes.withUnsafeBytes { try MetricCoding.readSegments($0, into: &back) }
-        #expect(back.map { "\($0)" } == (points + [points[1]]).map { "\($0)" })
+        #expect(back.map { "\($0.metric("k"))" } == (points + [points[1]]).map { "\($0.metric("k"))" })
     }
 
     @Test("bytes that are cut or altered are an error and no crash")

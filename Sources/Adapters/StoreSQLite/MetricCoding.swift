@@ -24,13 +24,16 @@ enum MetricCoding {
         return writer.bytes
     }
 
+    /// - Parameter body: takes each point with the UTF-8 of its key, which is only there for the call.
     /// - Throws: `dataLoss` for bytes that no version of Aerie wrote.
-    static func readBatch(_ bytes: UnsafeRawBufferPointer, _ body: (String, MetricPoint) -> Void) throws(AerieError) {
+    static func readBatch(
+        _ bytes: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer, MetricPoint) -> Void
+    ) throws(AerieError) {
         var reader = ByteReader(bytes)
         guard try reader.byte() == version else { throw ByteReader.damaged }
         var last = MetricPoint(step: 0, timestamp: 0, value: 0)
         for _ in 0..<(try reader.number()) {
-            let key = try reader.text()
+            let key = try reader.utf8()
             let point = try reader.point(after: last, withOrigin: true)
             body(key, point)
             last = point
@@ -136,12 +139,14 @@ private struct ByteReader {
         return last &+ (Int64(bitPattern: number >> 1) ^ -Int64(bitPattern: number & 1))
     }
 
-    mutating func text() throws(AerieError) -> String {
+    mutating func utf8() throws(AerieError) -> UnsafeRawBufferPointer {
         let count = try number()
         guard count <= UInt64(bytes.count - offset) else { throw Self.damaged }
         defer { offset += Int(count) }
-        return String(decoding: UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + Int(count)]), as: UTF8.self)
+        return UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + Int(count)])
     }
+
+    mutating func text() throws(AerieError) -> String { String(decoding: try utf8(), as: UTF8.self) }
 
     mutating func point(after last: MetricPoint, withOrigin: Bool) throws(AerieError) -> MetricPoint {
         let step = try difference(last.step)
@@ -153,11 +158,9 @@ private struct ByteReader {
         guard withOrigin else { return point }
         let parts = try byte()
         guard parts != 0 else { return point }
-        var origin = MetricPoint.Origin()
-        if parts & 1 != 0 { origin.modelID = try text() }
-        if parts & 2 != 0 { origin.datasetName = try text() }
-        if parts & 4 != 0 { origin.datasetDigest = try text() }
-        point.origin = origin
+        point.origin = MetricPoint.Origin(
+            modelID: parts & 1 != 0 ? try text() : nil, datasetName: parts & 2 != 0 ? try text() : nil,
+            datasetDigest: parts & 4 != 0 ? try text() : nil)
         return point
     }
 }

@@ -34,8 +34,7 @@ enum MetricTables {
             }
             place = next
             var point = MetricPoint(step: row[2], timestamp: row[3], value: row[5] ? .nan : row[4])
-            let origin = MetricPoint.Origin(modelID: row[6], datasetName: row[7], datasetDigest: row[8])
-            if origin != MetricPoint.Origin() { point.origin = origin }
+            point.origin = MetricPoint.Origin(modelID: row[6], datasetName: row[7], datasetDigest: row[8])
             points.append(point)
         }
         if let place { try MetricFold.append(db, place, points) }
@@ -55,30 +54,28 @@ enum MetricFold {
     private static let segmentPoints = 400
 
     static func run(_ db: Database) throws {
-        var groups: [Place: [MetricPoint]] = [:]
+        var groups = MetricGroups()
         var last: Int64 = 0
         let batches = try Row.fetchCursor(
             try db.cachedStatement(sql: "SELECT seq, owner, body FROM metric_batches ORDER BY seq"))
         while let row = try batches.next() {
             last = row[0]
-            let owner: Int64 = row[1]
+            groups.begin(owner: row[1])
             try row.withUnsafeData(atIndex: 2) { data in
                 try data?.withUnsafeBytes { bytes in
-                    try MetricCoding.readBatch(bytes) { key, point in
-                        groups[Place(owner: owner, key: key), default: []].append(point)
-                    }
+                    try MetricCoding.readBatch(bytes) { key, point in groups.add(key, point) }
                 }
             }
         }
         guard last > 0 else { return }
         var exists: [Int64: Bool] = [:]
         let find = try db.cachedStatement(sql: "SELECT 1 FROM runs WHERE seq = ?")
-        for place in groups.keys where exists[place.owner] == nil {
-            exists[place.owner] = try Bool.fetchOne(find, arguments: [place.owner]) ?? false
+        for group in groups.all where exists[group.place.owner] == nil {
+            exists[group.place.owner] = try Bool.fetchOne(find, arguments: [group.place.owner]) ?? false
         }
-        for (place, points) in groups where exists[place.owner] == true {
-            try append(db, place, points)
-            try keepLatest(db, place, points)
+        for group in groups.all where exists[group.place.owner] == true {
+            try append(db, group.place, group.points)
+            try keepLatest(db, group.place, group.points)
         }
         try db.execute(sql: "DELETE FROM metric_batches WHERE seq <= ?", arguments: [last])
     }
@@ -133,5 +130,53 @@ enum MetricFold {
             place.owner, place.key, latest.step, latest.timestamp, latest.column, latest.value.isNaN,
             latest.origin?.modelID, latest.origin?.datasetName, latest.origin?.datasetDigest,
         ])
+    }
+}
+
+/// Points by run and key. A run logs the same keys in the same order again and again, so that each key is looked for
+/// first where the run's last batch had it: one comparison of bytes instead of a hash.
+private struct MetricGroups {
+    struct Group {
+        var place: MetricFold.Place
+        var utf8: [UInt8]
+        var points: [MetricPoint] = []
+    }
+
+    private struct Owner {
+        var indices: [String: Int] = [:]
+        var order: [Int] = []
+    }
+
+    private(set) var all: [Group] = []
+    private var owners: [Int64: Owner] = [:]
+    private var owner: Int64 = 0
+    private var current = Owner()
+    private var position = 0
+
+    mutating func begin(owner: Int64) {
+        position = 0
+        guard owner != self.owner else { return }
+        owners[self.owner] = current
+        self.owner = owner
+        current = owners.removeValue(forKey: owner) ?? Owner()
+    }
+
+    mutating func add(_ key: UnsafeRawBufferPointer, _ point: MetricPoint) {
+        defer { position += 1 }
+        if position < current.order.count {
+            let index = current.order[position]
+            if all[index].utf8.elementsEqual(key) { return all[index].points.append(point) }
+        }
+        let text = String(decoding: key, as: UTF8.self)
+        let index: Int
+        if let known = current.indices[text] {
+            index = known
+        } else {
+            index = all.count
+            current.indices[text] = index
+            all.append(Group(place: MetricFold.Place(owner: owner, key: text), utf8: Array(key)))
+        }
+        all[index].points.append(point)
+        if position < current.order.count { current.order[position] = index } else { current.order.append(index) }
     }
 }

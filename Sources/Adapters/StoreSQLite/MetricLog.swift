@@ -22,8 +22,8 @@ final class MetricLog: Sendable {
     private let database: MetadataDatabase
     private let waiting = Mutex(Waiting())
 
-    /// Bytes of batches that are folded without waiting for a reader: some 300,000 points.
-    private static let foldBytes = 8 << 20
+    /// Bytes of batches that are folded without waiting for a reader: some 150,000 points.
+    private static let foldBytes = 4 << 20
 
     init(_ database: MetadataDatabase) { self.database = database }
 

@@ -2,12 +2,20 @@ import AerieCore
 import Experiments
 
 /// One value of a metric as it is kept: without its key, its value finite or NaN.
-struct MetricPoint: Hashable {
+struct MetricPoint {
     /// What few points have: the model and the dataset that the value was measured on.
-    struct Origin: Hashable {
-        var modelID: String?
-        var datasetName: String?
-        var datasetDigest: String?
+    final class Origin: Sendable {
+        let modelID: String?
+        let datasetName: String?
+        let datasetDigest: String?
+
+        /// `nil` if there is nothing to say.
+        init?(modelID: String?, datasetName: String?, datasetDigest: String?) {
+            if modelID == nil, datasetName == nil, datasetDigest == nil { return nil }
+            self.modelID = modelID
+            self.datasetName = datasetName
+            self.datasetDigest = datasetDigest
+        }
     }
 
     var step: Int64
@@ -26,10 +34,8 @@ struct MetricPoint: Hashable {
         step = metric.step
         timestamp = metric.timestamp.milliseconds
         value = Self.kept(metric.value)
-        if metric.modelID != nil || metric.datasetName != nil || metric.datasetDigest != nil {
-            origin = Origin(
-                modelID: metric.modelID?.text, datasetName: metric.datasetName, datasetDigest: metric.datasetDigest)
-        }
+        origin = Origin(
+            modelID: metric.modelID?.text, datasetName: metric.datasetName, datasetDigest: metric.datasetDigest)
     }
 
     func metric(_ key: String) -> Metric {

@@ -1,2 +1,51 @@
+import AerieCore
+import Glibc
 import SendWebhooks
 import Testing
+import Webhooks
+
+@Suite struct HTTPWebhookSenderTests {
+    private func request(_ url: String) -> WebhookRequest {
+        WebhookRequest(url: url, headers: [("Content-Type", "application/json"), ("X-Test", "1")], body: "{}")
+    }
+
+    /// A socket that listens on a free port, and the port.
+    private func listener() throws -> (Int32, UInt16) {
+        let socket = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        try #require(socket >= 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = inet_addr("127.0.0.1")
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let bound = withUnsafeMutablePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { pointer in
+                bind(socket, pointer, length) == 0 && listen(socket, 8) == 0
+                    && getsockname(socket, pointer, &length) == 0
+            }
+        }
+        try #require(bound)
+        return (socket, UInt16(bigEndian: address.sin_port))
+    }
+
+    @Test("a receiver that is not there is unavailable")
+    func refused() async throws {
+        let (socket, port) = try listener()
+        close(socket)
+        let sender = HTTPWebhookSender(timeoutSeconds: 5)
+        await #expect {
+            _ = try await sender.send(request("http://127.0.0.1:\(port)/"))
+        } throws: { ($0 as? AerieError)?.code == .unavailable }
+        await sender.close()
+    }
+
+    @Test("a receiver that never answers does not hold the sender")
+    func silent() async throws {
+        let (socket, port) = try listener()
+        let sender = HTTPWebhookSender(timeoutSeconds: 1)
+        await #expect {
+            _ = try await sender.send(request("http://127.0.0.1:\(port)/"))
+        } throws: { ($0 as? AerieError)?.code == .deadlineExceeded }
+        await sender.close()
+        close(socket)
+    }
+}

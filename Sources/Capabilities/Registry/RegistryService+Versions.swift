@@ -14,12 +14,14 @@ extension RegistryService {
         let uri = try ModelURI(source, field: "source")
         let resolved = try await resolve(uri)
         let now = clock.now()
-        return try await versions.create(
+        let created = try await versions.create(
             ModelVersion(
                 name: name, version: 0, creationTime: now, lastUpdateTime: now, userID: userID,
                 description: description,
                 source: source, location: resolved.location, runID: runID ?? resolved.runID, runLink: runLink,
                 modelID: modelID ?? resolved.modelID, tags: tags))
+        try await announce([.versionCreated(created)], of: name)
+        return created
     }
 
     public func version(_ key: ModelVersionKey) async throws(AerieError) -> ModelVersion {
@@ -46,10 +48,12 @@ extension RegistryService {
     public func setVersionTags(_ key: ModelVersionKey, _ tags: [Tag]) async throws(AerieError) {
         try RegistryLimits.checkTags(tags)
         _ = try await versions.update(key, ModelVersionChange(setTags: tags), at: clock.now())
+        try await announce(tags.map { .versionTagSet(version: key.version, $0) }, of: key.name)
     }
 
     public func deleteVersionTag(_ key: ModelVersionKey, tag: String) async throws(AerieError) {
         _ = try await versions.update(key, ModelVersionChange(deleteTags: [tag]), at: clock.now())
+        try await announce([.versionTagDeleted(version: key.version, key: tag)], of: key.name)
     }
 
     /// Moves a version to a stage and notes who did it.
@@ -64,8 +68,11 @@ extension RegistryService {
                 "Model version transition cannot archive existing model versions because '\(stage.rawValue)' is not an "
                     + "Active stage. Valid stages are Staging, Production")
         }
-        return try await versions.transition(
-            key, to: stage, archivingOthers: archivingExisting, actor: actor, at: clock.now())
+        let now = clock.now()
+        let moved = try await versions.transition(
+            key, to: stage, archivingOthers: archivingExisting, actor: actor, at: now)
+        try await announceTransitions(of: key.name, at: now)
+        return moved
     }
 
     /// Every change of stage of a model or one of its versions, newest first.

@@ -10,16 +10,18 @@ public struct RegistryService: Sendable {
     let experiments: ExperimentService
     let artifacts: any ArtifactStore
     let clock: any WallClock
+    let observer: (any RegistryObserver)?
 
     public init(
         models: any RegistryStore, versions: any ModelVersionStore, experiments: ExperimentService,
-        artifacts: any ArtifactStore, clock: any WallClock = SystemClock()
+        artifacts: any ArtifactStore, clock: any WallClock = SystemClock(), observer: (any RegistryObserver)? = nil
     ) {
         self.models = models
         self.versions = versions
         self.experiments = experiments
         self.artifacts = artifacts
         self.clock = clock
+        self.observer = observer
     }
 
     // MARK: Registered models
@@ -34,6 +36,7 @@ public struct RegistryService: Sendable {
         let model = RegisteredModel(
             name: name, description: description, creationTime: now, lastUpdateTime: now, tags: tags)
         try await models.create(model)
+        try await announce([.modelCreated(model)], of: name)
         return model
     }
 
@@ -66,10 +69,12 @@ public struct RegistryService: Sendable {
     public func setModelTags(_ name: String, _ tags: [Tag]) async throws(AerieError) {
         try RegistryLimits.checkTags(tags)
         _ = try await models.update(name, RegisteredModelChange(setTags: tags), at: clock.now())
+        try await announce(tags.map { .modelTagSet($0) }, of: name)
     }
 
     public func deleteModelTag(_ name: String, key: String) async throws(AerieError) {
         _ = try await models.update(name, RegisteredModelChange(deleteTags: [key]), at: clock.now())
+        try await announce([.modelTagDeleted(key: key)], of: name)
     }
 
     public func deleteModel(_ name: String) async throws(AerieError) { try await models.delete(name) }
@@ -78,11 +83,13 @@ public struct RegistryService: Sendable {
         try RegistryLimits.checkAlias(alias)
         let change = RegisteredModelChange(setAliases: [ModelAlias(alias: alias, version: version)])
         _ = try await models.update(name, change, at: clock.now())
+        try await announce(change.setAliases.map { .aliasSet($0) }, of: name)
     }
 
     public func deleteAlias(_ alias: String, of name: String) async throws(AerieError) {
         try RegistryLimits.checkAlias(alias)
         _ = try await models.update(name, RegisteredModelChange(deleteAliases: [alias]), at: clock.now())
+        try await announce([.aliasDeleted(alias: alias)], of: name)
     }
 
     /// - Parameter filter: the search grammar over name and tags.

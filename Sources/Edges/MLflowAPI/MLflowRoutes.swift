@@ -6,6 +6,7 @@ public import Hummingbird
 public import Logging
 import NIOCore
 public import Registry
+public import Webhooks
 
 /// MLflow's REST API, as the unmodified Python client speaks it.
 ///
@@ -17,6 +18,7 @@ public struct MLflowRoutes: Sendable {
     let registry: RegistryService
     let traces: TraceService
     let artifacts: any ArtifactStore
+    let webhooks: WebhookService?
     let logger: Logger
     let actor: @Sendable (HTTPRequest) -> String
 
@@ -27,7 +29,7 @@ public struct MLflowRoutes: Sendable {
     /// - Parameter actor: who sends a request, for the history of stages; called once a request that changes one.
     public init(
         experiments: ExperimentService, registry: RegistryService, traces: TraceService,
-        artifacts: any ArtifactStore,
+        artifacts: any ArtifactStore, webhooks: WebhookService? = nil,
         logger: Logger = Logger(label: "aerie.mlflow"),
         actor: @escaping @Sendable (HTTPRequest) -> String = { _ in "local" }
     ) {
@@ -35,6 +37,7 @@ public struct MLflowRoutes: Sendable {
         self.registry = registry
         self.traces = traces
         self.artifacts = artifacts
+        self.webhooks = webhooks
         self.logger = logger
         self.actor = actor
     }
@@ -119,5 +122,5 @@ struct Endpoint: Sendable {
         self.handle = handle
     }
 
-    static let all: [Endpoint] = experiments + runs + loggedModels + registry + versions + traces + server
+    static let all: [Endpoint] = experiments + runs + loggedModels + registry + versions + traces + webhooks + server
 }

@@ -46,10 +46,13 @@ struct PlatformClient: Sendable {
     }
 
     /// Hands over each line of an endless answer as it comes. Returns when the server ends it.
+    /// - Parameter body: text and content type of a POST; without one it is a GET.
     func stream(
-        _ path: String, query: [(String, String)] = [], each: (JSONValue) async throws(AerieError) -> Void
+        _ path: String, query: [(String, String)] = [], body: (String, String)? = nil,
+        each: (JSONValue) async throws(AerieError) -> Void
     ) async throws(AerieError) {
-        let response = try await execute(request(.GET, path, query, nil), deadline: .distantFuture)
+        let response = try await execute(
+            request(body == nil ? .GET : .POST, path, query, body), deadline: .distantFuture)
         if response.status.code >= 400 { throw await Self.error(response) }
         var line: [UInt8] = []
         do {

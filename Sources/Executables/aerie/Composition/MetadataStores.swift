@@ -4,7 +4,9 @@ import Experiments
 import Logging
 import Pipelines
 import Registry
+import Retention
 import StoreSQLite
+import Webhooks
 
 /// Every store of the metadata, of one kind: all in the data folder's SQLite file, or all in one PostgreSQL database.
 struct MetadataStores: Sendable {
@@ -16,6 +18,8 @@ struct MetadataStores: Sendable {
     var modelVersions: any ModelVersionStore
     var resources: any ResourceStore
     var pipelineRuns: any PipelineRunStore
+    var webhooks: any WebhookStore
+    var purge: any PurgeStore
     /// Leaves everything where the next start finds it fastest; called once, after the last write.
     var close: @Sendable () async -> Void
 
@@ -38,11 +42,13 @@ struct MetadataStores: Sendable {
             loggedModels: SQLiteLoggedModelStore(database), traces: SQLiteTraceStore(database),
             registeredModels: SQLiteRegistryStore(database), modelVersions: SQLiteModelVersionStore(database),
             resources: SQLiteResourceStore(database: database), pipelineRuns: SQLitePipelineRunStore(database),
+            webhooks: SQLiteWebhookStore(database), purge: SQLitePurgeStore(database),
             close: { database.checkpoint() })
     }
 
     /// The tables of every store, in the order in which they came to be.
     private static let migrations: [Migration] =
         SQLiteExperimentStore.migrations + SQLiteRegistryStore.migrations + SQLiteResourceStore.migrations
-        + SQLitePipelineRunStore.migrations
+        + SQLitePipelineRunStore.migrations + SQLiteWebhookStore.migrations
+        + SQLitePurgeStore.migrations
 }

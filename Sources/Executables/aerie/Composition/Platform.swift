@@ -9,12 +9,15 @@ import Logging
 import Pipelines
 import Quality
 import Registry
+import Retention
 import RunSubprocess
+import SendWebhooks
 import Serving
 import Steps
 import StoreDuckDB
 import StoreFiles
 import TrainLightGBM
+import Webhooks
 
 /// Every capability with its adapters, made for one data folder. The only place where ports and adapters meet.
 struct Platform: Sendable {
@@ -29,6 +32,10 @@ struct Platform: Sendable {
     let sampler: DeploymentSampler
     let runner: PipelineRunner
     let reconcile: ReconcileLoop
+    let retention: RetentionService
+    let webhooks: WebhookService
+    let webhookDispatcher: WebhookDispatcher
+    let webhookSender: HTTPWebhookSender
     let logger: Logger
 
     /// Opens the stores below `folder`, which this process must hold.
@@ -43,9 +50,16 @@ struct Platform: Sendable {
         artifacts = try Self.artifacts(configuration.artifacts, folder: folder)
         experiments = ExperimentService(
             experiments: stores.experiments, runs: stores.runs, models: stores.loggedModels)
+        retention = RetentionService(store: stores.purge, artifacts: artifacts, logger: logger)
+        let bell = WebhookDispatcher.Bell()
+        webhookSender = HTTPWebhookSender()
+        webhooks = WebhookService(
+            store: stores.webhooks, sender: webhookSender, secrets: try WebhookKey.open(folder: folder),
+            wake: { bell.ring() })
+        webhookDispatcher = WebhookDispatcher(service: webhooks, bell: bell, logger: logger)
         registry = RegistryService(
             models: stores.registeredModels, versions: stores.modelVersions, experiments: experiments,
-            artifacts: artifacts)
+            artifacts: artifacts, observer: webhooks)
         traces = TraceService(traces: stores.traces, experiments: experiments, artifacts: artifacts)
         metrics = MetricsRegistry()
         metrics.describeBuild(version: Aerie.version)

@@ -42,9 +42,10 @@ final class ControlServer: Sendable {
             metrics: { platform.metrics.exposition() }
         ).addRoutes(to: router)
         PipelineRoutes(runner: platform.runner).addRoutes(to: router)
+        RetentionRoutes(retention: platform.retention).addRoutes(to: router)
         MLflowRoutes(
             experiments: platform.experiments, registry: platform.registry, traces: platform.traces,
-            artifacts: platform.artifacts
+            artifacts: platform.artifacts, webhooks: platform.webhooks
         ).register(on: router)
         ConsoleRoutes(
             services: ConsoleServices(

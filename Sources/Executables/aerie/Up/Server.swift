@@ -12,9 +12,11 @@ import MLflowAPI
 import NIOCore
 import Pipelines
 import PlatformAPI
+import SendWebhooks
 import Serving
 import StoreSQLite
 import Synchronization
+import Webhooks
 
 /// The running process: both planes bound, the loops at work.
 final class Server: Sendable {
@@ -77,6 +79,7 @@ final class Server: Sendable {
             await withTaskGroup(of: Void.self) { group in
                 group.addTask { await platform.reconcile.run() }
                 group.addTask { await platform.sampler.run() }
+                group.addTask { await platform.webhookDispatcher.run() }
                 group.addTask {
                     do { try await platform.runner.run() } catch {
                         logger.error("the pipeline runner ended", metadata: ["error": "\(error)"])
@@ -116,6 +119,7 @@ final class Server: Sendable {
         loops.cancel()
         await loops.value
         await plane.shutdown()
+        await platform.webhookSender.close()
         await platform.stores.close()
     }
 

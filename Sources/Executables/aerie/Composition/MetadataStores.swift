@@ -37,13 +37,17 @@ struct MetadataStores: Sendable {
 
     private static func sqlite(folder: String) throws(AerieError) -> MetadataStores {
         let database = try MetadataDatabase(path: folder + "/metadata.db", migrations: migrations)
+        let runs = SQLiteRunStore(database)
         return MetadataStores(
-            experiments: SQLiteExperimentStore(database), runs: SQLiteRunStore(database),
+            experiments: SQLiteExperimentStore(database), runs: runs,
             loggedModels: SQLiteLoggedModelStore(database), traces: SQLiteTraceStore(database),
             registeredModels: SQLiteRegistryStore(database), modelVersions: SQLiteModelVersionStore(database),
             resources: SQLiteResourceStore(database: database), pipelineRuns: SQLitePipelineRunStore(database),
             webhooks: SQLiteWebhookStore(database), purge: SQLitePurgeStore(database),
-            close: { database.checkpoint() })
+            close: {
+                try? await runs.settle()
+                database.checkpoint()
+            })
     }
 
     /// The tables of every store, in the order in which they came to be.

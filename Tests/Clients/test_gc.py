@@ -4,6 +4,7 @@ import os
 import pty
 import sqlite3
 import subprocess
+import time
 
 import mlflow
 import pytest
@@ -196,6 +197,22 @@ def test_a_pass_that_is_cut_short_is_taken_up_by_the_next(start_aerie, tmp_path)
     assert files(server) == [f"0/{keep}/artifacts/f"]
     assert rows(server).get("orphaned_files") is None
     assert server.stop() == 0
+
+
+def test_a_client_that_hangs_up_ends_the_pass(server, client):
+    experiment = client.create_experiment("hung")
+    for run in [client.create_run(experiment).info.run_id for _ in range(250)]:
+        put(server, f"{experiment}/{run}/artifacts/f", b"x" * 10)
+    client.delete_experiment(experiment)
+    with requests.post(f"{server.http}/api/aerie/v1/gc", json={"older_than_seconds": 0}, stream=True,
+                       timeout=60) as answer:
+        assert json.loads(next(answer.iter_lines())) == {"type": "removed", "kind": "run", "count": 200}
+    # Until the server has noticed, a second pass is told to wait.
+    deadline = time.monotonic() + 30
+    while (done := server.cli("gc", "--older-than", "0", "--yes", check=False)).returncode != 0:
+        assert "under way" in done.stderr and time.monotonic() < deadline, done.stderr
+        time.sleep(0.05)
+    assert files(server) == [] and rows(server).get("runs") is None
 
 
 def test_it_asks_before_it_deletes_and_draws_a_bar(server, client):

@@ -1,4 +1,5 @@
 import AerieCore
+import Dispatch
 import Glibc
 import SendWebhooks
 import Testing
@@ -45,6 +46,30 @@ import Webhooks
         await #expect {
             _ = try await sender.send(request("http://127.0.0.1:\(port)/"))
         } throws: { ($0 as? AerieError)?.code == .deadlineExceeded }
+        await sender.close()
+        close(socket)
+    }
+
+    @Test("a receiver that never ends its answer does not hold the sender")
+    func endless() async throws {
+        let (socket, port) = try listener()
+        async let served: Void = withCheckedContinuation { continuation in
+            DispatchQueue.global().async {
+                let connection = accept(socket, nil, nil)
+                var request = [UInt8](repeating: 0, count: 4096)
+                _ = read(connection, &request, request.count)
+                let answer = Array("HTTP/1.1 202 Accepted\r\nContent-Length: 100000\r\n\r\nso far".utf8)
+                _ = write(connection, answer, answer.count)
+                // Returns once the sender has let go.
+                while read(connection, &request, request.count) > 0 {}
+                close(connection)
+                continuation.resume()
+            }
+        }
+        let sender = HTTPWebhookSender(timeoutSeconds: 1)
+        let response = try await sender.send(request("http://127.0.0.1:\(port)/"))
+        #expect(response == WebhookResponse(status: 202, body: "so far"))
+        await served
         await sender.close()
         close(socket)
     }

@@ -29,15 +29,35 @@ public final class HTTPWebhookSender: WebhookSender {
         for header in request.headers { message.headers.add(name: header.name, value: header.value) }
         message.body = .bytes(ByteBuffer(string: request.body))
         do {
-            let deadline = NIODeadline.now() + .seconds(seconds)
-            let response = try await client.execute(message, deadline: deadline)
-            return WebhookResponse(status: Int(response.status.code), body: await Self.beginning(of: response))
+            let start = ContinuousClock.now
+            let response = try await client.execute(message, deadline: .now() + .seconds(seconds))
+            // The client's deadline ends with the answer's head; a body may come drop by drop for ever.
+            let body = await Self.beginning(of: response, until: start + .seconds(seconds))
+            return WebhookResponse(status: Int(response.status.code), body: body)
         } catch {
             throw failure(error)
         }
     }
 
-    /// What a person may read of the answer; the rest is left unread, and the connection with it.
+    /// What a person may read of the answer, as far as it comes in time; the rest is left unread, and the connection
+    /// with it.
+    private static func beginning(of response: HTTPClientResponse, until deadline: ContinuousClock.Instant) async
+        -> String
+    {
+        await withTaskGroup(of: String?.self) { group in
+            group.addTask { await beginning(of: response) }
+            group.addTask {
+                try? await Task.sleep(until: deadline, clock: .continuous)
+                return nil
+            }
+            let first = await group.next() ?? nil
+            group.cancelAll()
+            // Cancelled, the reader gives what has come until now.
+            let second = await group.next() ?? nil
+            return first ?? second ?? ""
+        }
+    }
+
     private static func beginning(of response: HTTPClientResponse) async -> String {
         var bytes: [UInt8] = []
         do {

@@ -24,7 +24,7 @@ enum Floor: Int {
         case .c: false
         case .foundation: other == .foundation
         case .capability: other == .foundation || other == .capability
-        case .adapter: other == .c || other == .foundation || other == .capability
+        case .adapter: other == .c || other == .foundation || other == .capability || other == .adapter
         case .edge: other == .foundation || other == .capability || other == .edge
         case .executable: true
         }
@@ -64,6 +64,10 @@ func capability(_ name: String, uses: [String], packages: [Target.Dependency] = 
     room(.capability, name, uses: uses, packages: packages, tests: tests, testUses: testUses)
 }
 func adapter(_ name: String, uses: [String], packages: [Target.Dependency] = [], tests: Bool = true, testUses: [String] = []) {
+    // Two technologies never import each other; how a search is said in SQL is the one thing databases share.
+    for used in uses where rooms[used]?.floor == .adapter {
+        precondition(used == "SearchSQL", "\(name) may not use the adapter \(used)")
+    }
     room(.adapter, name, uses: uses, packages: packages, tests: tests, testUses: testUses)
 }
 func edge(_ name: String, uses: [String], packages: [Target.Dependency] = [], tests: Bool = true, testUses: [String] = []) {
@@ -128,9 +132,10 @@ capability("Serving", uses: ["AerieCore", "AerieJSON", "AerieYAML", "AerieData",
 
 // MARK: Adapters
 
-adapter("StoreSQLite", uses: ["AerieCore", "AerieJSON", "AerieResources", "Experiments", "Registry", "Webhooks", "Retention", "Imports", "Pipelines"],
+adapter("SearchSQL", uses: ["AerieCore", "Experiments"], tests: false)
+adapter("StoreSQLite", uses: ["SearchSQL", "AerieCore", "AerieJSON", "AerieResources", "Experiments", "Registry", "Webhooks", "Retention", "Imports", "Pipelines"],
         packages: [grdb, crypto, log])
-adapter("StorePostgres", uses: ["CPostgres", "AerieCore", "AerieJSON", "AerieResources", "Experiments", "Registry", "Webhooks", "Retention", "Imports", "Pipelines"],
+adapter("StorePostgres", uses: ["CPostgres", "SearchSQL", "AerieCore", "AerieJSON", "AerieResources", "Experiments", "Registry", "Webhooks", "Retention", "Imports", "Pipelines"],
         packages: [crypto, log])
 adapter("StoreFiles", uses: ["AerieCore", "Experiments"], packages: [crypto])
 adapter("StoreObjects", uses: ["AerieCore", "Experiments"], packages: [httpClient, nioCore, crypto, log])

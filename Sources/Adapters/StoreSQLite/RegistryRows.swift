@@ -32,7 +32,7 @@ enum RegistryRows {
             let rows = try Row.fetchCursor(
                 db, sql: """
                     SELECT model, alias, version FROM model_aliases
-                    WHERE model IN (\(SearchStatement.marks(chunk.count))) ORDER BY model, alias
+                    WHERE model IN (\(Satellite.marks(chunk.count))) ORDER BY model, alias
                     """, arguments: StatementArguments(chunk))
             while let row = try rows.next() {
                 aliases[row[0], default: []].append(ModelAlias(alias: row[1], version: row[2]))
@@ -58,7 +58,7 @@ enum RegistryRows {
                 db, sql: """
                     SELECT v.model, v.seq FROM model_versions v JOIN (
                         SELECT model, stage, MAX(version) AS version FROM model_versions
-                        WHERE model IN (\(SearchStatement.marks(chunk.count))) GROUP BY model, stage) newest
+                        WHERE model IN (\(Satellite.marks(chunk.count))) GROUP BY model, stage) newest
                     ON newest.model = v.model AND newest.version = v.version ORDER BY v.model, v.version
                     """, arguments: StatementArguments(chunk))
             while let row = try rows.next() {

@@ -1,6 +1,7 @@
 public import AerieCore
 public import Experiments
 import GRDB
+import SearchSQL
 
 /// Experiments in SQLite.
 public struct SQLiteExperimentStore: ExperimentStore {
@@ -131,16 +132,16 @@ public struct SQLiteExperimentStore: ExperimentStore {
 
     public func search(_ query: SearchQuery) async throws(AerieError) -> Page<Experiment> {
         try await database.read { db in
-            var statement = SearchStatement(Self.tables)
+            var statement = SearchStatement(Self.tables, .sqlite)
             if query.view != .all {
-                statement.require("t.stage = ?", [query.view == .activeOnly ? "active" : "deleted"])
+                statement.require("t.stage = ?", [.text(query.view == .activeOnly ? "active" : "deleted")])
             }
             if !query.experimentIDs.isEmpty {
                 statement.require(
                     in: "t.id",
                     numbers: query.experimentIDs.compactMap { Int64($0.text) })
             }
-            let (keys, next) = try statement.page(db, query)
+            let (keys, next) = try statement.page(SQLiteSearch(db), query)
             return Page(try Self.read(db, keys), next: next)
         }
     }

@@ -1,6 +1,7 @@
 public import AerieCore
 public import Experiments
 import GRDB
+import SearchSQL
 
 /// Logged models in SQLite.
 public struct SQLiteLoggedModelStore: LoggedModelStore {
@@ -15,7 +16,7 @@ public struct SQLiteLoggedModelStore: LoggedModelStore {
             "source_run_id": "t.source_run_id", "experiment_id": "CAST(t.experiment AS TEXT)",
             "creation_timestamp": "t.creation_time", "last_updated_timestamp": "t.last_update_time",
         ],
-        nullable: ["source_run_id"],
+        nullable: ["source_run_id": .text],
         satellites: [.metric: latestMetrics, .param: "logged_model_params", .tag: "logged_model_tags"],
         order: [.descending("t.creation_time"), .descending("t.seq")])
 
@@ -79,14 +80,14 @@ public struct SQLiteLoggedModelStore: LoggedModelStore {
 
     public func search(_ query: SearchQuery) async throws(AerieError) -> Page<LoggedModel> {
         try await database.read { db in
-            var statement = SearchStatement(Self.tables)
+            var statement = SearchStatement(Self.tables, .sqlite)
             if !query.experimentIDs.isEmpty {
                 statement.require(in: "t.experiment", numbers: query.experimentIDs.compactMap { Int64($0.text) })
             }
             if query.view != .all {
                 statement.require("t.deleted_time IS \(query.view == .activeOnly ? "" : "NOT ")NULL")
             }
-            let (keys, next) = try statement.page(db, query)
+            let (keys, next) = try statement.page(SQLiteSearch(db), query)
             return Page(try LoggedModelRows.read(db, keys), next: next)
         }
     }
@@ -155,7 +156,7 @@ enum LoggedModelRows {
                 sql: """
                     SELECT key, value, is_nan, timestamp, step, NULL, NULLIF(dataset_name, ''),
                         NULLIF(dataset_digest, ''), owner, run_id
-                    FROM logged_model_metrics WHERE owner IN (\(SearchStatement.marks(chunk.count))) ORDER BY owner, key
+                    FROM logged_model_metrics WHERE owner IN (\(Satellite.marks(chunk.count))) ORDER BY owner, key
                     """, arguments: StatementArguments(chunk))
             while let row = try rows.next() {
                 result[row[8], default: []].append(LoggedModelMetric(metric: RunRows.metric(row), runID: RunID(row[9])))

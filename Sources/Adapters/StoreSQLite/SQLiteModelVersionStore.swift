@@ -1,6 +1,7 @@
 public import AerieCore
 public import Experiments
 import GRDB
+import SearchSQL
 public import Registry
 
 /// Versions of registered models in SQLite. Its tables come with `SQLiteRegistryStore.migrations`.
@@ -16,7 +17,7 @@ public struct SQLiteModelVersionStore: ModelVersionStore {
             "run_id": "t.run_id", "source_path": "t.source", "model_id": "t.model_id",
             "creation_timestamp": "t.creation_time", "last_updated_timestamp": "t.last_update_time",
         ],
-        nullable: ["run_id", "model_id"], satellites: [.tag: "model_version_tags"],
+        nullable: ["run_id": .text, "model_id": .text], satellites: [.tag: "model_version_tags"],
         order: [.descending("t.last_update_time"), .ascending("t.model"), .descending("t.version")])
 
     public func create(_ version: ModelVersion) async throws(AerieError) -> ModelVersion {
@@ -117,8 +118,8 @@ public struct SQLiteModelVersionStore: ModelVersionStore {
 
     public func search(_ query: SearchQuery) async throws(AerieError) -> Page<ModelVersion> {
         try await database.read { db in
-            var statement = SearchStatement(Self.tables)
-            let (keys, next) = try statement.page(db, query)
+            var statement = SearchStatement(Self.tables, .sqlite)
+            let (keys, next) = try statement.page(SQLiteSearch(db), query)
             return Page(try RegistryRows.versions(db, keys), next: next)
         }
     }

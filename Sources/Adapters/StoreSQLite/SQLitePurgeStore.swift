@@ -76,7 +76,7 @@ public struct SQLitePurgeStore: PurgeStore {
             arguments += [numbers(selection.experiments.compactMap { Int64($0.text) })]
         }
         if !selection.runs.isEmpty, kind == .run {
-            sql += " AND t.id IN (\(SearchStatement.marks(selection.runs.count)))"
+            sql += " AND t.id IN (\(Satellite.marks(selection.runs.count)))"
             arguments += StatementArguments(selection.runs.map(\.text))
         }
         if let keys {

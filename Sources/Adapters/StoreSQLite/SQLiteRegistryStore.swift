@@ -1,6 +1,7 @@
 public import AerieCore
 public import Experiments
 import GRDB
+import SearchSQL
 public import Registry
 
 /// Registered models in SQLite.
@@ -87,8 +88,8 @@ public struct SQLiteRegistryStore: RegistryStore {
 
     public func search(_ query: SearchQuery) async throws(AerieError) -> Page<RegisteredModel> {
         try await database.read { db in
-            var statement = SearchStatement(Self.tables)
-            let (keys, next) = try statement.page(db, query)
+            var statement = SearchStatement(Self.tables, .sqlite)
+            let (keys, next) = try statement.page(SQLiteSearch(db), query)
             return Page(try RegistryRows.models(db, keys), next: next)
         }
     }

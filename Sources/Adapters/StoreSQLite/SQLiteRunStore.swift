@@ -1,6 +1,7 @@
 public import AerieCore
 public import Experiments
 import GRDB
+import SearchSQL
 
 /// Runs in SQLite.
 ///
@@ -26,7 +27,7 @@ public struct SQLiteRunStore: RunStore {
             "start_time": "t.start_time", "end_time": "t.end_time", "artifact_uri": "t.artifact_uri",
             "experiment_id": "CAST(t.experiment AS TEXT)",
         ],
-        nullable: ["end_time"],
+        nullable: ["end_time": .number],
         satellites: [.metric: "latest_metrics", .param: "run_params", .tag: "run_tags"],
         order: [.descending("t.start_time"), .ascending("t.id")])
 
@@ -90,8 +91,12 @@ public struct SQLiteRunStore: RunStore {
                 try db.execute(sql: "UPDATE runs SET status = ? WHERE seq = ?", arguments: [status.rawValue, run.seq])
             }
             if let end = change.endTime {
-                try db.execute(sql: "UPDATE runs SET end_time = ? WHERE seq = ?", arguments: [end.milliseconds,
-                    run.seq])
+                try db.execute(
+                    sql: "UPDATE runs SET end_time = ? WHERE seq = ?",
+                    arguments: [
+                        end.milliseconds,
+                        run.seq,
+                    ])
             }
             if let name = change.name {
                 try db.execute(sql: "UPDATE runs SET name = ? WHERE seq = ?", arguments: [name, run.seq])
@@ -174,7 +179,7 @@ public struct SQLiteRunStore: RunStore {
     public func search(_ query: SearchQuery) async throws(AerieError) -> Page<Run> {
         try await metrics.settle()
         return try await database.read { db in
-            let (keys, next) = try RunSearch(db, query, Self.tables).page()
+            let (keys, next) = try RunSearch(SQLiteSearch(db), query, Self.tables).page()
             return Page(try RunRows.read(db, keys), next: next)
         }
     }
@@ -183,14 +188,16 @@ public struct SQLiteRunStore: RunStore {
         let keys = experiments.compactMap { Int64($0.text) }
         return try await database.read { db in
             let rows = try Row.fetchAll(
-                db, sql: """
+                db,
+                sql: """
                     SELECT DISTINCT d.experiment, d.name, d.digest, g.value FROM datasets d
                     JOIN run_datasets r ON r.dataset = d.seq
                     LEFT JOIN run_dataset_tags g ON g.run = r.run AND g.dataset = d.seq AND g.key = 'mlflow.data.context'
-                    WHERE d.experiment IN (\(SearchStatement.marks(keys.count))) ORDER BY d.seq DESC LIMIT ?
+                    WHERE d.experiment IN (\(Satellite.marks(keys.count))) ORDER BY d.seq DESC LIMIT ?
                     """, arguments: StatementArguments(keys + [Int64(limit)]))
             return rows.map {
-                DatasetSummary(experimentID: ExperimentID("\($0[0] as Int64)"), name: $0[1], digest: $0[2],
+                DatasetSummary(
+                    experimentID: ExperimentID("\($0[0] as Int64)"), name: $0[1], digest: $0[2],
                     context: $0[3])
             }
         }

@@ -1,6 +1,7 @@
 public import AerieCore
 public import Experiments
 import GRDB
+import SearchSQL
 
 /// Traces in SQLite. Its tables come with `SQLiteExperimentStore.migrations`.
 public struct SQLiteTraceStore: TraceStore {
@@ -42,7 +43,9 @@ public struct SQLiteTraceStore: TraceStore {
             "name": "(SELECT n.value FROM trace_tags n WHERE n.owner = t.seq AND n.key = 'mlflow.traceName')",
             "run_id": "(SELECT r.value FROM trace_metadata r WHERE r.owner = t.seq AND r.key = 'mlflow.sourceRun')",
         ],
-        nullable: ["execution_time", "end_time", "client_request_id", "name", "run_id"],
+        nullable: [
+            "execution_time": .number, "end_time": .number, "client_request_id": .text, "name": .text, "run_id": .text,
+        ],
         satellites: [.tag: "trace_tags", .metadata: "trace_metadata"],
         order: [.descending("t.request_time"), .descending("t.seq")])
 
@@ -52,7 +55,8 @@ public struct SQLiteTraceStore: TraceStore {
                 try Bool.fetchOne(db, sql: "SELECT 1 FROM experiments WHERE id = ?", arguments: [experiment]) ?? false
             else { throw AerieError.notFound("No Experiment with id=\(trace.experimentID) exists") }
             let seq = try Int64.fetchOne(
-                db, sql: """
+                db,
+                sql: """
                     INSERT INTO traces (id, experiment, request_time, duration, state, client_request_id,
                         request_preview, response_preview) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
                     ON CONFLICT (id) DO UPDATE SET request_time = excluded.request_time, duration = excluded.duration,
@@ -92,9 +96,9 @@ public struct SQLiteTraceStore: TraceStore {
 
     public func search(_ query: SearchQuery) async throws(AerieError) -> Page<Trace> {
         try await database.read { db in
-            var statement = SearchStatement(Self.tables)
+            var statement = SearchStatement(Self.tables, .sqlite)
             statement.require(in: "t.experiment", numbers: query.experimentIDs.compactMap { Int64($0.text) })
-            let (keys, next) = try statement.page(db, query)
+            let (keys, next) = try statement.page(SQLiteSearch(db), query)
             return Page(try Self.read(db, keys), next: next)
         }
     }
@@ -105,7 +109,8 @@ public struct SQLiteTraceStore: TraceStore {
             var found: [Int64] = []
             if let until = selection.until {
                 found = try Int64.fetchAll(
-                    db, sql: """
+                    db,
+                    sql: """
                         SELECT seq FROM traces WHERE experiment = ? AND request_time <= ?
                         ORDER BY request_time, seq LIMIT ?
                         """, arguments: [experiment, until.milliseconds, selection.limit])

@@ -1,6 +1,4 @@
-import AerieCore
-import Experiments
-import GRDB
+public import Experiments
 
 /// Finds a page of runs so that the cost depends on the page and not on how many runs there are.
 ///
@@ -11,37 +9,38 @@ import GRDB
 ///
 /// Several experiments, or stages, are read one by one and merged: each has an index of its own order, all together have
 /// none.
-struct RunSearch {
-    private let db: Database
+public struct RunSearch<Connection: SearchConnection> {
+    private let connection: Connection
     private let query: SearchQuery
     private let tables: SearchTables
     private let newest: Int64
     private let ordering: SearchOrdering
 
     /// Rows of an index that are counted at most to choose a way; about a millisecond.
-    private static let countLimit = 20_000
+    private static var countLimit: Int { 20_000 }
     /// Entries of a condition that are few: all of them are looked up and sorted.
-    private static let fewEntries = 10_000
+    private static var fewEntries: Int { 10_000 }
     /// More than these are not read one by one.
-    private static let partsLimit = 32
+    private static var partsLimit: Int { 32 }
 
-    init(_ db: Database, _ query: SearchQuery, _ tables: SearchTables) throws {
-        self.db = db
+    /// - Parameter tables: of runs, with columns `experiment` and `stage`.
+    public init(_ connection: Connection, _ query: SearchQuery, _ tables: SearchTables) throws {
+        self.connection = connection
         self.query = query
         self.tables = tables
-        newest = try SearchStatement.newest(db, query, tables)
+        newest = try SearchStatement.newest(connection, query, tables)
         ordering = try SearchOrdering(query.order, tables)
     }
 
-    func page() throws -> (keys: [Int64], next: PagePosition?) {
+    public func page() throws -> (keys: [Int64], next: PagePosition?) {
         let experiments = query.experimentIDs.compactMap { Int64($0.text) }
         let stages = query.view == .all ? ["active", "deleted"] : [query.view == .activeOnly ? "active" : "deleted"]
         let parts = experiments.count * stages.count
         var rows: [SearchRow] = []
         if parts == 0 || parts > Self.partsLimit {
-            var statement = SearchStatement(tables)
+            var statement = SearchStatement(tables, connection.dialect)
             if !experiments.isEmpty { statement.require(in: "t.experiment", numbers: experiments) }
-            statement.require(in: "t.stage", stages)
+            statement.require(in: "t.stage", stages.map { .text($0) })
             try statement.restrict(to: query, newest: newest)
             rows = try plain(statement)
         } else {
@@ -58,20 +57,21 @@ struct RunSearch {
 
     /// A page of one experiment and stage.
     private func part(_ experiment: Int64, _ stage: String) throws -> [SearchRow] {
-        var statement = SearchStatement(tables)
-        statement.require("t.experiment = ?", [experiment])
-        statement.require("t.stage = ?", [stage])
+        var statement = SearchStatement(tables, connection.dialect)
+        statement.require("t.experiment = ?", [.integer(experiment)])
+        statement.require("t.stage = ?", [.text(stage)])
         try statement.restrict(to: query, newest: newest)
         let walked = query.order.first.flatMap { tables.satellites[$0.field.kind] }
         let conditions = query.conditions.filter { tables.satellites[$0.field.kind] != nil }
         guard walked != nil || !conditions.isEmpty else { return try plain(statement) }
 
         let runs = try count(
-            "SELECT 1 FROM runs t WHERE t.experiment = ? AND t.stage = ?", [experiment, stage], upTo: Self.countLimit)
+            "SELECT 1 FROM runs t WHERE t.experiment = ? AND t.stage = ?", [.integer(experiment), .text(stage)],
+            upTo: Self.countLimit)
         if let rows = try fromRareCondition(conditions, runs: runs, statement) { return rows }
         if let walked, let first = query.order.first {
             let entries = try count(
-                "SELECT 1 FROM \(walked) s WHERE s.key = ?", [first.field.key], upTo: runs * 4 + 1000)
+                "SELECT 1 FROM \(walked) s WHERE s.key = ?", [.text(first.field.key)], upTo: runs * 4 + 1000)
             if runs == Self.countLimit || entries < runs * 4 + 1000 {
                 return try alongValues(of: first, in: walked, statement)
             }
@@ -81,15 +81,16 @@ struct RunSearch {
 
     private func plain(_ statement: SearchStatement) throws -> [SearchRow] {
         try statement.rows(
-            db, from: "\(tables.table) t\(ordering.joins)", ordering.joinArguments, ordering.terms,
+            connection, from: "\(tables.table) t\(ordering.joins)", ordering.joinArguments, ordering.terms,
             after: query.position?.after, limit: query.limit + 1)
     }
 
     private func count(
-        _ sql: String, _ arguments: [any DatabaseValueConvertible], upTo limit: Int
+        _ sql: String, _ arguments: [SQLArgument], upTo limit: Int
     ) throws -> Int {
-        let statement = try db.cachedStatement(sql: "SELECT COUNT(*) FROM (\(sql) LIMIT ?)")
-        return try Int.fetchOne(statement, arguments: StatementArguments(arguments + [limit])) ?? 0
+        Int(
+            try connection.number(
+                "SELECT COUNT(*) FROM (\(sql) LIMIT ?) AS counted", arguments + [.integer(Int64(limit))]) ?? 0)
     }
 
     // MARK: From a rare condition
@@ -99,8 +100,8 @@ struct RunSearch {
     ) throws -> [SearchRow]? {
         var best: (entries: Int, condition: SearchCondition)?
         for condition in conditions where Self.isSelective(condition) {
-            var entries = SearchStatement(tables)
-            entries.require("s.key = ?", [condition.field.key])
+            var entries = SearchStatement(tables, connection.dialect)
+            entries.require("s.key = ?", [.text(condition.field.key)])
             if condition.field.kind == .metric { entries.require("s.is_nan = 0") }
             entries.compare("s.value", condition)
             let sql = "SELECT 1 FROM \(satellite(condition)) s WHERE \(entries.conditions.joined(separator: " AND "))"
@@ -109,16 +110,17 @@ struct RunSearch {
         }
         // With few runs in the experiment there is nothing to gain.
         guard let best, best.entries < runs / 4 || runs == Self.countLimit else { return nil }
-        var entries = SearchStatement(tables)
-        entries.require("d.key = ?", [best.condition.field.key])
+        var entries = SearchStatement(tables, connection.dialect)
+        entries.require("d.key = ?", [.text(best.condition.field.key)])
         if best.condition.field.kind == .metric { entries.require("d.is_nan = 0") }
         entries.compare("d.value", best.condition)
         var statement = statement
         statement.require(entries.conditions.joined(separator: " AND "), entries.arguments)
         // CROSS keeps the order of the tables as it is written.
-        let from = "\(satellite(best.condition)) d CROSS JOIN runs t ON t.seq = d.owner\(ordering.joins)"
+        let from =
+            "\(satellite(best.condition)) d \(connection.dialect.orderedJoin) runs t ON t.seq = d.owner\(ordering.joins)"
         return try statement.rows(
-            db, from: from, ordering.joinArguments, ordering.terms, after: query.position?.after,
+            connection, from: from, ordering.joinArguments, ordering.terms, after: query.position?.after,
             limit: query.limit + 1)
     }
 
@@ -171,20 +173,23 @@ struct RunSearch {
         let rest = Array(ordering.terms.dropFirst(2))
         if rank == 2 {
             statement.require(
-                "NOT EXISTS (SELECT 1 FROM \(satellite) m WHERE m.owner = t.seq AND m.key = ?)", [first.field.key])
+                "NOT EXISTS (SELECT 1 FROM \(satellite) m WHERE m.owner = t.seq AND m.key = ?)",
+                [.text(first.field.key)])
             let found = try statement.rows(
-                db, from: "runs t\(others)", otherArguments, rest, after: after.map { Array($0.dropFirst(2)) },
+                connection, from: "runs t\(others)", otherArguments, rest, after: after.map { Array($0.dropFirst(2)) },
                 limit: limit)
-            return found.map { SearchRow(key: $0.key, values: [.integer(2), .integer(0)] + $0.values) }
+            let filler: PageValue = first.field.kind == .metric ? .integer(0) : .text("")
+            return found.map { SearchRow(key: $0.key, values: [.integer(2), filler] + $0.values) }
         }
-        statement.require("o0.key = ?", [first.field.key])
-        if first.field.kind == .metric { statement.require("o0.is_nan = ?", [rank]) }
+        statement.require("o0.key = ?", [.text(first.field.key)])
+        if first.field.kind == .metric { statement.require("o0.is_nan = ?", [.integer(Int64(rank))]) }
         if rank == 0 {
             for condition in same where Self.isSelective(condition) { statement.compare("o0.value", condition) }
         }
         let terms = [SearchTerm(sql: "o0.value", ascending: first.ascending)] + rest
         let found = try statement.rows(
-            db, from: "\(satellite) o0 CROSS JOIN runs t ON t.seq = o0.owner\(others)", otherArguments, terms,
+            connection, from: "\(satellite) o0 \(connection.dialect.orderedJoin) runs t ON t.seq = o0.owner\(others)",
+            otherArguments, terms,
             after: after.map { Array($0.dropFirst()) }, limit: limit)
         return found.map { SearchRow(key: $0.key, values: [.integer(Int64(rank))] + $0.values) }
     }

@@ -8,8 +8,8 @@ struct GCCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "gc", abstract: "Delete for good what was deleted long ago.",
         discussion: """
-            Runs, logged models and experiments that were deleted before --older-than are removed with their files; the
-            names of experiments become free again. Files that a registered version refers to stay, and are listed. It
+            Runs, logged models and experiments that were deleted before --older-than are removed with their files; the \
+            names of experiments become free again. Files that a registered version refers to stay, and are listed. It \
             can be interrupted at any time: the next run takes up what is left.
             """)
 

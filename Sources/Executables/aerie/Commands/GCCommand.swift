@@ -8,9 +8,9 @@ struct GCCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "gc", abstract: "Delete for good what was deleted long ago.",
         discussion: """
-            Runs, logged models and experiments that were deleted before --older-than are removed with their files; the \
-            names of experiments become free again. Files that a registered version refers to stay, and are listed. It \
-            can be interrupted at any time: the next run takes up what is left.
+            Runs, logged models and experiments that were deleted before --older-than are removed with their files; \
+            the names of experiments become free again. Files that a registered version refers to stay, and are \
+            listed. It can be interrupted at any time: the next run takes up what is left.
             """)
 
     @Option(help: "How long ago it was deleted, such as 45s, 12h, 30d; 0 for all.") var olderThan = "30d"

@@ -73,11 +73,10 @@ def test_home_shows_what_there_is(aerie, browser, two_runs):
 def test_runs_sort_and_compare(aerie, browser, two_runs):
     browser.get(aerie.http + "/console/experiments")
     browser.find_element(By.LINK_TEXT, "console").click()
-    heading = next(h for h in browser.find_elements(By.TAG_NAME, "th") if "max_depth" in h.text)
-    heading.click()
+    browser.find_element(By.CSS_SELECTOR, "th a[title='params.max_depth']").click()
     rows = browser.find_elements(By.CSS_SELECTOR, "tbody tr")
     assert "depth-4" in rows[0].text and "depth-6" in rows[1].text
-    heading.click()
+    browser.find_element(By.CSS_SELECTOR, "th a[title='params.max_depth']").click()
     assert "depth-6" in browser.find_elements(By.CSS_SELECTOR, "tbody tr")[0].text
     look(browser, "experiment")
     for box in browser.find_elements(By.CSS_SELECTOR, "input[name=run]"):

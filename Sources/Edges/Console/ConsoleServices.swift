@@ -10,6 +10,7 @@ public import Serving
 public struct ConsoleServices: Sendable {
     public var experiments: ExperimentService
     public var registry: RegistryService
+    public var traces: TraceService
     public var artifacts: any ArtifactStore
     public var resources: ResourceService
     public var runner: PipelineRunner
@@ -23,7 +24,7 @@ public struct ConsoleServices: Sendable {
     public var clock: any WallClock
 
     public init(
-        experiments: ExperimentService, registry: RegistryService, artifacts: any ArtifactStore,
+        experiments: ExperimentService, registry: RegistryService, traces: TraceService, artifacts: any ArtifactStore,
         resources: ResourceService, runner: PipelineRunner, serving: ServingService,
         stats: @escaping @Sendable (_ deployment: String) -> DeploymentStats?,
         inferenceAddress: @escaping @Sendable () -> String, dataDirectory: String, version: String,
@@ -31,6 +32,7 @@ public struct ConsoleServices: Sendable {
     ) {
         self.experiments = experiments
         self.registry = registry
+        self.traces = traces
         self.artifacts = artifacts
         self.resources = resources
         self.runner = runner

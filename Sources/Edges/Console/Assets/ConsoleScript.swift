@@ -10,7 +10,7 @@ enum ConsoleScript {
               const answer=await fetch(location.href,{headers:{'X-Aerie-Part':part.id}});
               if(answer.ok){const page=new DOMParser().parseFromString(await answer.text(),'text/html');
                 const fresh=page.getElementById(part.id);
-                if(fresh&&fresh.innerHTML!==part.dataset.last&&!now.querySelector('form[data-busy]')){part.dataset.last=fresh.innerHTML;const log=now.querySelector('pre.log');const end=log&&log.scrollTop+log.clientHeight>=log.scrollHeight-8;
+                if(fresh&&fresh.innerHTML!==part.dataset.last&&!now.querySelector('form[data-busy],input:checked')){part.dataset.last=fresh.innerHTML;const log=now.querySelector('pre.log');const end=log&&log.scrollTop+log.clientHeight>=log.scrollHeight-8;
                   const keep=log&&log.scrollTop;now.innerHTML=fresh.innerHTML;
                   if(fresh.dataset.live!==undefined)now.dataset.live=fresh.dataset.live;else delete now.dataset.live;
                   const next=now.querySelector('pre.log');if(next)next.scrollTop=end?next.scrollHeight:keep;
@@ -36,13 +36,30 @@ enum ConsoleScript {
               (typeof a===typeof b?(a<b?-1:a>b?1:0):(typeof a==='number'?-1:1))*(up?1:-1)).forEach(([,row])=>body.append(row))};
           head.sorted=sort;head.onclick=()=>{sort();const tables=[...document.querySelectorAll('table[data-sortable]')];
             order[tables.indexOf(head.closest('table'))]=[[...head.parentNode.children].indexOf(head),head.dataset.dir]};head.onkeydown=event=>{if(event.key==='Enter')sort()}})}
-        // Chosen rows of a runs table go to the comparison page.
-        function choose(){const button=document.getElementById('compare');if(!button)return;
-          const chosen=()=>[...document.querySelectorAll('input[name=run]:checked')].map(box=>box.value);
-          const show=()=>{button.disabled=chosen().length<2;button.textContent='Compare'+(chosen().length?' ('+chosen().length+')':'')};
-          document.addEventListener('change',show);show();
-          button.onclick=()=>{location.href='/console/compare?runs='+chosen().join(',')}}
+        // A runs table by mouse and keys: ranges with shift, j and k to move, x to choose, Enter to open, / to filter.
+        function choose(){const form=document.getElementById('chosen');if(!form)return;
+          const boxes=()=>[...form.querySelectorAll('input[name=run]')];let last=null,at=-1;
+          const show=()=>{const count=boxes().filter(box=>box.checked).length;
+            form.querySelectorAll('button[data-needs]').forEach(button=>{button.disabled=count<button.dataset.needs});
+            document.getElementById('count').textContent=count?count+' chosen':''};
+          form.addEventListener('click',event=>{const box=event.target;
+            if(box.id==='all'){boxes().forEach(other=>{other.checked=box.checked});show();return}
+            if(box.name!=='run')return;const all=boxes(),here=all.indexOf(box);
+            if(event.shiftKey&&last!==null)for(let i=Math.min(here,last);i<=Math.max(here,last);i++)all[i].checked=box.checked;
+            last=here;show()});
+          form.addEventListener('submit',event=>{if(event.submitter&&event.submitter.value==='delete'&&!confirm('Delete the chosen runs? They can be restored.'))event.preventDefault()});
+          document.addEventListener('keydown',event=>{if(event.ctrlKey||event.metaKey||event.altKey||/^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName)&&event.target.type!=='checkbox')return;
+            const rows=boxes().map(box=>box.closest('tr'));
+            if(event.key==='/'){document.getElementById('filter').focus();event.preventDefault()}
+            else if(event.key==='j'||event.key==='k'){rows.forEach(row=>row.classList.remove('here'));
+              at=Math.max(0,Math.min(rows.length-1,at+(event.key==='j'?1:-1)));
+              if(rows[at]){rows[at].classList.add('here');rows[at].scrollIntoView({block:'nearest'})}}
+            else if(event.key==='x'&&rows[at]){const box=boxes()[at];box.checked=!box.checked;last=at;show()}
+            else if(event.key==='Enter'&&rows[at]&&event.target===document.body)rows[at].querySelector('a').click()});
+          show()}
+        document.querySelectorAll('form.choices select,#search select').forEach(menu=>menu.addEventListener('change',()=>menu.form.requestSubmit()));
         document.addEventListener('submit',event=>{const form=event.target;
+          if(event.defaultPrevented)return;if(form.method==='get')return;
           if(form.dataset.confirm&&!confirm(form.dataset.confirm)){event.preventDefault();return}
           if(form.dataset.busy){event.preventDefault();return}form.dataset.busy='1'});
         // Addresses that MLflow's client prints lead to the same things here.

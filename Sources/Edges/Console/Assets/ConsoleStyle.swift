@@ -91,6 +91,15 @@ enum ConsoleStyle {
         .dag svg{max-width:none;margin:0 auto}.dag{padding:14px}svg .node.chosen rect{stroke-width:2.5}svg .node text{font-size:11.5px}
         pre.log .t{color:#6b7a90}pre.log .bad{color:#ff8a80}pre.log .good{color:#5fd39a}h1,h2{overflow-wrap:anywhere}h2 .soft{font-weight:400;font-size:13px}
         header.top nav a{white-space:nowrap}
+        table.runs th a{color:inherit}table.runs td.best{color:var(--good);font-weight:650}table.runs tr:has(input:checked),table.runs tr.here{background:var(--accent-soft)}
+        table.runs tr.here td:first-child{box-shadow:inset 3px 0 0 var(--accent)}.chooser{margin:0 0 14px}.chooser .panel{margin-top:8px}
+        fieldset{border:0;padding:0;margin:0 0 12px;columns:4 200px}legend{font-weight:600;font-size:12px;color:var(--soft)}fieldset label{display:block;overflow-wrap:anywhere}
+        .pager{margin-top:14px;justify-content:center}kbd{font:12px ui-monospace,monospace;border:1px solid var(--line);border-radius:4px;padding:0 5px;background:var(--panel)}
+        .waterfall details{margin:0;border-bottom:1px solid var(--line)}.waterfall summary{display:flex;gap:14px;align-items:center;padding:5px 0;color:var(--ink)}
+        .waterfall .what{width:280px;flex:none;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}.waterfall .track{flex:1;min-width:80px}
+        .waterfall .track i{display:block;height:12px;border-radius:3px;background:var(--accent)}.waterfall .track i.bad{background:var(--bad)}
+        .waterfall .took{width:80px;text-align:right;color:var(--soft)}.waterfall .given{padding:6px 0 12px 20px}.waterfall pre{max-height:260px}
+        .keys{font-size:12px}h3{font-size:13px;margin:16px 0 8px;color:var(--soft)}.choices label{color:var(--soft);font-size:13px}
         @media(max-width:700px){header.top{gap:10px;padding:0 12px;overflow-x:auto}main{padding:16px 12px}.version{display:none}}
         """
 }

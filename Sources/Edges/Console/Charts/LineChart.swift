@@ -13,6 +13,10 @@ struct LineChart {
     var xLabel = "step"
     /// For what cannot be negative and reads best against nothing: rates and times.
     var startsAtZero = false
+    /// Drawn faintly behind the lines, in their colours: what was logged, where the lines are smoothed.
+    var raw: [Series] = []
+    /// The heights are powers of ten; the axis says the numbers themselves.
+    var isLog = false
 
     /// At most as many points a line as pixels: the first, the last, and each column's lowest and highest.
     func thinned(_ points: [(x: Double, y: Double)]) -> [(x: Double, y: Double)] {
@@ -31,7 +35,8 @@ struct LineChart {
 
     func svg() -> HTML {
         let lines = series.map { ($0.name, thinned($0.points)) }
-        let all = lines.flatMap(\.1)
+        let faint = raw.map { thinned($0.points) }
+        let all = lines.flatMap(\.1) + faint.flatMap { $0 }
         guard let x0 = all.map(\.x).min(), let x1 = all.map(\.x).max(),
             var y0 = all.map(\.y).min(), var y1 = all.map(\.y).max()
         else { return "<div class=\"empty\">no points</div>" }
@@ -56,10 +61,14 @@ struct LineChart {
         for tick in ticks {
             let y = Format.fixed(py(tick), 1)
             out += "<line class=\"axis\" x1=\"\(left)\" x2=\"\(width - right)\" y1=\"\(y)\" y2=\"\(y)\"/>"
-            out += "<text x=\"\(left - 6)\" y=\"\(Format.fixed(py(tick) + 4, 1))\" text-anchor=\"end\">\(Ticks.label(tick))</text>"
+            out += "<text x=\"\(left - 6)\" y=\"\(Format.fixed(py(tick) + 4, 1))\" text-anchor=\"end\">\(label(tick))</text>"
         }
         out += "<text x=\"\(left)\" y=\"\(height - 8)\">\(Format.number(x0))</text>"
         out += "<text x=\"\(width - right)\" y=\"\(height - 8)\" text-anchor=\"end\">\(HTML("\(xLabel)").text) \(Format.number(x1))</text>"
+        for (index, points) in faint.enumerated() where points.count > 1 {
+            let path = points.map { "\(Format.fixed(px($0.x), 1)),\(Format.fixed(py($0.y), 1))" }.joined(separator: " ")
+            out += "<polyline points=\"\(path)\" fill=\"none\" stroke=\"var(--c\(index % 8))\" opacity=\".28\"/>"
+        }
         for (index, line) in lines.enumerated() {
             let color = "var(--c\(index % 8))"
             if line.1.count == 1, let point = line.1.first {
@@ -70,6 +79,14 @@ struct LineChart {
             out += "<polyline points=\"\(path)\" fill=\"none\" stroke=\"\(color)\" stroke-width=\"1.8\" stroke-linejoin=\"round\"/>"
         }
         return HTML(markup: out + "</svg>")
+    }
+
+    private func label(_ tick: Double) -> String {
+        guard isLog else { return Ticks.label(tick) }
+        var value = 1.0
+        for _ in 0..<Int(min(abs(tick.rounded(.towardZero)), 300)) { value *= 10 }
+        if tick < 0 { value = 1 / value }
+        return tick == tick.rounded() ? Ticks.label(value) : ""
     }
 
     /// The names of the lines in their colours; empty for a single one.

@@ -20,7 +20,7 @@ enum RunPage {
 
     static func page(
         _ run: Run, experiment: Experiment?, histories: [(key: String, values: [Metric])], files: FileList,
-        models: [Made], versions: [ModelVersionKey], now: Timestamp
+        models: [Made], versions: [ModelVersionKey], options: ChartOptions, now: Timestamp
     ) -> ConsolePage {
         let metrics = run.metrics.map { metric -> [HTML] in
             ["\(metric.key)", "<span title=\"\(String(metric.value))\">\(Format.number(metric.value))</span>", "\(Int(metric.step))"]
@@ -32,7 +32,7 @@ enum RunPage {
             \(made(models, versions: versions))
             <div class="wide"><div><h2>Metrics</h2>\(Piece.table(["Metric", "#Latest", "#Step"], metrics, empty: "none logged"))</div>
             <div><h2>Parameters</h2>\(Piece.table(["Parameter", "Value"], params, empty: "none logged"))</div></div>
-            \(charts(run, histories))\(pictures(run, files))
+            \(charts(run, histories, options))\(pictures(run, files))
             <h2>Artifacts</h2>\(table(files, run: run, model: nil))
             <h2>Tags and source</h2><div class="panel">\(facts(run))</div>
             """
@@ -50,13 +50,23 @@ enum RunPage {
                 """, body: body)
     }
 
-    private static func charts(_ run: Run, _ histories: [(key: String, values: [Metric])]) -> HTML {
-        let drawn = histories.filter { Set($0.values.map(\.step)).count > 1 }.map { history -> HTML in
-            let points = history.values.map { (x: Double($0.step), y: $0.value) }
-            let chart = LineChart(title: history.key, series: [.init(name: run.info.name, points: points)])
-            return "<div class=\"panel\">\(chart.svg())</div>"
+    /// Small charts, those whose names begin alike (`train/loss`) under one heading.
+    private static func charts(
+        _ run: Run, _ histories: [(key: String, values: [Metric])], _ options: ChartOptions
+    ) -> HTML {
+        let drawn = histories.filter { Set($0.values.map(\.step)).count > 1 }
+        guard !drawn.isEmpty else { return "" }
+        let groups = Dictionary(grouping: drawn) { history in
+            history.key.firstIndex(of: "/").map { String(history.key[..<$0]) } ?? ""
         }
-        return drawn.isEmpty ? "" : "<h2>Histories</h2><div class=\"wide\">\(drawn)</div>"
+        let parts = groups.sorted { $0.key < $1.key }.map { name, members -> HTML in
+            let charts = members.map { history -> HTML in
+                "<div class=\"panel\">\(options.chart(history.key, [(run.info.name, history.values)]).svg())</div>"
+            }
+            let heading: HTML = name.isEmpty ? "" : "<h3>\(name)</h3>"
+            return "\(heading)<div class=\"wide\">\(charts)</div>"
+        }
+        return "<h2>Histories</h2>\(options.form())\(parts)"
     }
 
     private static func pictures(_ run: Run, _ files: FileList) -> HTML {

@@ -3,6 +3,7 @@ import AerieJSON
 import Foundation
 import AerieResources
 import ErrorMapping
+import Experiments
 import Hummingbird
 import Pipelines
 import Registry
@@ -17,6 +18,11 @@ extension ConsoleRoutes {
             _ = try await services.registry.transition(
                 ModelVersionKey(name, version), to: stage, archivingExisting: stage == .production, actor: "console")
             return ModelPages.path(name)
+        }
+        action(router, "/console/experiments/:id/runs") { form, context throws(AerieError) in
+            let id = try parameter("id", context)
+            try await change(runs: (form["run"] ?? "").split(separator: ",").map { RunID(String($0)) }, form)
+            return "/console/experiments/\(urlEncoded(id))"
         }
         action(router, "/console/pipelines/:name/run") { form, context throws(AerieError) in
             let run = try await services.runner.start(
@@ -36,6 +42,21 @@ extension ConsoleRoutes {
                     run: id, step: try parameter("step", context), isApproved: isApproved, by: "console", comment: "")
                 return PipelinePages.runPath(id)
             }
+        }
+    }
+
+    /// Deletes, restores or tags the chosen runs, one after the other: what failed leaves those before it changed.
+    private func change(runs: [RunID], _ form: [String: String]) async throws(AerieError) {
+        guard (1...250).contains(runs.count) else { throw .invalid("run", "choose 1 to 250 runs") }
+        switch form["do"] {
+        case "delete": for id in runs { try await services.experiments.setRunStage(id, .deleted) }
+        case "restore": for id in runs { try await services.experiments.setRunStage(id, .active) }
+        case "tag":
+            let parts = (form["tag"] ?? "").split(separator: "=", maxSplits: 1).map(String.init)
+            guard parts.count == 2 else { throw .invalid("tag", "is written as name=value") }
+            let tag = Tag(key: parts[0], value: parts[1])
+            for id in runs { try await services.experiments.log(RunBatch(runID: id, tags: [tag])) }
+        default: throw .invalid("do", "is delete, restore or tag")
         }
     }
 
@@ -66,21 +87,27 @@ extension ConsoleRoutes {
         do { text = String(buffer: try await request.body.collect(upTo: 64 << 10)) } catch {
             throw AerieError(.invalidArgument, "the form is larger than 64 KB", cause: error)
         }
-        return FormFields.parse(text)
+        return FormFields.parse(text, lists: ["run"])
     }
 }
 
 /// The fields of a form as browsers send it.
 enum FormFields {
-    /// Of a name sent twice the last value counts; what has no value is left out.
-    static func parse(_ text: String) -> [String: String] {
+    /// Of a name sent twice the last value counts, or all of them with commas between for those in `lists`; what has
+    /// no value is left out.
+    static func parse(_ text: String, lists: Set<String> = []) -> [String: String] {
         var fields: [String: String] = [:]
         for pair in text.split(separator: "&") {
             let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map { part in
                 let spaced = part.replacing("+", with: " ")
                 return spaced.removingPercentEncoding ?? String(spaced)
             }
-            if parts.count == 2, !parts[0].isEmpty { fields[parts[0]] = parts[1] }
+            guard parts.count == 2, !parts[0].isEmpty else { continue }
+            if lists.contains(parts[0]), let before = fields[parts[0]] {
+                fields[parts[0]] = before + "," + parts[1]
+            } else {
+                fields[parts[0]] = parts[1]
+            }
         }
         return fields
     }

@@ -8,14 +8,12 @@ import Registry
 
 extension ConsoleRoutes {
     func registerRuns(on router: Router<some RequestContext>) {
-        page(router, "/console/experiments/:id") { _, context throws(AerieError) in
+        page(router, "/console/experiments/:id") { request, context throws(AerieError) in
             let experiment = try await services.experiments.experiment(ExperimentID(try parameter("id", context)))
-            let found = try await services.experiments.searchRuns(in: [experiment.id], limit: 500)
-            return ExperimentPages.runs(
-                of: experiment, found.elements, isCut: found.next != nil, now: services.clock.now())
+            return try await runsTable(of: experiment, RunsQuery { request.uri.queryParameters.getAll($0) })
         }
-        page(router, "/console/runs/:id") { _, context throws(AerieError) in
-            try await run(try parameter("id", context))
+        page(router, "/console/runs/:id") { request, context throws(AerieError) in
+            try await run(try parameter("id", context), ChartOptions(request))
         }
         page(router, "/console/runs/:id/artifact") { request, context throws(AerieError) in
             let run = try await services.experiments.run(RunID(try parameter("id", context)))
@@ -28,8 +26,10 @@ extension ConsoleRoutes {
             } catch { return failure(error, request: request) }
         }
         page(router, "/console/compare") { request, _ throws(AerieError) in
-            let ids = try query("runs", request).split(separator: ",").prefix(20).map { RunID(String($0)) }
-            return try await comparison(ids)
+            // The chosen rows' own form names each; a link names all at once.
+            let chosen = request.uri.queryParameters.getAll("run")
+            let named = chosen.isEmpty ? try query("runs", request).split(separator: ",").map(String.init) : chosen
+            return try await comparison(named.prefix(20).map { RunID($0) }, ChartOptions(request))
         }
         page(router, "/console/pipelines/runs/:id") { request, context throws(AerieError) in
             let run = try await services.runner.run(try parameter("id", context))
@@ -42,6 +42,22 @@ extension ConsoleRoutes {
             if let chosen { log = try await logEnd(run: run.id, step: chosen.name) }
             return PipelineRunPage.page(run, step: chosen, log: log, now: services.clock.now())
         }
+    }
+
+    /// One page out of the store, never a count of all. A wrong filter leaves the table empty and says where.
+    private func runsTable(of experiment: Experiment, _ query: RunsQuery) async throws(AerieError) -> ConsolePage {
+        var table = RunsTable(experiment: experiment, query: query, runs: [], now: services.clock.now())
+        do throws(AerieError) {
+            let found = try await services.experiments.searchRuns(
+                in: [experiment.id], filter: query.filter, orderBy: query.order,
+                view: query.deleted ? .deletedOnly : .activeOnly, limit: query.size, pageToken: query.token)
+            table.runs = found.elements
+            table.next = found.next?.token
+        } catch {
+            guard error.code == .invalidArgument else { throw error }
+            table.problem = error.message
+        }
+        return table.page()
     }
 
     func query(_ name: String, _ request: Request) throws(AerieError) -> String {
@@ -72,7 +88,7 @@ extension ConsoleRoutes {
         return "…\n" + (text.firstIndex(of: "\n").map { String(text[text.index(after: $0)...]) } ?? text)
     }
 
-    private func run(_ id: String) async throws(AerieError) -> ConsolePage {
+    private func run(_ id: String, _ options: ChartOptions) async throws(AerieError) -> ConsolePage {
         let run = try await services.experiments.run(RunID(id))
         var histories: [(key: String, values: [Metric])] = []
         for metric in run.metrics.prefix(24) {
@@ -89,7 +105,7 @@ extension ConsoleRoutes {
         return RunPage.page(
             run, experiment: try? await services.experiments.experiment(run.info.experimentID), histories: histories,
             files: await files(at: run.info.artifactURI, limit: 200), models: made, versions: versions.map(\.key),
-            now: services.clock.now())
+            options: options, now: services.clock.now())
     }
 
     /// Every file below a place, folder by folder, up to a limit. What is not kept here shows as nothing.
@@ -119,7 +135,7 @@ extension ConsoleRoutes {
         return found
     }
 
-    private func comparison(_ ids: [RunID]) async throws(AerieError) -> ConsolePage {
+    private func comparison(_ ids: [RunID], _ options: ChartOptions) async throws(AerieError) -> ConsolePage {
         let runs = try await services.experiments.runs(ids)
         guard runs.count > 1 else { throw .invalid("runs", "name two or more runs that exist, separated by commas") }
         var keys: [String] = []
@@ -130,7 +146,7 @@ extension ConsoleRoutes {
             let byRun = Dictionary(grouping: found, by: \.0)
             histories.append((key, runs.map { run in (run, (byRun[run.info.id] ?? []).map(\.1)) }))
         }
-        return ExperimentPages.comparison(runs, histories: histories)
+        return ExperimentPages.comparison(runs, histories: histories, options: options)
     }
 
     private static let previewLimit: Int64 = 256 << 10

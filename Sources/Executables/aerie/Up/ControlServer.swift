@@ -49,8 +49,9 @@ final class ControlServer: Sendable {
         ).register(on: router)
         ConsoleRoutes(
             services: ConsoleServices(
-                experiments: platform.experiments, registry: platform.registry, artifacts: platform.artifacts,
-                resources: platform.resources, runner: platform.runner, serving: platform.serving,
+                experiments: platform.experiments, registry: platform.registry, traces: platform.traces,
+                artifacts: platform.artifacts, resources: platform.resources, runner: platform.runner,
+                serving: platform.serving,
                 stats: { name in
                     let namespace = platform.serving.state(named: name)?.namespace ?? "default"
                     return platform.sampler.stats(namespace: namespace, deployment: name)

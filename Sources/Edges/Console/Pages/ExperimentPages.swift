@@ -23,7 +23,8 @@ enum ExperimentPages {
     }
 
     static func comparison(
-        _ runs: [Run], histories: [(key: String, values: [(run: Run, metrics: [Metric])])], options: ChartOptions
+        _ runs: [Run], histories: [(key: String, values: [(run: Run, metrics: [Metric])])], options: ChartOptions,
+        onlyDifferences: Bool = false
     ) -> ConsolePage {
         let charts = histories.filter { $0.values.contains { Set($0.metrics.map(\.step)).count > 1 } }.map {
             history -> HTML in
@@ -34,13 +35,21 @@ enum ExperimentPages {
             <h2>Histories</h2>\(options.form(keeping: [("runs", runs.map(\.info.id.text).joined(separator: ","))]))\
             <div class="wide">\(charts)</div>
             """
+        let named = runs.map(\.info.id.text).joined(separator: ",")
+        let toggle: HTML = onlyDifferences
+            ? "<a class=\"button\" href=\"/console/compare?runs=\(urlEncoded(named))\">Show all rows</a>"
+            : "<a class=\"button\" href=\"/console/compare?runs=\(urlEncoded(named))&only=differences\">Only differences</a>"
         let body: HTML = """
-            <h2>Metrics</h2>\(sideBySide(runs, keys: common(runs.map { $0.metrics.map(\.key) }, limit: 200)) { run, key in
+            <div class="bar">\(toggle)</div>
+            <h2>Metrics</h2>\(sideBySide(runs, only: onlyDifferences, keys: common(runs.map { $0.metrics.map(\.key) }, limit: 200)) { run, key in
                 run.metrics.first { $0.key == key }.map { Format.number($0.value) }
             })
-            <h2>Parameters</h2>\(sideBySide(runs, keys: common(runs.map { $0.params.map(\.key) }, limit: 200)) { run, key in
+            <h2>Parameters</h2>\(sideBySide(runs, only: onlyDifferences, keys: common(runs.map { $0.params.map(\.key) }, limit: 200)) { run, key in
                 run.params.first { $0.key == key }?.value
             })
+            <h2>Tags</h2>\(sideBySide(runs, only: onlyDifferences, keys: common(runs.map { run in
+                run.tags.map(\.key).filter { !$0.hasPrefix("mlflow.") }
+            }, limit: 200)) { run, key in run.tags.first { $0.key == key }?.value })
             \(drawn)
             """
         return ConsolePage(
@@ -67,8 +76,11 @@ enum ExperimentPages {
         return max(0, end.milliseconds - run.info.startTime.milliseconds)
     }
 
-    private static func sideBySide(_ runs: [Run], keys: [String], value: (Run, String) -> String?) -> HTML {
-        guard !keys.isEmpty else { return "<div class=\"panel empty\">none logged</div>" }
+    private static func sideBySide(
+        _ runs: [Run], only: Bool, keys: [String], value: (Run, String) -> String?
+    ) -> HTML {
+        let keys = only ? keys.filter { key in Set(runs.map { value($0, key) }).count > 1 } : keys
+        guard !keys.isEmpty else { return Piece.nothing(only ? "no differences" : "none logged") }
         let head = runs.enumerated().map { index, run -> HTML in
             """
             <th class="num"><i class="dot" style="background:var(--c\(index % 8))"></i>\

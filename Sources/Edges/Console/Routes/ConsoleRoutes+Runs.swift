@@ -29,7 +29,9 @@ extension ConsoleRoutes {
             // The chosen rows' own form names each; a link names all at once.
             let chosen = request.uri.queryParameters.getAll("run")
             let named = chosen.isEmpty ? try query("runs", request).split(separator: ",").map(String.init) : chosen
-            return try await comparison(named.prefix(20).map { RunID($0) }, ChartOptions(request))
+            return try await comparison(
+                named.prefix(20).map { RunID($0) }, ChartOptions(request),
+                onlyDifferences: request.uri.queryParameters["only"] == "differences")
         }
         page(router, "/console/pipelines/runs/:id") { request, context throws(AerieError) in
             let run = try await services.runner.run(try parameter("id", context))
@@ -135,7 +137,9 @@ extension ConsoleRoutes {
         return found
     }
 
-    private func comparison(_ ids: [RunID], _ options: ChartOptions) async throws(AerieError) -> ConsolePage {
+    private func comparison(
+        _ ids: [RunID], _ options: ChartOptions, onlyDifferences: Bool
+    ) async throws(AerieError) -> ConsolePage {
         let runs = try await services.experiments.runs(ids)
         guard runs.count > 1 else { throw .invalid("runs", "name two or more runs that exist, separated by commas") }
         var keys: [String] = []
@@ -146,7 +150,7 @@ extension ConsoleRoutes {
             let byRun = Dictionary(grouping: found, by: \.0)
             histories.append((key, runs.map { run in (run, (byRun[run.info.id] ?? []).map(\.1)) }))
         }
-        return ExperimentPages.comparison(runs, histories: histories, options: options)
+        return ExperimentPages.comparison(runs, histories: histories, options: options, onlyDifferences: onlyDifferences)
     }
 
     private static let previewLimit: Int64 = 256 << 10

@@ -93,6 +93,11 @@ extension ConsoleRoutes {
 
 /// The fields of a form as browsers send it.
 enum FormFields {
+    /// Every value of a name in an address's query, which a form writes with `+` for spaces.
+    static func values(_ query: String?, of name: String) -> [String] {
+        (query ?? "").split(separator: "&").flatMap { pair in parse(String(pair)).filter { $0.key == name }.map(\.value) }
+    }
+
     /// Of a name sent twice the last value counts, or all of them with commas between for those in `lists`; what has
     /// no value is left out.
     static func parse(_ text: String, lists: Set<String> = []) -> [String: String] {

@@ -10,7 +10,7 @@ extension ConsoleRoutes {
     func registerRuns(on router: Router<some RequestContext>) {
         page(router, "/console/experiments/:id") { request, context throws(AerieError) in
             let experiment = try await services.experiments.experiment(ExperimentID(try parameter("id", context)))
-            return try await runsTable(of: experiment, RunsQuery { request.uri.queryParameters.getAll($0) })
+            return try await runsTable(of: experiment, RunsQuery { FormFields.values(request.uri.query, of: $0) })
         }
         page(router, "/console/runs/:id") { request, context throws(AerieError) in
             try await run(try parameter("id", context), ChartOptions(request))
@@ -150,7 +150,8 @@ extension ConsoleRoutes {
             let byRun = Dictionary(grouping: found, by: \.0)
             histories.append((key, runs.map { run in (run, (byRun[run.info.id] ?? []).map(\.1)) }))
         }
-        return ExperimentPages.comparison(runs, histories: histories, options: options, onlyDifferences: onlyDifferences)
+        return ExperimentPages.comparison(
+            runs, histories: histories, options: options, onlyDifferences: onlyDifferences)
     }
 
     private static let previewLimit: Int64 = 256 << 10

@@ -7,7 +7,7 @@ extension ConsoleRoutes {
         page(router, "/console/experiments/:id/traces") { request, context throws(AerieError) in
             let experiment = try await services.experiments.experiment(ExperimentID(try parameter("id", context)))
             let parameters = request.uri.queryParameters
-            let filter = parameters.get("q") ?? ""
+            let filter = FormFields.values(request.uri.query, of: "q").last ?? ""
             var found = Page<Trace>([])
             var problem: String?
             do throws(AerieError) {

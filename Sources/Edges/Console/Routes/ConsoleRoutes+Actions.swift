@@ -95,7 +95,7 @@ extension ConsoleRoutes {
 enum FormFields {
     /// Every value of a name in an address's query, which a form writes with `+` for spaces.
     static func values(_ query: String?, of name: String) -> [String] {
-        (query ?? "").split(separator: "&").flatMap { pair in parse(String(pair)).filter { $0.key == name }.map(\.value) }
+        (query ?? "").split(separator: "&").compactMap { pair in parse(String(pair))[name] }
     }
 
     /// Of a name sent twice the last value counts, or all of them with commas between for those in `lists`; what has

@@ -5,7 +5,23 @@ extension SQLiteRegistryStore {
     public static let migrations: [Migration] = [
         Migration("registry.1") { db in
             for statement in tableStatements { try db.execute(sql: statement) }
-        }
+        },
+        Migration("registry.2") { db in
+            for statement in aliasStatements { try db.execute(sql: statement) }
+        },
+    ]
+
+    // Aliases that differ in their capitals are two.
+    private static let aliasStatements = [
+        """
+        CREATE TABLE model_aliases_by_case (
+            model INTEGER NOT NULL REFERENCES registered_models(seq) ON DELETE CASCADE,
+            alias TEXT NOT NULL, version INTEGER NOT NULL, PRIMARY KEY (model, alias),
+            FOREIGN KEY (model, version) REFERENCES model_versions (model, version) ON DELETE CASCADE) WITHOUT ROWID
+        """,
+        "INSERT INTO model_aliases_by_case (model, alias, version) SELECT model, alias, version FROM model_aliases",
+        "DROP TABLE model_aliases",
+        "ALTER TABLE model_aliases_by_case RENAME TO model_aliases",
     ]
 
     // The history of stages keeps names as text, so that it outlives what it tells of.

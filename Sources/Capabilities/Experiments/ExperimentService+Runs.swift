@@ -19,7 +19,8 @@ extension ExperimentService {
         let given = name.flatMap { $0.isEmpty ? nil : $0 }
         if let given, let tagName, given != tagName {
             throw .invalid(
-                "run_name", "Both 'run_name' argument and 'mlflow.runName' tag are specified, but with different values "
+                "run_name",
+                "Both 'run_name' argument and 'mlflow.runName' tag are specified, but with different values "
                     + "(run_name='\(given)', mlflow.runName='\(tagName)')")
         }
         let runName = given ?? tagName ?? RunNames.name(identifiers)
@@ -65,14 +66,20 @@ extension ExperimentService {
         try ExperimentLimits.checkRunID(batch.runID)
         typealias Limits = ExperimentLimits
         for (what, count, limit) in [
-            ("metrics", batch.metrics.count, Limits.metricsPerBatch), ("params", batch.params.count,
-                Limits.paramsPerBatch),
+            ("metrics", batch.metrics.count, Limits.metricsPerBatch),
+            (
+                "params", batch.params.count,
+                Limits.paramsPerBatch
+            ),
             ("tags", batch.tags.count, Limits.tagsPerBatch),
-            ("metrics, params, and tags", batch.metrics.count + batch.params.count + batch.tags.count,
-                Limits.entitiesPerBatch),
+            (
+                "metrics, params, and tags", batch.metrics.count + batch.params.count + batch.tags.count,
+                Limits.entitiesPerBatch
+            ),
         ] where count > limit {
             throw .invalid(
-                what, "A batch logging request can contain at most \(limit) \(what). Got \(count). "
+                what,
+                "A batch logging request can contain at most \(limit) \(what). Got \(count). "
                     + "Please split up \(what) across multiple requests and try again.")
         }
         var batch = batch
@@ -85,9 +92,11 @@ extension ExperimentService {
             try Limits.checkKey(param.key, "params[\(index)].key")
             batch.params[index].value = Limits.cut(param.value, to: Limits.paramValueLength)
             if let other = seen.updateValue(batch.params[index].value, forKey: param.key),
-                other != batch.params[index].value {
+                other != batch.params[index].value
+            {
                 throw .invalid(
-                    "params[\(index)]", "Duplicate parameter keys have been submitted with different values: \(param.key)")
+                    "params[\(index)]",
+                    "Duplicate parameter keys have been submitted with different values: \(param.key)")
             }
         }
         batch.tags = try checkedTags(batch.tags)
@@ -97,6 +106,15 @@ extension ExperimentService {
     public func deleteRunTag(_ id: RunID, key: String) async throws(AerieError) {
         try ExperimentLimits.checkRunID(id)
         try await runs.deleteTag(key, of: id)
+    }
+
+    /// Gives a tag the value that `change` makes of its present one, so that none of several changes at once is lost.
+    public func rewriteRunTag(
+        _ key: String, of id: RunID, _ change: @escaping @Sendable (String?) throws(AerieError) -> String
+    ) async throws(AerieError) {
+        try ExperimentLimits.checkRunID(id)
+        try ExperimentLimits.checkKey(key, "key")
+        try await runs.rewriteTag(key, of: id, change)
     }
 
     /// Adds datasets, models read and models made to a run.
@@ -145,8 +163,11 @@ extension ExperimentService {
     public func metricHistory(
         of ids: [RunID], key: String, steps: ClosedRange<Int64>? = nil, limit: Int = 320
     ) async throws(AerieError) -> [(RunID, Metric)] {
-        guard !ids.isEmpty, ids.count <= 100 else { throw .invalid("run_ids",
-            "must name 1 to 100 runs, not \(ids.count)") }
+        guard !ids.isEmpty, ids.count <= 100 else {
+            throw .invalid(
+                "run_ids",
+                "must name 1 to 100 runs, not \(ids.count)")
+        }
         guard limit >= 1, limit <= 2500 else { throw .invalid("max_results", "must be from 1 to 2500") }
         for id in ids { try ExperimentLimits.checkRunID(id, "run_ids") }
         return try await runs.history(

@@ -33,11 +33,22 @@ public struct ExperimentService: Sendable {
     ) async throws(AerieError) -> Experiment {
         try ExperimentLimits.checkExperimentName(name)
         let tags = try checkedExperimentTags(tags)
-        if let location = artifactLocation, !location.isEmpty { _ = try ArtifactPath(location: location) }
+        if let location = artifactLocation, !location.isEmpty { try Self.checkLocation(location) }
         let draft = ExperimentDraft(
             name: name, artifactLocation: artifactLocation.flatMap { $0.isEmpty ? nil : $0 },
             artifactRoot: artifactRoot, time: clock.now(), tags: tags)
         return try await experiments.create(draft)
+    }
+
+    /// A place elsewhere, such as `s3://bucket/prefix`, is the client's own business: it goes there by itself.
+    private static func checkLocation(_ location: String) throws(AerieError) {
+        if location.hasPrefix("mlflow-artifacts:") {
+            _ = try ArtifactPath(location: location)
+            return
+        }
+        guard !location.contains("#"), !location.contains("?"), !location.contains("..") else {
+            throw .invalid("artifact_location", "may hold neither '#' nor '?' nor '..'")
+        }
     }
 
     /// The experiment of that name, made if there is none.

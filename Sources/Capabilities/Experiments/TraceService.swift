@@ -45,6 +45,25 @@ public struct TraceService: Sendable {
         return found
     }
 
+    private static let sourceRun = "mlflow.sourceRun"
+
+    /// Says of which run traces are a part; repeating it changes nothing.
+    /// - Throws: `notFound` for the run or a trace, `failedPrecondition` for a trace that is part of another run.
+    public func link(_ ids: [TraceID], to run: RunID) async throws(AerieError) {
+        guard ids.count <= 100 else { throw .invalid("trace_ids", "names \(ids.count) traces; at most 100 are linked") }
+        _ = try await experiments.run(run)
+        for id in ids {
+            var trace = try await trace(id)
+            let old = trace.metadata.first { $0.key == Self.sourceRun }?.value
+            guard old != run.text else { continue }
+            guard old == nil else {
+                throw AerieError(.failedPrecondition, "The trace \(id) is part of another run", reason: "trace.linked")
+            }
+            trace.metadata.append(Tag(key: Self.sourceRun, value: run.text))
+            try await traces.put(trace)
+        }
+    }
+
     /// Several at once, in the order asked for; those that do not exist are left out.
     public func traces(_ ids: [TraceID]) async throws(AerieError) -> [Trace] {
         guard ids.count <= Self.searchMaximum else {

@@ -33,7 +33,7 @@ extension RegistryService {
 
     public func version(of name: String, alias: String) async throws(AerieError) -> ModelVersion {
         let model = try await model(name)
-        guard let found = model.aliases.first(where: { $0.alias.lowercased() == alias.lowercased() }) else {
+        guard let found = model.aliases.first(where: { $0.alias == alias }) else {
             throw AerieError(.invalidArgument, "Registered model alias \(alias) not found.", reason: "alias.missing")
         }
         return try await version(ModelVersionKey(name, found.version))

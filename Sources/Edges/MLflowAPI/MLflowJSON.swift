@@ -70,7 +70,7 @@ extension DatasetInput {
     var mlflow: JSONValue {
         var dataset: JSONObject = [
             "name": .string(name), "digest": .string(digest), "source_type": .string(sourceType),
-                "source": .string(source),
+            "source": .string(source),
         ]
         dataset.add("schema", schema)
         dataset.add("profile", profile)
@@ -99,6 +99,13 @@ extension Run {
         }
         return .object(object)
     }
+
+    /// As `mlflow`, with the models made also where there are none: so a run is given when it is read.
+    var mlflowComplete: JSONValue {
+        guard modelOutputs.isEmpty, var object = mlflow.object else { return mlflow }
+        object["outputs"] = [:]
+        return .object(object)
+    }
 }
 
 extension LoggedModel {
@@ -109,7 +116,7 @@ extension LoggedModel {
             "last_updated_timestamp_ms": .int(lastUpdateTime.milliseconds), "artifact_uri": .string(artifactURI),
             "status": .string(status.rawValue), "model_type": .string(modelType),
         ]
-        info.add("source_run_id", sourceRunID?.text)
+        info.add("source_run_id", sourceRunID?.text ?? "")
         info.add("tags", tags.map(\.mlflow))
         var data = JSONObject()
         data.add("params", params.map(\.mlflow))
@@ -123,13 +130,14 @@ extension ModelVersion {
         var object: JSONObject = [
             "name": .string(name), "version": .string(String(version)),
             "creation_timestamp": .int(creationTime.milliseconds),
-            "last_updated_timestamp": .int(lastUpdateTime.milliseconds), "user_id": .string(userID),
+            "last_updated_timestamp": .int(lastUpdateTime.milliseconds),
             "current_stage": .string(stage.rawValue), "description": .string(description), "source": .string(source),
             "run_id": .string(runID?.text ?? ""), "status": .string(status.rawValue), "run_link": .string(runLink),
         ]
         object.add("tags", tags.map(\.mlflow))
         object.add("aliases", aliases.map { .string($0) })
         object.add("model_id", modelID?.text)
+        if !userID.isEmpty { object.add("user_id", userID) }
         return .object(object)
     }
 }
@@ -138,12 +146,19 @@ extension RegisteredModel {
     var mlflow: JSONValue {
         var object: JSONObject = [
             "name": .string(name), "creation_timestamp": .int(creationTime.milliseconds),
-            "last_updated_timestamp": .int(lastUpdateTime.milliseconds), "description": .string(description),
+            "last_updated_timestamp": .int(lastUpdateTime.milliseconds),
         ]
+        if !description.isEmpty { object.add("description", description) }
         object.add("latest_versions", latestVersions.map(\.mlflow))
         object.add("tags", tags.map(\.mlflow))
-        object.add("aliases", aliases.map { .object(["alias": .string($0.alias),
-            "version": .string(String($0.version))]) })
+        object.add(
+            "aliases",
+            aliases.map {
+                .object([
+                    "alias": .string($0.alias),
+                    "version": .string(String($0.version)),
+                ])
+            })
         return .object(object)
     }
 }

@@ -15,7 +15,10 @@ extension Endpoint {
             ["experiment": try await routes.experiments.experiment(try call.fields.experimentID()).mlflow]
         },
         Endpoint(.get, "/mlflow/experiments/get-by-name") { routes, call throws(AerieError) in
-            ["experiment": try await routes.experiments.experiment(name: try call.fields.required("experiment_name")).mlflow]
+            [
+                "experiment": try await routes.experiments.experiment(name: try call.fields.required("experiment_name"))
+                    .mlflow
+            ]
         },
         Endpoint(.post, "/mlflow/experiments/delete") { routes, call throws(AerieError) in
             try await routes.experiments.setExperimentStage(try call.fields.experimentID(), .deleted)
@@ -26,9 +29,8 @@ extension Endpoint {
             return [:]
         },
         Endpoint(.post, "/mlflow/experiments/update") { routes, call throws(AerieError) in
-            if let name = try call.fields.string("new_name") {
-                try await routes.experiments.renameExperiment(try call.fields.experimentID(), to: name)
-            }
+            try await routes.experiments.renameExperiment(
+                try call.fields.experimentID(), to: try call.fields.required("new_name"))
             return [:]
         },
         Endpoint(.post, "/mlflow/experiments/set-experiment-tag") { routes, call throws(AerieError) in
@@ -65,14 +67,22 @@ extension Endpoint {
             filter: try fields.string("filter"), orderBy: try fields.strings("order_by"),
             view: try fields.view("view_type"), limit: try fields.limit(otherwise: 1000),
             pageToken: try fields.string("page_token"))
-        var body: JSONObject = ["experiments": .array(page.elements.map(\.mlflow))]
+        var body = JSONObject()
+        body.add("experiments", page.elements.map(\.mlflow))
         body.add(nextPage: page.next)
         return body
     }
 }
 
 extension Fields {
-    func experimentID() throws(AerieError) -> ExperimentID { ExperimentID(try required("experiment_id")) }
+    /// Identifiers of experiments are whole numbers.
+    func experimentID() throws(AerieError) -> ExperimentID {
+        let text = try required("experiment_id")
+        guard Int64(text) != nil else {
+            throw .invalid("experiment_id", "Invalid experiment ID '\(text)': it must be a whole number")
+        }
+        return ExperimentID(text)
+    }
     func experimentIDs() throws(AerieError) -> [ExperimentID] {
         try strings("experiment_ids").map { ExperimentID($0) }
     }

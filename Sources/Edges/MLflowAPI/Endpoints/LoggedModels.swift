@@ -19,7 +19,8 @@ extension Endpoint {
             let page = try await routes.experiments.searchModels(
                 in: try fields.experimentIDs(), filter: try fields.string("filter"), orderBy: try fields.modelOrders(),
                 limit: try fields.limit(otherwise: 100), pageToken: try fields.string("page_token"))
-            var body: JSONObject = ["models": .array(page.elements.map(\.mlflow))]
+            var body = JSONObject()
+            body.add("models", page.elements.map(\.mlflow))
             body.add(nextPage: page.next)
             return body
         },
@@ -65,8 +66,11 @@ extension Fields {
         var orders: [String] = []
         for order in try objects("order_by") {
             let name = try order.required("field_name")
-            guard !name.contains(where: { $0 == "`" }) else { throw .invalid("order_by.field_name",
-                "may not hold a backtick") }
+            guard !name.contains(where: { $0 == "`" }) else {
+                throw .invalid(
+                    "order_by.field_name",
+                    "may not hold a backtick")
+            }
             // A key with spaces or slashes needs quotes in the grammar.
             let quoted = name.split(separator: ".", maxSplits: 1).enumerated()
                 .map { $0.offset == 0 ? String($0.element) : "`\($0.element)`" }.joined(separator: ".")

@@ -34,7 +34,8 @@ extension Endpoint {
             let page = try await routes.registry.searchModels(
                 filter: try fields.string("filter"), orderBy: try fields.strings("order_by"),
                 limit: try fields.limit(otherwise: 100), pageToken: try fields.string("page_token"))
-            var body: JSONObject = ["registered_models": .array(page.elements.map(\.mlflow))]
+            var body = JSONObject()
+            body.add("registered_models", page.elements.map(\.mlflow))
             body.add(nextPage: page.next)
             return body
         },
@@ -69,8 +70,12 @@ extension Endpoint {
 
     private static let latest: Handler = { routes, call throws(AerieError) in
         var stages: [ModelStage] = []
-        for stage in try call.fields.strings("stages") { stages.append(try ModelStage(parsing: stage,
-            field: "stages")) }
+        for stage in try call.fields.strings("stages") {
+            stages.append(
+                try ModelStage(
+                    parsing: stage,
+                    field: "stages"))
+        }
         let found = try await routes.registry.latestVersions(of: try call.fields.required("name"), stages: stages)
         return ["model_versions": .array(found.map(\.mlflow))]
     }
@@ -109,7 +114,8 @@ extension Endpoint {
             let page = try await routes.registry.searchVersions(
                 filter: try fields.string("filter"), orderBy: try fields.strings("order_by"),
                 limit: try fields.limit(otherwise: 10_000), pageToken: try fields.string("page_token"))
-            var body: JSONObject = ["model_versions": .array(page.elements.map(\.mlflow))]
+            var body = JSONObject()
+            body.add("model_versions", page.elements.map(\.mlflow))
             body.add(nextPage: page.next)
             return body
         },

@@ -11,7 +11,8 @@ extension Endpoint {
             let fields = call.fields
             let experiment = try fields.string("experiment_id").flatMap { $0.isEmpty ? nil : $0 } ?? "0"
             let run = try await routes.experiments.createRun(
-                in: ExperimentID(experiment), name: try fields.string("run_name"),
+                in: Int64(experiment) == nil ? try fields.experimentID() : ExperimentID(experiment),
+                name: try fields.string("run_name"),
                 userID: try fields.string("user_id") ?? "", startTime: try fields.time("start_time"),
                 tags: try fields.tags())
             return ["run": run.mlflow]
@@ -34,8 +35,10 @@ extension Endpoint {
 
     private static let logging: [Endpoint] = [
         Endpoint(.post, "/mlflow/runs/log-metric") { routes, call throws(AerieError) in
-            try await routes.experiments.log(RunBatch(runID: try call.fields.runID(),
-                metrics: [try call.fields.metric()]))
+            try await routes.experiments.log(
+                RunBatch(
+                    runID: try call.fields.runID(),
+                    metrics: [try call.fields.metric()]))
             return [:]
         },
         Endpoint(.post, "/mlflow/runs/log-parameter") { routes, call throws(AerieError) in
@@ -76,7 +79,7 @@ extension Endpoint {
                         name: try dataset.required("name"), digest: try dataset.required("digest"),
                         sourceType: try dataset.string("source_type") ?? "", source: try dataset.string("source") ?? "",
                         schema: try dataset.string("schema"), profile: try dataset.string("profile"),
-                            tags: try input.tags()))
+                        tags: try input.tags()))
             }
             for model in try call.fields.objects("models") {
                 links.modelInputs.append(LoggedModelID(try model.required("model_id")))
@@ -88,7 +91,8 @@ extension Endpoint {
             var links = RunLinks()
             for model in try call.fields.objects("models") {
                 links.modelOutputs.append(
-                    ModelOutput(modelID: LoggedModelID(try model.required("model_id")),
+                    ModelOutput(
+                        modelID: LoggedModelID(try model.required("model_id")),
                         step: try model.int("step") ?? 0))
             }
             try await routes.experiments.link(links, to: try call.fields.runID())
@@ -103,24 +107,29 @@ extension Endpoint {
         let added: JSONValue
         do throws(JSONError) { added = try JSONValue.parse(text) } catch { throw error.asAerieError(in: "model_json") }
         guard added.object != nil else { throw .invalid("model_json", "an object was expected") }
-        let run = try await routes.experiments.run(try call.fields.runID())
-        let old = run.tags.first { $0.key == key }.flatMap { try? JSONValue.parse($0.value).array } ?? []
-        let tag = Tag(key: key, value: JSONValue.array(old + [added]).text())
-        try await routes.experiments.log(RunBatch(runID: run.info.id, tags: [tag]))
+        let missing = ["artifact_path", "flavors", "utc_time_created", "run_id"].filter { added[$0] == nil }
+        guard missing.isEmpty else {
+            throw .invalid("model_json", "lacks \(missing.joined(separator: ", ")), which describe a model")
+        }
+        try await routes.experiments.rewriteRunTag(key, of: try call.fields.runID()) { old throws(AerieError) in
+            let models = old.flatMap { try? JSONValue.parse($0).array } ?? []
+            return JSONValue.array(models + [added]).text()
+        }
     }
 
     private static let reading: [Endpoint] = [
         Endpoint(.get, "/mlflow/runs/get") { routes, call throws(AerieError) in
-            ["run": try await routes.experiments.run(try call.fields.runID()).mlflow]
+            ["run": try await routes.experiments.run(try call.fields.runID()).mlflowComplete]
         },
         Endpoint(.post, "/mlflow/runs/search") { routes, call throws(AerieError) in
             let fields = call.fields
             let page = try await routes.experiments.searchRuns(
                 in: try fields.experimentIDs(), filter: try fields.string("filter"),
-                    orderBy: try fields.strings("order_by"),
+                orderBy: try fields.strings("order_by"),
                 view: try fields.view("run_view_type"), limit: try fields.limit(otherwise: 1000),
                 pageToken: try fields.string("page_token"))
-            var body: JSONObject = ["runs": .array(page.elements.map(\.mlflow))]
+            var body = JSONObject()
+            body.add("runs", page.elements.map(\.mlflowComplete))
             body.add(nextPage: page.next)
             return body
         },
@@ -128,20 +137,22 @@ extension Endpoint {
             let page = try await routes.experiments.metricHistory(
                 try call.fields.runID(), key: try call.fields.required("metric_key"),
                 limit: try call.fields.limit(otherwise: 25_000), pageToken: try call.fields.string("page_token"))
-            var body: JSONObject = ["metrics": .array(page.elements.map { $0.mlflow() })]
+            var body = JSONObject()
+            body.add("metrics", page.elements.map { $0.mlflow() })
             body.add(nextPage: page.next)
             return body
         },
         Endpoint(.get, "/mlflow/metrics/get-history-bulk-interval") { routes, call throws(AerieError) in
             let fields = call.fields
-            let start = try fields.int("start_step"), end = try fields.int("end_step")
+            let start = try fields.int("start_step")
+            let end = try fields.int("end_step")
             guard (start == nil) == (end == nil), start ?? 0 <= end ?? 0 else {
                 throw .invalid("start_step", "start_step and end_step are given both or neither, the smaller one first")
             }
             let steps = start.flatMap { start in end.map { start...$0 } }
             let found = try await routes.experiments.metricHistory(
                 of: try fields.strings("run_ids").map { RunID($0) }, key: try fields.required("metric_key"),
-                    steps: steps,
+                steps: steps,
                 limit: try fields.limit(otherwise: 320))
             return ["metrics": .array(found.map { $1.mlflow(run: $0) })]
         },

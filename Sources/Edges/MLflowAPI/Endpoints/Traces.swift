@@ -26,7 +26,8 @@ extension Endpoint {
             let page = try await routes.traces.search(
                 in: experiments, filter: try fields.string("filter"), orderBy: try fields.strings("order_by"),
                 limit: try fields.limit(otherwise: 100), pageToken: try fields.string("page_token"))
-            var body: JSONObject = ["traces": .array(page.elements.map(\.mlflow))]
+            var body = JSONObject()
+            body.add("traces", page.elements.map(\.mlflow))
             body.add(nextPage: page.next)
             return body
         },
@@ -37,6 +38,11 @@ extension Endpoint {
         },
         Endpoint(.delete, "/mlflow/traces/{trace_id}/tags") { routes, call throws(AerieError) in
             try await routes.traces.deleteTag(try call.fields.traceID(), key: try call.fields.required("key"))
+            return [:]
+        },
+        Endpoint(.post, "/mlflow/traces/link-to-run") { routes, call throws(AerieError) in
+            try await routes.traces.link(
+                try call.fields.strings("trace_ids").map { TraceID($0) }, to: try call.fields.runID())
             return [:]
         },
         Endpoint(.post, "/mlflow/traces/delete-traces") { routes, call throws(AerieError) in
@@ -135,7 +141,8 @@ extension Timestamp {
         }
         // Days since 1970 in the calendar whose years begin in March, so that leap days come last.
         let shifted = month <= 2 ? year - 1 : year
-        let era = shifted / 400, yearOfEra = shifted % 400
+        let era = shifted / 400
+        let yearOfEra = shifted % 400
         let dayOfYear = (153 * ((month + 9) % 12) + 2) / 5 + day - 1
         let days = era * 146_097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear - 719_468
         self.init(milliseconds: ((days * 24 + hour) * 60 + minute) * 60_000 + second * 1000 + fraction)

@@ -102,7 +102,10 @@ import Testing
         try await withClient { client in
             let run = try await client.send(.post, "runs/create", ["experiment_id": "0"])
             let id = try #require(run.json["run"]?["info"]?["run_id"])
-            let model = JSONValue.object(["flavors": .string(String(repeating: "f", count: 5000))])
+            let model = JSONValue.object([
+                "flavors": .string(String(repeating: "f", count: 5000)), "run_id": id, "artifact_path": "model",
+                "utc_time_created": "2026-03-01 12:00:00",
+            ])
             for _ in 0..<3 {
                 let body: JSONValue = ["run_id": id, "model_json": .string(model.text())]
                 #expect(try await client.send(.post, "runs/log-model", body).status == .ok)

@@ -136,7 +136,7 @@ adapter("SearchSQL", uses: ["AerieCore", "Experiments"], tests: false)
 adapter("StoreSQLite", uses: ["SearchSQL", "AerieCore", "AerieJSON", "AerieResources", "Experiments", "Registry", "Webhooks", "Retention", "Imports", "Pipelines"],
         packages: [grdb, crypto, log])
 adapter("StorePostgres", uses: ["CPostgres", "SearchSQL", "AerieCore", "AerieJSON", "AerieResources", "Experiments", "Registry", "Webhooks", "Retention", "Imports", "Pipelines"],
-        packages: [crypto, log])
+        packages: [crypto, log], tests: false)
 adapter("StoreFiles", uses: ["AerieCore", "Experiments"], packages: [crypto])
 adapter("StoreObjects", uses: ["AerieCore", "Experiments"], packages: [httpClient, nioCore, crypto, log])
 adapter("SendWebhooks", uses: ["AerieCore", "Webhooks"], packages: [httpClient, nioCore, log])

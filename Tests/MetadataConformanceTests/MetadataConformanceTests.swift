@@ -2,6 +2,7 @@ import AerieCore
 import Experiments
 import Foundation
 import Registry
+import StorePostgres
 import StoreSQLite
 import Testing
 
@@ -11,7 +12,7 @@ struct MetadataBackend: Sendable, CustomTestStringConvertible {
     let withStores: @Sendable ((TrackingStores) async throws -> Void) async throws -> Void
     var testDescription: String { name }
 
-    static let all = [sqlite]
+    static let all = [sqlite, postgres]
 
     static let sqlite = MetadataBackend(name: "SQLite") { body in
         let folder = NSTemporaryDirectory() + "aerie-sqlite-" + IdentifierSource.system.hex32()
@@ -25,6 +26,17 @@ struct MetadataBackend: Sendable, CustomTestStringConvertible {
                 experiments: SQLiteExperimentStore(database), runs: SQLiteRunStore(database),
                 models: SQLiteLoggedModelStore(database), registry: SQLiteRegistryStore(database),
                 versions: SQLiteModelVersionStore(database)))
+    }
+}
+
+extension MetadataBackend {
+    static let postgres = MetadataBackend(name: "PostgreSQL") { body in
+        let database = try await PostgresDatabase(url: try PostgresServer.shared.get().freshDatabase(), connections: 4)
+        try await body(
+            TrackingStores(
+                experiments: PostgresExperimentStore(database), runs: PostgresRunStore(database),
+                models: PostgresLoggedModelStore(database), registry: PostgresRegistryStore(database),
+                versions: PostgresModelVersionStore(database)))
     }
 }
 

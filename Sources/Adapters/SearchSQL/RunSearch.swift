@@ -7,8 +7,8 @@ public import Experiments
 /// - from the entries of one rare condition, when those are few;
 /// - along the index of the values of the metric, param or tag that is ordered by, when most runs have one.
 ///
-/// Several experiments, or stages, are read one by one and merged: each has an index of its own order, all together have
-/// none.
+/// Several experiments, or stages, are read one by one and merged: each has an index of its own order, all together
+/// have none.
 public struct RunSearch<Connection: SearchConnection> {
     private let connection: Connection
     private let query: SearchQuery

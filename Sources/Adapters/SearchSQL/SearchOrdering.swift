@@ -3,8 +3,8 @@ import Experiments
 
 /// What a search is ordered by, as expressions and the joins that they need.
 ///
-/// What may lack a value gives two terms: its rank (0 with a value, 1 for NaN, 2 without one), always ascending, so that
-/// what is missing comes last in both directions, and then the value itself.
+/// What may lack a value gives two terms: its rank (0 with a value, 1 for NaN, 2 without one), always ascending, so
+/// that what is missing comes last in both directions, and then the value itself.
 struct SearchOrdering {
     /// One for each satellite that is ordered by, in that order, with one argument each.
     private(set) var satelliteJoins: [String] = []

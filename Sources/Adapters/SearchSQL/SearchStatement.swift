@@ -98,7 +98,13 @@ public struct SearchStatement {
         case (.in, .list(let values)): require(in: column, values.map { .text($0) })
         case (.notIn, .list(let values)):
             require("\(column) NOT IN (\(Self.marks(values.count)))", values.map { .text($0) })
-        case (let comparison, .number(let number)): require("\(column) \(comparison.rawValue) ?", [.number(number)])
+        case (let comparison, .number(let number)):
+            // A whole number is compared as one, so that the index of a whole-number column serves it.
+            if let whole = Int64(exactly: number) {
+                require("\(column) \(comparison.rawValue) ?", [.integer(whole)])
+            } else {
+                require("\(column) \(comparison.rawValue) CAST(? AS DOUBLE PRECISION)", [.number(number)])
+            }
         case (let comparison, .text(let text)): require("\(column) \(comparison.rawValue) ?", [.text(text)])
         default: require("\(column) IS \(condition.comparison == .isNull ? "" : "NOT ")NULL")
         }

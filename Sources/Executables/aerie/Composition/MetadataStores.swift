@@ -5,6 +5,7 @@ import Logging
 import Pipelines
 import Registry
 import Retention
+import StorePostgres
 import StoreSQLite
 import Webhooks
 
@@ -30,9 +31,22 @@ struct MetadataStores: Sendable {
     ) async throws(AerieError) -> MetadataStores {
         switch location {
         case .sqlite: return try sqlite(folder: folder)
-        case .postgres:
-            throw AerieError(.unsupported, "--metadata: PostgreSQL is not there yet; leave it at sqlite")
+        case .postgres(let url): return try await postgres(url: url, folder: folder)
         }
+    }
+
+    /// Resources, pipeline runs and webhooks stay with the data folder; experiments, runs, models and traces, of which
+    /// there are many and which several processes share, are in the database.
+    private static func postgres(url: String, folder: String) async throws(AerieError) -> MetadataStores {
+        var stores = try sqlite(folder: folder)
+        let database = try await PostgresDatabase(url: url)
+        stores.experiments = PostgresExperimentStore(database)
+        stores.runs = PostgresRunStore(database)
+        stores.loggedModels = PostgresLoggedModelStore(database)
+        stores.traces = PostgresTraceStore(database)
+        stores.registeredModels = PostgresRegistryStore(database)
+        stores.modelVersions = PostgresModelVersionStore(database)
+        return stores
     }
 
     private static func sqlite(folder: String) throws(AerieError) -> MetadataStores {

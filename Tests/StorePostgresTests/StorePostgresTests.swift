@@ -1,2 +1,0 @@
-import StorePostgres
-import Testing

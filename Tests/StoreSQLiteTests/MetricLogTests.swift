@@ -2,6 +2,7 @@ import AerieCore
 import Experiments
 import Foundation
 import GRDB
+import Synchronization
 import Testing
 
 @testable import StoreSQLite
@@ -121,6 +122,58 @@ import Testing
         }
     }
 
+    @Test("a reader that comes while a fold is being committed sees what was acknowledged before it")
+    func readersDuringFolds() async throws {
+        try await withFolder { folder in
+            let store = SQLiteRunStore(try open(folder))
+            try await makeRun(store, "r")
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                let written = Written()
+                group.addTask {
+                    for step in 0..<300 {
+                        try await store.log([RunBatch(runID: "r", metrics: [Self.point(Int64(step), 1)])])
+                        written.step.withLock { $0 = Int64(step) }
+                    }
+                }
+                for _ in 0..<6 {
+                    group.addTask {
+                        var seen: Int64 = -1
+                        while seen < 299 {
+                            let before = written.step.withLock { $0 }
+                            seen = try await store.get(["r"]).first?.metrics.first?.step ?? -1
+                            #expect(seen >= before)
+                        }
+                    }
+                }
+                try await group.waitForAll()
+            }
+        }
+    }
+
+    @Test(
+        "a file of every earlier version of the tables comes to the newest",
+        arguments: 1...SQLiteExperimentStore.migrations.count)
+    func everyVersion(_ steps: Int) async throws {
+        try await withFolder { folder in
+            let before = Array(SQLiteExperimentStore.migrations.prefix(steps))
+            do {
+                let old = try MetadataDatabase(path: folder + "/metadata.db", migrations: before)
+                try await old.write { db in
+                    try db.execute(
+                        sql: """
+                            INSERT INTO runs (id, experiment, name, user_id, status, start_time, artifact_uri, stage)
+                            VALUES ('r', 0, 'n', 'u', 'RUNNING', 1, 'a', 'active')
+                            """)
+                    try db.execute(sql: "INSERT INTO run_tags (owner, key, value) VALUES (1, 'k', 'v')")
+                }
+            }
+            let store = SQLiteRunStore(try open(folder))
+            #expect(try await store.get(["r"]).first?.tags == [Tag(key: "k", value: "v")])
+            try await store.log([RunBatch(runID: "r", metrics: [Self.point(1, 2)])])
+            #expect(try await store.search(SearchQuery(experimentIDs: ["0"])).elements.first?.metrics.first?.value == 2)
+        }
+    }
+
     @Test("rows of the table before are in the histories after")
     func migrated() async throws {
         try await withFolder { folder in
@@ -184,3 +237,6 @@ import Testing
         }
     }
 }
+
+/// The last step that was acknowledged.
+private final class Written: Sendable { let step = Mutex(Int64(-1)) }

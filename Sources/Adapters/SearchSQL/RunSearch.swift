@@ -147,7 +147,9 @@ public struct RunSearch<Connection: SearchConnection> {
         if first.field.kind != .metric { ranks.removeAll { $0 == 1 } }
         var after = query.position?.after
         if let position = after {
-            guard position.count == ordering.terms.count, case .integer(let rank) = position[0] else {
+            guard position.count == ordering.terms.count, case .integer(let rank) = position[0],
+                (0...2).contains(rank)
+            else {
                 throw PagePosition.wrong()
             }
             ranks.removeAll { $0 < Int(rank) }

@@ -124,7 +124,8 @@ enum MetricFold {
                 ON CONFLICT (owner, key) DO UPDATE SET step = excluded.step, timestamp = excluded.timestamp,
                     value = excluded.value, is_nan = excluded.is_nan, model_id = excluded.model_id,
                     dataset_name = excluded.dataset_name, dataset_digest = excluded.dataset_digest
-                WHERE (excluded.step, excluded.timestamp, excluded.value) > (step, timestamp, value)
+                WHERE (excluded.step, excluded.timestamp, excluded.value, 1 - excluded.is_nan)
+                    > (step, timestamp, value, 1 - is_nan)
                 """)
         try write.execute(arguments: [
             place.owner, place.key, latest.step, latest.timestamp, latest.column, latest.value.isNaN,

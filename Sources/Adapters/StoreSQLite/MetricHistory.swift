@@ -58,18 +58,12 @@ struct MetricHistory {
         return Array(points.prefix(limit))
     }
 
-    /// About so many points, evenly by their number; the first and the last are among them. Holds one chunk at a time
-    /// beside the result.
+    /// About so many points, evenly by their number; the first and the last are among them. A long history whose chunks
+    /// follow each other, as one logged step by step has, is read with one chunk in memory; another is read whole.
     func thinned(to most: Int) throws -> [MetricPoint] {
-        let statement = try db.cachedStatement(
-            sql: """
-                SELECT COALESCE(SUM(points), 0) FROM metric_chunks
-                WHERE owner = ? AND key = ? AND last_step >= ? AND first_step <= ?
-                """)
-        let total = try Int.fetchOne(statement, arguments: [owner, key, steps.lowerBound, steps.upperBound]) ?? 0
-        if total <= 100_000 {
-            let all = try points(after: nil, limit: total + 1)
-            return Self.thin(all, to: most)
+        let (total, isOrdered) = try extent()
+        guard total > 100_000, isOrdered, most > 1 else {
+            return Self.thin(try points(after: nil, limit: total + 1), to: most)
         }
         let stride = (total + most - 1) / most
         var result: [MetricPoint] = []
@@ -89,6 +83,26 @@ struct MetricHistory {
         if let last { result.append(last) }
         MetricPoint.settle(&result)
         return Self.thin(result, to: most)
+    }
+
+    /// How many points the chunks hold that the steps touch, and whether none of these begins before another ends.
+    private func extent() throws -> (total: Int, isOrdered: Bool) {
+        let statement = try db.cachedStatement(
+            sql: """
+                SELECT first_step, last_step, points FROM metric_chunks
+                WHERE owner = ? AND key = ? AND last_step >= ? AND first_step <= ? ORDER BY first_step, number
+                """)
+        var total = 0
+        var isOrdered = true
+        var end: Int64?
+        let rows = try Row.fetchCursor(statement, arguments: [owner, key, steps.lowerBound, steps.upperBound])
+        while let row = try rows.next() {
+            let (first, last, points): (Int64, Int64, Int) = (row[0], row[1], row[2])
+            if let end, first <= end { isOrdered = false }
+            end = max(end ?? .min, last)
+            total += points
+        }
+        return (total, isOrdered)
     }
 
     private static func thin(_ points: [MetricPoint], to most: Int) -> [MetricPoint] {

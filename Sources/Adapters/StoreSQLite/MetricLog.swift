@@ -15,6 +15,8 @@ final class MetricLog: Sendable {
     private struct Waiting {
         var bytes = 0
         var isAny = true
+        /// Counts what was added, so that a fold knows whether it was the last word.
+        var added = 0
         var isFolding = false
         var isAlarmSet = false
     }
@@ -35,6 +37,7 @@ final class MetricLog: Sendable {
         try insert.execute(arguments: [owner, Data(bytes)])
         waiting.withLock {
             $0.isAny = true
+            $0.added += 1
             $0.bytes += bytes.count
         }
     }
@@ -70,18 +73,15 @@ final class MetricLog: Sendable {
     }
 
     private func fold() async throws(AerieError) {
-        do {
-            try await database.write { [self] db in
-                try MetricFold.run(db)
-                // Writes are one after the other, so that nothing was added since.
-                waiting.withLock {
-                    $0.isAny = false
-                    $0.bytes = 0
-                }
-            }
-        } catch {
-            waiting.withLock { $0.isAny = true }
-            throw error
+        let (added, bytes) = try await database.write { [self] db in
+            try MetricFold.run(db)
+            // Writes are one after the other: this is what the fold has seen.
+            return waiting.withLock { ($0.added, $0.bytes) }
+        }
+        // Only now is it committed, and to be seen by whoever reads from here on.
+        waiting.withLock {
+            $0.bytes -= bytes
+            if $0.added == added { $0.isAny = false }
         }
     }
 }

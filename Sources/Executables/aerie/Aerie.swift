@@ -12,7 +12,7 @@ struct Aerie: AsyncParsableCommand {
             """,
         version: version,
         groupedSubcommands: [
-            CommandGroup(name: "Server", subcommands: [UpCommand.self, Doctor.self, GCCommand.self]),
+            CommandGroup(name: "Server", subcommands: [UpCommand.self, Doctor.self, GCCommand.self, ImportCommand.self]),
             CommandGroup(
                 name: "Resources",
                 subcommands: [

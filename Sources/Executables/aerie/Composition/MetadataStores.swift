@@ -1,6 +1,7 @@
 import AerieCore
 import AerieResources
 import Experiments
+import Imports
 import Logging
 import Pipelines
 import Registry
@@ -21,6 +22,7 @@ struct MetadataStores: Sendable {
     var pipelineRuns: any PipelineRunStore
     var webhooks: any WebhookStore
     var purge: any PurgeStore
+    var imports: any ImportStore
     /// Leaves everything where the next start finds it fastest; called once, after the last write.
     var close: @Sendable () async -> Void
 
@@ -46,6 +48,7 @@ struct MetadataStores: Sendable {
         stores.traces = PostgresTraceStore(database)
         stores.registeredModels = PostgresRegistryStore(database)
         stores.modelVersions = PostgresModelVersionStore(database)
+        stores.imports = PostgresImportStore(database)
         return stores
     }
 
@@ -58,6 +61,7 @@ struct MetadataStores: Sendable {
             registeredModels: SQLiteRegistryStore(database), modelVersions: SQLiteModelVersionStore(database),
             resources: SQLiteResourceStore(database: database), pipelineRuns: SQLitePipelineRunStore(database),
             webhooks: SQLiteWebhookStore(database), purge: SQLitePurgeStore(database),
+            imports: SQLiteImportStore(database),
             close: {
                 try? await runs.settle()
                 database.checkpoint()

@@ -3,6 +3,7 @@ import AerieResources
 import AerieTelemetry
 import Experiments
 import Features
+import Imports
 import InferONNX
 import InferTrees
 import Logging
@@ -33,6 +34,7 @@ struct Platform: Sendable {
     let runner: PipelineRunner
     let reconcile: ReconcileLoop
     let retention: RetentionService
+    let imports: ImportService
     let webhooks: WebhookService
     let webhookDispatcher: WebhookDispatcher
     let webhookSender: HTTPWebhookSender
@@ -51,6 +53,9 @@ struct Platform: Sendable {
         experiments = ExperimentService(
             experiments: stores.experiments, runs: stores.runs, models: stores.loggedModels)
         retention = RetentionService(store: stores.purge, artifacts: artifacts, logger: logger)
+        imports = ImportService(
+            experiments: stores.experiments, runs: stores.runs, models: stores.loggedModels, traces: stores.traces,
+            registry: stores.imports, artifacts: artifacts)
         let bell = WebhookDispatcher.Bell()
         webhookSender = HTTPWebhookSender()
         webhooks = WebhookService(

@@ -7,6 +7,7 @@ import Logging
 import MLflowAPI
 import NIOCore
 import PlatformAPI
+import ReadMLflow
 import ServiceLifecycle
 import Serving
 import Synchronization
@@ -43,6 +44,9 @@ final class ControlServer: Sendable {
         ).addRoutes(to: router)
         PipelineRoutes(runner: platform.runner).addRoutes(to: router)
         RetentionRoutes(retention: platform.retention).addRoutes(to: router)
+        ImportRoutes(imports: platform.imports) { from, artifacts throws(AerieError) in
+            try MLflowDatabaseSource(path: from, artifacts: artifacts)
+        }.addRoutes(to: router)
         MLflowRoutes(
             experiments: platform.experiments, registry: platform.registry, traces: platform.traces,
             artifacts: platform.artifacts, webhooks: platform.webhooks

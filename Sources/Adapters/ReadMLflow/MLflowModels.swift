@@ -1,0 +1,135 @@
+public import AerieCore
+public import Experiments
+import GRDB
+public import Imports
+import Registry
+
+extension MLflowDatabaseSource {
+    public func loggedModels(after: LoggedModelID?, limit: Int) async throws(AerieError) -> [LoggedModel] {
+        guard tables.contains("logged_models") else { return [] }
+        return try await read { db in
+            let rows = try Row.fetchAll(
+                db,
+                sql: """
+                    SELECT model_id, experiment_id, name, artifact_location, creation_timestamp_ms,
+                        last_updated_timestamp_ms, status, model_type, source_run_id
+                    FROM logged_models WHERE lifecycle_stage = 'active' AND model_id > ? ORDER BY model_id LIMIT ?
+                    """, arguments: [after?.text ?? "", limit])
+            guard let first = rows.first, let last = rows.last else { return [] }
+            let range: StatementArguments = [first[0] as String, last[0] as String]
+            let params = try Self.texts(
+                db, "logged_model_params", "model_id", range, key: "param_key", value: "param_value")
+            let tags = try Self.texts(db, "logged_model_tags", "model_id", range, key: "tag_key", value: "tag_value")
+            return rows.map { row in
+                let id: String = row[0]
+                let states: [LoggedModelStatus] = [.unspecified, .pending, .ready, .uploadFailed]
+                let status: Int = row[6] ?? 0
+                return LoggedModel(
+                    id: LoggedModelID(id), experimentID: ExperimentID("\(row[1] as Int64)"), name: row[2],
+                    modelType: row[7] ?? "", sourceRunID: (row[8] as String?).flatMap { $0.isEmpty ? nil : RunID($0) },
+                    artifactURI: row[3] ?? "", status: states.indices.contains(status) ? states[status] : .unspecified,
+                    creationTime: Timestamp(milliseconds: row[4]), lastUpdateTime: Timestamp(milliseconds: row[5]),
+                    params: (params[id] ?? []).map { Param(key: $0.key, value: $0.value) }, tags: tags[id] ?? [])
+            }
+        }
+    }
+
+    public func traces(after: TraceID?, limit: Int) async throws(AerieError) -> [Trace] {
+        guard tables.contains("trace_info") else { return [] }
+        return try await read { db in
+            let client = try Self.column(db, "trace_info", "client_request_id")
+            let request = try Self.column(db, "trace_info", "request_preview")
+            let response = try Self.column(db, "trace_info", "response_preview")
+            let rows = try Row.fetchAll(
+                db,
+                sql: """
+                    SELECT request_id, experiment_id, timestamp_ms, execution_time_ms, status, \(client), \(request),
+                        \(response) FROM trace_info WHERE request_id > ? ORDER BY request_id LIMIT ?
+                    """, arguments: [after?.text ?? "", limit])
+            guard let first = rows.first, let last = rows.last else { return [] }
+            let range: StatementArguments = [first[0] as String, last[0] as String]
+            let tags = try Self.texts(db, "trace_tags", "request_id", range)
+            let metadata = try Self.texts(db, "trace_request_metadata", "request_id", range)
+            return rows.map { row in
+                let id: String = row[0]
+                return Trace(
+                    id: TraceID(id), experimentID: ExperimentID("\(row[1] as Int64)"),
+                    requestTime: Timestamp(milliseconds: row[2]), duration: row[3],
+                    state: TraceState(rawValue: row[4] ?? "") ?? .unspecified, clientRequestID: row[5],
+                    requestPreview: row[6], responsePreview: row[7], metadata: metadata[id] ?? [], tags: tags[id] ?? [])
+            }
+        }
+    }
+
+    public func registeredModels() async throws(AerieError) -> [ImportedModel] {
+        guard tables.isSuperset(of: ["registered_models", "model_versions"]) else { return [] }
+        let tables = tables
+        return try await read { db in
+            var tags: [String: [Tag]] = [:]
+            if tables.contains("registered_model_tags") {
+                for row in try Row.fetchAll(db, sql: "SELECT name, key, value FROM registered_model_tags ORDER BY key")
+                {
+                    tags[row[0], default: []].append(Tag(key: row[1], value: row[2] ?? ""))
+                }
+            }
+            var aliases: [String: [ModelAlias]] = [:]
+            if tables.contains("registered_model_aliases") {
+                for row in try Row.fetchAll(db, sql: "SELECT name, alias, version FROM registered_model_aliases") {
+                    aliases[row[0], default: []].append(ModelAlias(alias: row[1], version: row[2]))
+                }
+            }
+            let versions = try Self.versions(db, hasTags: tables.contains("model_version_tags"))
+            let rows = try Row.fetchAll(
+                db,
+                sql: """
+                    SELECT name, creation_time, last_updated_time, description FROM registered_models ORDER BY name
+                    """)
+            return rows.map { row in
+                let name: String = row[0]
+                let created = Timestamp(milliseconds: row[1] ?? 0)
+                return ImportedModel(
+                    model: RegisteredModel(
+                        name: name, description: row[3] ?? "", creationTime: created,
+                        lastUpdateTime: (row[2] as Int64?).map { Timestamp(milliseconds: $0) } ?? created,
+                        tags: tags[name] ?? [], aliases: aliases[name] ?? []),
+                    versions: versions[name] ?? [])
+            }
+        }
+    }
+
+    private static func versions(_ db: Database, hasTags: Bool) throws -> [String: [ModelVersion]] {
+        var tags: [String: [Tag]] = [:]
+        if hasTags {
+            for row in try Row.fetchAll(db, sql: "SELECT name, version, key, value FROM model_version_tags") {
+                tags["\(row[0] as String)/\(row[1] as Int)", default: []].append(Tag(key: row[2], value: row[3] ?? ""))
+            }
+        }
+        let storage = try column(db, "model_versions", "storage_location")
+        let rows = try Row.fetchAll(
+            db,
+            sql: """
+                SELECT name, version, creation_time, last_updated_time, description, user_id, current_stage, source,
+                    run_id, status, run_link, \(storage) FROM model_versions
+                WHERE current_stage <> 'Deleted_Internal' ORDER BY name, version
+                """)
+        var result: [String: [ModelVersion]] = [:]
+        for row in rows {
+            let name: String = row[0]
+            let number: Int = row[1]
+            let source: String = row[7] ?? ""
+            let created = Timestamp(milliseconds: row[2] ?? 0)
+            let location = (row[11] as String?).flatMap { $0.isEmpty ? nil : $0 } ?? source
+            let modelID = source.hasPrefix("models:/m-") ? LoggedModelID(String(source.dropFirst(8))) : nil
+            result[name, default: []].append(
+                ModelVersion(
+                    name: name, version: number, creationTime: created,
+                    lastUpdateTime: (row[3] as Int64?).map { Timestamp(milliseconds: $0) } ?? created,
+                    userID: row[5] ?? "", stage: ModelStage(rawValue: row[6] ?? "None") ?? .none,
+                    description: row[4] ?? "", source: source, location: location,
+                    runID: (row[8] as String?).flatMap { $0.isEmpty ? nil : RunID($0) }, runLink: row[10] ?? "",
+                    modelID: modelID, status: ModelVersion.Status(rawValue: row[9] ?? "READY") ?? .ready,
+                    tags: tags["\(name)/\(number)"] ?? []))
+        }
+        return result
+    }
+}

@@ -120,7 +120,7 @@ capability("Experiments", uses: ["AerieCore", "AerieJSON"])
 capability("Registry", uses: ["AerieCore", "AerieJSON", "Experiments"])
 capability("Webhooks", uses: ["AerieCore", "AerieJSON", "Experiments", "Registry"], packages: [crypto, log])
 capability("Retention", uses: ["AerieCore", "Experiments", "Registry"], packages: [log])
-capability("Imports", uses: ["AerieCore", "AerieJSON", "Experiments", "Registry"], packages: [log])
+capability("Imports", uses: ["AerieCore", "Experiments", "Registry"], tests: false)
 capability("Datasets", uses: ["AerieCore", "AerieData"])
 capability("Quality", uses: ["AerieCore", "AerieJSON", "AerieResources", "Datasets"], testUses: ["StoreDuckDB"])
 capability("Features", uses: ["AerieCore", "AerieJSON", "AerieResources", "Datasets"], testUses: ["StoreDuckDB"])
@@ -138,9 +138,8 @@ adapter("StoreSQLite", uses: ["SearchSQL", "AerieCore", "AerieJSON", "AerieResou
 adapter("StorePostgres", uses: ["CPostgres", "SearchSQL", "AerieCore", "AerieJSON", "AerieResources", "Experiments", "Registry", "Webhooks", "Retention", "Imports", "Pipelines"],
         packages: [crypto, log], tests: false)
 adapter("StoreFiles", uses: ["AerieCore", "Experiments"], packages: [crypto])
-adapter("StoreObjects", uses: ["AerieCore", "Experiments"], packages: [httpClient, nioCore, crypto, log])
 adapter("SendWebhooks", uses: ["AerieCore", "Webhooks"], packages: [httpClient, nioCore, log])
-adapter("ReadMLflow", uses: ["AerieCore", "AerieJSON", "AerieYAML", "Experiments", "Registry", "Imports"], packages: [grdb, httpClient, nioCore, log])
+adapter("ReadMLflow", uses: ["AerieCore", "Experiments", "Registry", "Imports"], packages: [grdb], tests: false)
 adapter("StoreDuckDB", uses: ["CDuckDB", "AerieCore", "AerieData", "Datasets"])
 adapter("InferTrees", uses: ["AerieCore", "AerieJSON", "AerieData", "Serving"])
 adapter("InferONNX", uses: ["COnnxRuntime", "AerieCore", "AerieJSON", "AerieData", "Serving"])
@@ -162,7 +161,6 @@ edge("Console", uses: ["AerieCore", "AerieJSON", "AerieYAML", "AerieTelemetry", 
 // MARK: Promises that several adapters keep
 
 conformance("MetadataConformance", uses: ["AerieCore", "AerieJSON", "Experiments", "Registry", "StoreSQLite", "StorePostgres"])
-conformance("ArtifactConformance", uses: ["AerieCore", "Experiments", "StoreFiles", "StoreObjects"])
 
 // MARK: The executable: commands, roles, composition
 

@@ -29,9 +29,9 @@ public struct ImportReport: Sendable {
 
 /// Brings another tracking server's data over.
 ///
-/// Everything keeps its identifier, so that an import that was interrupted is finished by running it again: what is there
-/// already is left as it is. A run comes over with all it logged in one transaction, or not at all. Experiments of a name
-/// that exists become one with it; their numbers stay where they are free.
+/// Everything keeps its identifier, so that an import that was interrupted is finished by running it again: what is
+/// there already is left as it is. A run comes over with all it logged in one transaction, or not at all. Experiments
+/// of a name that exists become one with it; their numbers stay where they are free.
 public struct ImportService: Sendable {
     private let experiments: any ExperimentStore
     private let runs: any RunStore

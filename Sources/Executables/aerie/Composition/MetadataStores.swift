@@ -21,7 +21,8 @@ struct MetadataStores: Sendable {
     var resources: any ResourceStore
     var pipelineRuns: any PipelineRunStore
     var webhooks: any WebhookStore
-    var purge: any PurgeStore
+    /// `nil` where nothing is deleted for good yet.
+    var purge: (any PurgeStore)?
     var imports: any ImportStore
     /// Leaves everything where the next start finds it fastest; called once, after the last write.
     var close: @Sendable () async -> Void
@@ -49,6 +50,7 @@ struct MetadataStores: Sendable {
         stores.registeredModels = PostgresRegistryStore(database)
         stores.modelVersions = PostgresModelVersionStore(database)
         stores.imports = PostgresImportStore(database)
+        stores.purge = nil
         return stores
     }
 

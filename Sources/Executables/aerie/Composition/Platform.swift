@@ -33,7 +33,7 @@ struct Platform: Sendable {
     let sampler: DeploymentSampler
     let runner: PipelineRunner
     let reconcile: ReconcileLoop
-    let retention: RetentionService
+    let retention: RetentionService?
     let imports: ImportService
     let webhooks: WebhookService
     let webhookDispatcher: WebhookDispatcher
@@ -52,7 +52,8 @@ struct Platform: Sendable {
         artifacts = try Self.artifacts(configuration.artifacts, folder: folder)
         experiments = ExperimentService(
             experiments: stores.experiments, runs: stores.runs, models: stores.loggedModels)
-        retention = RetentionService(store: stores.purge, artifacts: artifacts, logger: logger)
+        let artifacts = artifacts
+        retention = stores.purge.map { RetentionService(store: $0, artifacts: artifacts, logger: logger) }
         imports = ImportService(
             experiments: stores.experiments, runs: stores.runs, models: stores.loggedModels, traces: stores.traces,
             registry: stores.imports, artifacts: artifacts)
@@ -102,8 +103,6 @@ struct Platform: Sendable {
     ) throws(AerieError) -> any ArtifactStore {
         switch location {
         case .files(let path): return try FileArtifactStore(root: path ?? folder + "/artifacts")
-        case .objects(let url):
-            throw AerieError(.unsupported, "--artifacts \(url): object stores are not there yet; leave it at files")
         }
     }
 

@@ -10,9 +10,9 @@ struct ConfigurationOptions: ParsableArguments {
     var config: String?
     @Option(help: "The folder that keeps everything. (default: .aerie)")
     var dataDir: String?
-    @Option(help: "Experiments, runs, registry, resources: sqlite or postgresql://user@host/db. (default: sqlite)")
+    @Option(help: "Experiments, runs, models, registry: sqlite or postgresql://user@host/db. (default: sqlite)")
     var metadata: String?
-    @Option(help: "Artifacts: files, a folder, s3://bucket/prefix or gs://bucket/prefix. (default: files)")
+    @Option(help: "Artifacts: files (in the data folder) or a folder. (default: files)")
     var artifacts: String?
     @Option(help: "Control plane and console, host:port; port 0 for a free one. (default: 127.0.0.1:8080)")
     var http: String?

@@ -19,24 +19,16 @@ enum MetadataLocation: Sendable, Equatable {
     }
 }
 
-/// Where artifacts are kept: in a folder, or in an object store.
+/// Where artifacts are kept.
 enum ArtifactLocation: Sendable, Equatable {
     /// `nil` is the folder `artifacts` of the data folder.
     case files(String?)
-    /// `s3://bucket/prefix` or `gs://bucket/prefix`.
-    case objects(String)
 
     init(_ text: String) throws(AerieError) {
         if text == "files" {
             self = .files(nil)
-        } else if text.hasPrefix("s3://") || text.hasPrefix("gs://") {
-            guard text.dropFirst(5).first.map({ $0 != "/" }) ?? false else {
-                throw .invalid("", "\"\(text.prefix(80))\" names no bucket; such as s3://bucket/prefix")
-            }
-            self = .objects(text)
         } else if text.contains("://") || text.isEmpty || text.utf8.contains(0) {
-            throw .invalid(
-                "", "\"\(text.prefix(80))\" is neither files, a folder, s3://bucket/prefix nor gs://bucket/prefix")
+            throw .invalid("", "\"\(text.prefix(80))\" is neither files (in the data folder) nor a folder")
         } else {
             self = .files(text)
         }

@@ -1,2 +1,0 @@
-import Experiments
-import Testing

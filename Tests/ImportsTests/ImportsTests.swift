@@ -1,2 +1,0 @@
-import Imports
-import Testing

@@ -1,2 +1,0 @@
-import ReadMLflow
-import Testing

@@ -1,2 +1,0 @@
-import StoreObjects
-import Testing

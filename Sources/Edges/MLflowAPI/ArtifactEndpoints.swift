@@ -30,9 +30,11 @@ extension MLflowRoutes {
         for (path, method) in [("presigned/**", HTTPRequest.Method.get), ("mpu/**", .post)] {
             router.on(RouterPath("\(prefix)/mlflow-artifacts/\(path)"), method: method) { request, _ in
                 await guarded(request) {
+                    // Clients know the first words, and send the file in one piece then.
                     throw AerieError(
                         .unsupported,
-                        "artifacts kept in files go up and down in one piece, through this server")
+                        "Multipart upload is not supported for the current artifact repository: files go up and down "
+                            + "in one piece, through this server")
                 }
             }
         }

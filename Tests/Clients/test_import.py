@@ -154,7 +154,6 @@ def test_files_and_models_are_usable(imported, tmp_path):
     assert client.get_model_version("scorer", "2").tags == {"reviewed": "yes"}
     assert client.get_registered_model("scorer").description == "scores things"
     mlflow.set_tracking_uri(server.http)
-    mlflow.set_registry_uri(server.http)
     for uri in ("models:/scorer/1", "models:/scorer/Production", "models:/scorer@best"):
         assert list(mlflow.pyfunc.load_model(uri).predict([[0.0], [3.0]])) == [0, 1]
 

@@ -3,6 +3,7 @@ import os
 import pathlib
 import pwd
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -46,6 +47,7 @@ class PostgresServer:
         subprocess.run([*self.prefix, str(PROGRAMS[-1] / program), *arguments], check=True, capture_output=True)
 
     def stop(self):
-        self.process.terminate()
+        # Fast: it does not wait for those who are still connected.
+        self.process.send_signal(signal.SIGINT)
         self.process.wait(30)
         self.log.close()

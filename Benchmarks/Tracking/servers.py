@@ -120,6 +120,6 @@ class Workspace:
         return server
 
     def __exit__(self, *_):
-        for server in self.servers:
+        for server in reversed(self.servers):
             server.stop()
         shutil.rmtree(self.path, ignore_errors=True)

@@ -25,7 +25,6 @@ from sklearn.metrics import accuracy_score, f1_score
 def client(aerie, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", aerie.http)
     mlflow.set_tracking_uri(aerie.http)
-    mlflow.set_registry_uri(aerie.http)
     yield MlflowClient()
     while mlflow.active_run():
         mlflow.end_run()

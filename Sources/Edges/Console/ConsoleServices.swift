@@ -19,6 +19,8 @@ public struct ConsoleServices: Sendable {
     public var stats: @Sendable (_ deployment: String) -> DeploymentStats?
     /// Where the data plane listens, for the examples.
     public var inferenceAddress: @Sendable () -> String
+    /// Shows Parquet files as tables; `nil` where nothing can.
+    public var tables: (any TablePreviewer)?
     public var dataDirectory: String
     public var version: String
     public var clock: any WallClock
@@ -27,7 +29,8 @@ public struct ConsoleServices: Sendable {
         experiments: ExperimentService, registry: RegistryService, traces: TraceService, artifacts: any ArtifactStore,
         resources: ResourceService, runner: PipelineRunner, serving: ServingService,
         stats: @escaping @Sendable (_ deployment: String) -> DeploymentStats?,
-        inferenceAddress: @escaping @Sendable () -> String, dataDirectory: String, version: String,
+        inferenceAddress: @escaping @Sendable () -> String, tables: (any TablePreviewer)? = nil, dataDirectory: String,
+        version: String,
         clock: any WallClock = SystemClock()
     ) {
         self.experiments = experiments
@@ -39,6 +42,7 @@ public struct ConsoleServices: Sendable {
         self.serving = serving
         self.stats = stats
         self.inferenceAddress = inferenceAddress
+        self.tables = tables
         self.dataDirectory = dataDirectory
         self.version = version
         self.clock = clock

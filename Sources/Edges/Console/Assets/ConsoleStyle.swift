@@ -100,6 +100,12 @@ enum ConsoleStyle {
         .waterfall .track i{display:block;height:12px;border-radius:3px;background:var(--accent)}.waterfall .track i.bad{background:var(--bad)}
         .waterfall .took{width:80px;text-align:right;color:var(--soft)}.waterfall .given{padding:6px 0 12px 20px}.waterfall pre{max-height:260px}
         .keys{font-size:12px}h3{font-size:13px;margin:16px 0 8px;color:var(--soft)}.choices label{color:var(--soft);font-size:13px}
+        pre.lines{counter-reset:line}pre.lines span{display:block;padding-left:4em;position:relative;min-height:1.5em}
+        pre.lines span::before{counter-increment:line;content:counter(line);position:absolute;left:0;width:3.2em;text-align:right;color:var(--soft);opacity:.7}
+        iframe.page{display:block;width:100%;height:78vh;border:0;background:#fff;color-scheme:light}.pill.plain{text-transform:none}
+        .prose{max-width:860px}.prose>:first-child{margin-top:0}.prose pre{background:var(--bg);padding:10px 14px;border-radius:8px;margin:10px 0}
+        .prose :not(pre)>code{background:var(--bg);padding:1px 5px;border-radius:4px}.prose blockquote{margin:10px 0;padding-left:14px;border-left:3px solid var(--line);color:var(--soft)}
+        .prose li.in{margin-left:22px}.prose h2{font-size:18px}.prose table{width:auto}.prose hr{border:0;border-top:1px solid var(--line)}.wide.top{align-items:start}
         @media(max-width:700px){header.top{gap:10px;padding:0 12px;overflow-x:auto}main{padding:16px 12px}.version{display:none}}
         """
 }

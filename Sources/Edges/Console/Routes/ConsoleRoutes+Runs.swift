@@ -15,16 +15,6 @@ extension ConsoleRoutes {
         page(router, "/console/runs/:id") { request, context throws(AerieError) in
             try await run(try parameter("id", context), ChartOptions(request))
         }
-        page(router, "/console/runs/:id/artifact") { request, context throws(AerieError) in
-            let run = try await services.experiments.run(RunID(try parameter("id", context)))
-            return try await artifact(of: run, path: try query("path", request), model: model(request))
-        }
-        router.get("/console/runs/:id/file") { request, context -> Response in
-            do throws(AerieError) {
-                let run = try await services.experiments.run(RunID(try parameter("id", context)))
-                return try await file(of: run, path: try query("path", request), model: model(request))
-            } catch { return failure(error, request: request) }
-        }
         page(router, "/console/compare") { request, _ throws(AerieError) in
             // The chosen rows' own form names each; a link names all at once.
             let chosen = request.uri.queryParameters.getAll("run")
@@ -69,10 +59,6 @@ extension ConsoleRoutes {
         return String(value)
     }
 
-    private func model(_ request: Request) -> LoggedModelID? {
-        request.uri.queryParameters["model"].map { LoggedModelID(String($0)) }
-    }
-
     /// The last part of a step's log, at most 256 KiB. A longer log's end is looked for by halving.
     private func logEnd(run: String, step: String) async throws(AerieError) -> String {
         let part: Int64 = 256 << 10
@@ -111,7 +97,7 @@ extension ConsoleRoutes {
     }
 
     /// Every file below a place, folder by folder, up to a limit. What is not kept here shows as nothing.
-    private func files(at location: String, limit: Int) async -> RunPage.FileList {
+    func files(at location: String, limit: Int) async -> RunPage.FileList {
         var found = RunPage.FileList(files: [], isCut: false)
         guard let root = try? ArtifactPath(location: location) else { return found }
         var folders = [root]
@@ -152,56 +138,5 @@ extension ConsoleRoutes {
         }
         return ExperimentPages.comparison(
             runs, histories: histories, options: options, onlyDifferences: onlyDifferences)
-    }
-
-    private static let previewLimit: Int64 = 256 << 10
-
-    /// Where a run's file is: below the run, or below a model that the run made.
-    private func place(_ path: String, of run: Run, model: LoggedModelID?) async throws(AerieError) -> ArtifactPath {
-        var root = run.info.artifactURI
-        if let model {
-            let found = try await services.experiments.model(model)
-            guard found.sourceRunID == run.info.id || run.modelOutputs.contains(where: { $0.modelID == model }) else {
-                throw .notFound("the run made no model \(model.text)")
-            }
-            root = found.artifactURI
-        }
-        return try ArtifactPath(location: root).appending(try ArtifactPath(path))
-    }
-
-    private func artifact(of run: Run, path: String, model: LoggedModelID?) async throws(AerieError) -> ConsolePage {
-        let place = try await place(path, of: run, model: model)
-        guard let entry = try await services.artifacts.entry(place), !entry.isDirectory, let size = entry.size else {
-            throw .notFound("the run has no file \(path)")
-        }
-        let preview: HTML
-        if ArtifactPreview.pictureType(path) != nil {
-            preview = ArtifactPreview.picture(path, source: ArtifactPreview.download(run, path, model: model))
-        } else {
-            let reader = try await services.artifacts.open(place, range: 0..<min(size, Self.previewLimit))
-            var bytes: [UInt8] = []
-            while let piece = try await reader.next() { bytes += piece }
-            preview = ArtifactPreview.of(bytes, path: path, isCut: size > Self.previewLimit)
-        }
-        return ArtifactPreview.page(run: run, path: path, preview: preview, size: size, model: model)
-    }
-
-    /// The file's bytes, streamed. Only pictures are shown in place; nothing a user wrote can run as a page.
-    private func file(of run: Run, path: String, model: LoggedModelID?) async throws(AerieError) -> Response {
-        let place = try await place(path, of: run, model: model)
-        let reader = try await services.artifacts.open(place, range: nil)
-        let type = ArtifactPreview.pictureType(path)
-        return Response(
-            status: .ok,
-            headers: [
-                .contentType: type ?? "application/octet-stream",
-                .contentDisposition: type == nil ? "attachment" : "inline",
-                .contentSecurityPolicy: "default-src 'none'; style-src 'unsafe-inline'; sandbox",
-                .xContentTypeOptions: "nosniff",
-            ],
-            body: ResponseBody(contentLength: Int(reader.size)) { writer in
-                while let piece = try await reader.next() { try await writer.write(ByteBuffer(bytes: piece)) }
-                try await writer.finish(nil)
-            })
     }
 }

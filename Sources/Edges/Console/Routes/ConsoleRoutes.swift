@@ -33,6 +33,7 @@ public struct ConsoleRoutes: Sendable {
         router.get("/console/icon.svg") { _, _ in asset(ConsoleIcon.file, "image/svg+xml") }
         registerPages(on: router)
         registerRuns(on: router)
+        registerArtifacts(on: router)
         registerTraces(on: router)
         registerActions(on: router)
         page(router, "/console/**") { request, _ throws(AerieError) in

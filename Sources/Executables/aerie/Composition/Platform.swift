@@ -35,6 +35,7 @@ struct Platform: Sendable {
     let reconcile: ReconcileLoop
     let retention: RetentionService?
     let imports: ImportService
+    let tables: ParquetPreviewer
     let webhooks: WebhookService
     let webhookDispatcher: WebhookDispatcher
     let webhookSender: HTTPWebhookSender
@@ -57,6 +58,9 @@ struct Platform: Sendable {
         imports = ImportService(
             experiments: stores.experiments, runs: stores.runs, models: stores.loggedModels, traces: stores.traces,
             registry: stores.imports, artifacts: artifacts)
+        tables = ParquetPreviewer(
+            artifacts: artifacts,
+            engine: DuckDBEngine(options: .init(threads: 1, memoryLimit: "512MB", nativeFolder: nativeFolder)))
         let bell = WebhookDispatcher.Bell()
         webhookSender = HTTPWebhookSender()
         webhooks = WebhookService(

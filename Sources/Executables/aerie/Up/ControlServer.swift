@@ -60,7 +60,8 @@ final class ControlServer: Sendable {
                     let namespace = platform.serving.state(named: name)?.namespace ?? "default"
                     return platform.sampler.stats(namespace: namespace, deployment: name)
                 },
-                inferenceAddress: inferenceURL, dataDirectory: folder, version: Aerie.version), logger: logger
+                inferenceAddress: inferenceURL, tables: platform.tables, dataDirectory: folder,
+                version: Aerie.version), logger: logger
         ).register(on: router)
 
         let (bound, running) = AsyncThrowingStream<Int, any Error>.makeStream()

@@ -9,6 +9,8 @@ final class ChangeSignal: Sendable {
     }
 
     private let state = Mutex(State())
+    /// How often it was raised.
+    private let count = Atomic<Int>(0)
 
     /// An element for one or more changes since the last. Ends when the task that reads it is cancelled.
     func subscribe() -> AsyncStream<Void> {
@@ -30,9 +32,12 @@ final class ChangeSignal: Sendable {
     }
 
     func raise() {
+        count.add(1, ordering: .releasing)
         let waiting = state.withLock { Array($0.waiting.values) }
         for continuation in waiting { continuation.yield() }
     }
+
+    var countNow: Int { count.load(ordering: .acquiring) }
 
     var isClosed: Bool { state.withLock { $0.isClosed } }
 

@@ -115,6 +115,9 @@ public final class ResourceService: Sendable {
         try await store.audit(key, limit: limit)
     }
 
+    /// Grows with each change that this process knows of: what was read at another count may be old. No system call.
+    public var changeCount: Int { signal.countNow }
+
     public func latestSequence() async throws(AerieError) -> Int64 { try await store.latestSequence() }
 
     /// The changes as they happen, each once and in order, until the reading task is cancelled.

@@ -1,0 +1,202 @@
+public import AerieCore
+import CLMDB
+import Crypto
+import Dispatch
+public import Features
+import Synchronization
+
+/// The online store in this process: one memory-mapped LMDB file.
+///
+/// A read is a snapshot and costs a microsecond or so; it takes no lock that a writer holds. Writers that come at the
+/// same time share one commit, which is on the disk when they return.
+public final class LMDBOnlineStore: OnlineStore {
+    private typealias Work = @Sendable (clmdb_txn, LMDBEnvironment) throws(AerieError) -> Int
+
+    private struct Pending {
+        let work: Work
+        let done: CheckedContinuation<Result<Int, AerieError>, Never>
+    }
+
+    private let environment: LMDBEnvironment
+    private let queue = DispatchQueue(label: "aerie.online-store")
+    private let pending = Mutex<[Pending]>([])
+
+    /// The longest key that LMDB takes as it is built by default.
+    private static let keyLimit = 511
+
+    /// - Parameters:
+    ///   - path: the file, made if it is not there; its lock stands beside it.
+    ///   - mapSize: the greatest size in bytes. Costs address space only.
+    public init(path: String, mapSize: Int = 1 << 38) throws(AerieError) {
+        environment = try LMDBEnvironment(path: path, mapSize: mapSize)
+    }
+
+    public func read(_ reads: [OnlineRead]) async throws(AerieError) -> [[OnlineRecord?]] { try readNow(reads) }
+
+    /// The same without leaving the thread.
+    public func readNow(_ reads: [OnlineRead]) throws(AerieError) -> [[OnlineRecord?]] {
+        try environment.read { transaction throws(AerieError) in
+            var answer: [[OnlineRecord?]] = []
+            answer.reserveCapacity(reads.count)
+            for read in reads {
+                let prefix = Self.prefix(read.view)
+                let fields = read.features.map { read.view.fields[$0] }
+                var records: [OnlineRecord?] = []
+                records.reserveCapacity(read.keys.count)
+                for key in read.keys {
+                    records.append(
+                        try Self.find(Self.name(prefix, key), transaction, environment) { row throws(AerieError) in
+                            try row.record(fields)
+                        })
+                }
+                answer.append(records)
+            }
+            return answer
+        }
+    }
+
+    public func write(_ view: OnlineView, _ rows: [OnlineRow]) async throws(AerieError) -> Int {
+        let prefix = Self.prefix(view)
+        return try await commit { transaction, environment throws(AerieError) in
+            var written = 0
+            for row in rows {
+                let name = Self.name(prefix, row.key)
+                let new = try Self.find(name, transaction, environment) { old throws(AerieError) -> [UInt8] in
+                    if (old.time, old.created) > (row.time, row.created) { return [] }
+                    return try OnlineRecordCoding.encode(row, fields: view.fields, old: old)
+                }
+                let bytes: [UInt8]
+                if let new {
+                    bytes = new
+                } else {
+                    bytes = try OnlineRecordCoding.encode(row, fields: view.fields, old: nil)
+                }
+                if bytes.isEmpty { continue }
+                let code = clmdb_put(transaction, environment.database, name, name.count, bytes, bytes.count)
+                try environment.check(code, "write to")
+                written += 1
+            }
+            return written
+        }
+    }
+
+    public func sweep(_ view: OnlineView, before time: Int64) async throws(AerieError) -> Int {
+        try await remove(view) { $0.time < time }
+    }
+
+    public func drop(_ view: OnlineView) async throws(AerieError) -> Int { try await remove(view) { _ in true } }
+
+    public func usage() async throws(AerieError) -> (bytes: Int64, rows: Int64) { try environment.usage() }
+
+    // MARK: Inside
+
+    private static func prefix(_ view: OnlineView) -> [UInt8] {
+        Array(view.project.utf8) + [0] + Array(view.name.utf8) + [0]
+    }
+
+    /// The key in the file. An entity whose own key is too long stands under its hash.
+    private static func name(_ prefix: [UInt8], _ key: [UInt8]) -> [UInt8] {
+        prefix.count + key.count <= keyLimit ? prefix + key : prefix + [0xff] + Array(SHA256.hash(data: key))
+    }
+
+    private static func find<Result>(
+        _ name: [UInt8], _ transaction: clmdb_txn, _ environment: LMDBEnvironment,
+        _ body: (OnlineRecordCoding) throws(AerieError) -> Result
+    ) throws(AerieError) -> Result? {
+        var data: UnsafeRawPointer?
+        var size = 0
+        let code = clmdb_get(transaction, environment.database, name, name.count, &data, &size)
+        if code == CLMDB_NOTFOUND.rawValueInt { return nil }
+        try environment.check(code, "read")
+        return try body(try OnlineRecordCoding(UnsafeRawBufferPointer(start: data, count: size)))
+    }
+
+    /// In steps of 10,000 rows looked at, so that writers come in between.
+    private func remove(
+        _ view: OnlineView, where isOld: @escaping @Sendable (OnlineRecordCoding) -> Bool
+    ) async throws(AerieError) -> Int {
+        let prefix = Self.prefix(view)
+        let place = Mutex<[UInt8]?>(prefix)
+        let state = SweepState(place)
+        var removed = 0
+        while state.place.withLock({ $0 }) != nil {
+            removed += try await commit { transaction, environment throws(AerieError) in
+                try Self.removeSome(prefix, state, transaction, environment, isOld)
+            }
+        }
+        return removed
+    }
+
+    /// Where a sweep goes on; `nil` at its end.
+    private final class SweepState: Sendable {
+        let place: Mutex<[UInt8]?>
+        init(_ place: consuming sending Mutex<[UInt8]?>) { self.place = place }
+    }
+
+    private static func removeSome(
+        _ prefix: [UInt8], _ state: SweepState, _ transaction: clmdb_txn, _ environment: LMDBEnvironment,
+        _ isOld: (OnlineRecordCoding) -> Bool
+    ) throws(AerieError) -> Int {
+        guard let start = state.place.withLock({ $0 }) else { return 0 }
+        var cursor: clmdb_cursor?
+        try environment.check(clmdb_cursor_open(transaction, environment.database, &cursor), "read")
+        defer { clmdb_cursor_close(cursor) }
+        var (key, data): (UnsafeRawPointer?, UnsafeRawPointer?)
+        var (keySize, size) = (0, 0)
+        var removed = 0
+        var code = clmdb_cursor_seek(cursor, start, start.count, &key, &keySize, &data, &size)
+        for _ in 0..<10_000 {
+            if code == CLMDB_NOTFOUND.rawValueInt { break }
+            try environment.check(code, "read")
+            let name = UnsafeRawBufferPointer(start: key, count: keySize)
+            guard name.starts(with: prefix) else {
+                state.place.withLock { $0 = nil }
+                return removed
+            }
+            if isOld(try OnlineRecordCoding(UnsafeRawBufferPointer(start: data, count: size))) {
+                try environment.check(clmdb_cursor_delete(cursor), "write to")
+                removed += 1
+            }
+            code = clmdb_cursor_next(cursor, &key, &keySize, &data, &size)
+        }
+        let next = code == 0 ? Array(UnsafeRawBufferPointer(start: key, count: keySize)) : nil
+        state.place.withLock { $0 = next }
+        return removed
+    }
+
+    private func commit(_ work: @escaping Work) async throws(AerieError) -> Int {
+        let result = await withCheckedContinuation { continuation in
+            let isFirst = pending.withLock { pending in
+                pending.append(Pending(work: work, done: continuation))
+                return pending.count == 1
+            }
+            if isFirst { queue.async { self.drain() } }
+        }
+        return try result.get()
+    }
+
+    /// One commit for all that wait; if it fails, one for each, so that a bad batch costs only itself.
+    private func drain() {
+        let all = pending.withLock { pending in
+            defer { pending = [] }
+            return pending
+        }
+        do throws(AerieError) {
+            let counts = try environment.write { transaction throws(AerieError) in
+                var counts: [Int] = []
+                for entry in all { counts.append(try entry.work(transaction, environment)) }
+                return counts
+            }
+            for (entry, count) in zip(all, counts) { entry.done.resume(returning: .success(count)) }
+        } catch {
+            for entry in all {
+                do throws(AerieError) {
+                    let count = try environment.write { transaction throws(AerieError) in
+                        try entry.work(transaction, environment)
+                    }
+                    entry.done.resume(returning: .success(count))
+                } catch { entry.done.resume(returning: .failure(error)) }
+            }
+        }
+    }
+}

@@ -1,0 +1,82 @@
+import AerieCore
+import Features
+
+/// How a row is laid out in the file, little-endian: a version (1), the time and the time of writing (microseconds, 8
+/// bytes each), the number of features (2), then for each its field (4), its length (4) and its protobuf value.
+struct OnlineRecordCoding {
+    static let version: UInt8 = 1
+    static let head = 1 + 8 + 8 + 2
+
+    let bytes: UnsafeRawBufferPointer
+
+    /// - Throws: `dataLoss` if the bytes are no such row.
+    init(_ bytes: UnsafeRawBufferPointer) throws(AerieError) {
+        guard bytes.count >= Self.head, bytes[0] == Self.version else { throw Self.damaged }
+        self.bytes = bytes
+    }
+
+    private static let damaged = AerieError(.dataLoss, "a row of the online feature store is not what was written")
+
+    var time: Int64 { Int64(littleEndian: bytes.loadUnaligned(fromByteOffset: 1, as: Int64.self)) }
+    var created: Int64 { Int64(littleEndian: bytes.loadUnaligned(fromByteOffset: 9, as: Int64.self)) }
+    private var count: Int { Int(UInt16(littleEndian: bytes.loadUnaligned(fromByteOffset: 17, as: UInt16.self))) }
+
+    func forEach(
+        _ body: (_ field: UInt32, _ value: UnsafeRawBufferPointer) throws(AerieError) -> Void
+    ) throws(AerieError) {
+        var at = Self.head
+        for _ in 0..<count {
+            guard bytes.count - at >= 8 else { throw Self.damaged }
+            let field = UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: at, as: UInt32.self))
+            let length = Int(UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: at + 4, as: UInt32.self)))
+            at += 8
+            guard length <= bytes.count - at else { throw Self.damaged }
+            try body(field, UnsafeRawBufferPointer(rebasing: bytes[at..<(at + length)]))
+            at += length
+        }
+    }
+
+    /// The values of some fields, in their order; null where there is none. A row has few fields, so each is looked
+    /// for among those that are wanted.
+    func record(_ wanted: [UInt32]) throws(AerieError) -> OnlineRecord {
+        var values = [FeatureValue](repeating: .null, count: wanted.count)
+        // Most often the fields stand in the order in which they are wanted.
+        var next = 0
+        try forEach { field, value throws(AerieError) in
+            if next < wanted.count, wanted[next] == field {
+                values[next] = try FeatureValue(protobuf: value)
+                next += 1
+                return
+            }
+            for (index, candidate) in wanted.enumerated() where candidate == field {
+                values[index] = try FeatureValue(protobuf: value)
+                next = index + 1
+            }
+        }
+        return OnlineRecord(time: time, values: values)
+    }
+
+    /// - Parameter old: the row that is there, whose values stay where the new one says nothing.
+    static func encode(_ row: OnlineRow, fields: [UInt32], old: OnlineRecordCoding?) throws(AerieError) -> [UInt8] {
+        var kept: [(UInt32, [UInt8])] = []
+        for (field, value) in zip(fields, row.values) {
+            if let value { kept.append((field, value.protobuf)) }
+        }
+        try old?.forEach { field, value throws(AerieError) in
+            if !kept.contains(where: { $0.0 == field }) { kept.append((field, Array(value))) }
+        }
+        var bytes: [UInt8] = [version]
+        func append(_ number: some FixedWidthInteger) {
+            withUnsafeBytes(of: number.littleEndian) { bytes.append(contentsOf: $0) }
+        }
+        append(row.time)
+        append(row.created)
+        append(UInt16(kept.count))
+        for (field, value) in kept {
+            append(field)
+            append(UInt32(value.count))
+            bytes += value
+        }
+        return bytes
+    }
+}

@@ -154,8 +154,9 @@ adapter("RunSubprocess", uses: ["AerieCore", "AerieJSON", "AerieResources", "Pip
 edge("ErrorMapping", uses: ["AerieCore"], tests: false)
 edge("MLflowAPI", uses: ["AerieCore", "AerieJSON", "ErrorMapping", "Experiments", "Registry", "Webhooks"], packages: [hummingbird, log],
      testUses: ["StoreSQLite", "StoreFiles"])
-edge("PlatformAPI", uses: ["AerieCore", "AerieJSON", "ErrorMapping", "AerieResources", "AerieTelemetry", "Pipelines", "Serving", "Registry", "Retention", "Imports"],
+edge("PlatformAPI", uses: ["AerieCore", "AerieJSON", "ErrorMapping", "AerieResources", "AerieTelemetry", "Features", "Pipelines", "Serving", "Registry", "Retention", "Imports"],
      packages: [hummingbird, log], testUses: ["StoreSQLite"])
+edge("FeastAPI", uses: ["AerieCore", "AerieJSON", "ErrorMapping", "Features"], packages: [hummingbird, log], tests: false)
 edge("InferenceAPI", uses: ["AerieCore", "AerieJSON", "AerieData", "AerieTelemetry", "ErrorMapping", "Serving"],
      packages: [nioCore, nioPosix, nioHTTP2, log])
 edge("Console", uses: ["AerieCore", "AerieJSON", "AerieYAML", "AerieTelemetry", "ErrorMapping", "AerieResources", "Experiments", "Registry", "Pipelines", "Serving"],

@@ -7,6 +7,7 @@ public struct FeatureViewDefinition: Sendable, Hashable {
     public struct Feature: Sendable, Hashable {
         public var name: String
         public var type: FeatureType
+        public var description = ""
     }
 
     public var name: String
@@ -103,7 +104,7 @@ public struct FeatureViewDefinition: Sendable, Hashable {
                             + FeatureType.names.joined(separator: ", ")))
                 continue
             }
-            features.append(Feature(name: name, type: type))
+            features.append(Feature(name: name, type: type, description: element["description"]?.string ?? ""))
         }
         return features
     }

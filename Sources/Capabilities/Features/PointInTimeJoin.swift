@@ -66,7 +66,7 @@ public struct PointInTimeJoin: Sendable {
         for (index, view) in views.enumerated() {
             tables.append("s\(index) AS (\(source(view)))")
             let keys = view.keys.map { "e.\(sqlIdentifier($0.entity)) = s\(index).\(sqlIdentifier($0.view))" }
-            let conditions = keys + ["e.\(sqlIdentifier(timestamp))::TIMESTAMP >= s\(index).\"__aerie_time\""]
+            let conditions = keys + ["\(sqlInstant("e.\(sqlIdentifier(timestamp))")) >= s\(index).\"__aerie_time\""]
             joins += " ASOF LEFT JOIN s\(index) ON \(conditions.joined(separator: " AND "))"
             for feature in view.features {
                 let value = "s\(index).\(sqlIdentifier(feature))"
@@ -76,13 +76,13 @@ public struct PointInTimeJoin: Sendable {
                     continue
                 }
                 columns.append(
-                    "CASE WHEN epoch_us(e.\(sqlIdentifier(timestamp))::TIMESTAMP) - "
+                    "CASE WHEN epoch_us(\(sqlInstant("e.\(sqlIdentifier(timestamp))"))) - "
                         + "epoch_us(s\(index).\"__aerie_time\") <= \(limit) THEN \(value) END AS \(name)")
             }
         }
         return
             "WITH \(tables.joined(separator: ", ")) SELECT \(columns.joined(separator: ", ")) FROM e\(joins) ORDER "
-                + "BY e.\(row)"
+            + "BY e.\(row)"
     }
 
     /// One row a key and time: the columns by their mapped names, and the time as `__aerie_time`.
@@ -92,12 +92,12 @@ public struct PointInTimeJoin: Sendable {
         }
         let keys = view.keys.map(\.view)
         let time = sqlIdentifier(view.timestampField)
-        var columns = ["\(time)::TIMESTAMP AS \"__aerie_time\""]
+        var columns = ["\(sqlInstant(time)) AS \"__aerie_time\""]
         var chosen: Set<String> = []
         for name in keys + view.features where chosen.insert(name).inserted {
             columns.append("\(sqlIdentifier(original(name))) AS \(sqlIdentifier(name))")
         }
-        let partition = keys.map { sqlIdentifier(original($0)) } + ["\(time)::TIMESTAMP"]
+        let partition = keys.map { sqlIdentifier(original($0)) } + [sqlInstant(time)]
         let created = view.definition.createdTimestampColumn.map { "\(sqlIdentifier($0)) DESC NULLS LAST, " } ?? ""
         return "SELECT \(columns.joined(separator: ", ")) FROM (SELECT *, row_number() OVER () AS \"__aerie_at\" "
             + "FROM \(view.definition.relation)) WHERE \(time) IS NOT NULL QUALIFY row_number() OVER "
@@ -130,3 +130,7 @@ public struct PointInTimeJoin: Sendable {
         }
     }
 }
+
+/// A column of any type of time, or of ISO text, as a moment in UTC of whole microseconds. By way of the type with a
+/// zone, as not every type of time can be cast to every other; the session's zone must be UTC.
+func sqlInstant(_ column: String) -> String { "\(column)::TIMESTAMPTZ::TIMESTAMP" }

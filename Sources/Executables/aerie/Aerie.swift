@@ -20,6 +20,9 @@ struct Aerie: AsyncParsableCommand {
                     WatchCommand.self,
                 ]),
             CommandGroup(
+                name: "Tracking", subcommands: [ExperimentsCommand.self, RunsCommand.self, ModelsCommand.self]),
+            CommandGroup(name: "Features", subcommands: [FeaturesCommand.self]),
+            CommandGroup(
                 name: "Pipelines",
                 subcommands: [PipelineCommand.self, ApproveCommand.self, RejectCommand.self, StepCommand.self]),
         ])

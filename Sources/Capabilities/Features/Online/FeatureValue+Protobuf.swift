@@ -1,8 +1,8 @@
 public import AerieCore
 import AerieWire
 
-/// `feast.types.Value`: one member of a `oneof`, numbered as Feast numbers them, so that what Aerie writes into Redis can
-/// be read by Feast and the reverse. A null is a message without a member.
+/// `feast.types.Value`: one member of a `oneof`, numbered as Feast numbers them, so that each can read what the other
+/// has written. A null is a message without a member.
 extension FeatureValue {
     private enum Member {
         static let bytes = 1, string = 2, int32 = 3, int64 = 4, double = 5, float = 6, bool = 7, timestamp = 8

@@ -7,7 +7,7 @@ import NIOHTTP1
 
 /// Talks to a server's platform API: JSON in, JSON out, its errors as `AerieError`.
 struct PlatformClient: Sendable {
-    private static let maximumAnswer = 256 << 20
+    static let maximumAnswer = 256 << 20
 
     /// One for the process. A refused connection is told at once instead of being tried again.
     private static let http: HTTPClient = {
@@ -75,7 +75,7 @@ struct PlatformClient: Sendable {
 
     // MARK: Inside
 
-    private func send(
+    func send(
         _ method: HTTPMethod, _ path: String, _ query: [(String, String)], _ body: (String, String)?
     ) async throws(AerieError) -> JSONValue {
         let response = try await execute(request(method, path, query, body), deadline: .now() + .minutes(2))
@@ -90,7 +90,7 @@ struct PlatformClient: Sendable {
         }
     }
 
-    private func request(
+    func request(
         _ method: HTTPMethod, _ path: String, _ query: [(String, String)], _ body: (String, String)?
     ) -> HTTPClientRequest {
         let parameters = query.map { "\($0.0)=\(Self.escape($0.1))" }.joined(separator: "&")
@@ -105,20 +105,21 @@ struct PlatformClient: Sendable {
         return request
     }
 
-    private func execute(
+    func execute(
         _ request: HTTPClientRequest, deadline: NIODeadline
     ) async throws(AerieError) -> HTTPClientResponse {
         do { return try await Self.http.execute(request, deadline: deadline) } catch { throw unreachable(error) }
     }
 
-    private func unreachable(_ error: any Error) -> AerieError {
+    func unreachable(_ error: any Error) -> AerieError {
         if error is CancellationError { return AerieError(.cancelled, "cancelled") }
-        let why = switch error as? HTTPClientError {
-        case .some(.deadlineExceeded): "it did not answer in time"
-        case .some(.connectTimeout): "no answer to the attempt to connect"
-        case .some(.remoteConnectionClosed): "it closed the connection"
-        default: "it does not accept connections"
-        }
+        let why =
+            switch error as? HTTPClientError {
+            case .some(.deadlineExceeded): "it did not answer in time"
+            case .some(.connectTimeout): "no answer to the attempt to connect"
+            case .some(.remoteConnectionClosed): "it closed the connection"
+            default: "it does not accept connections"
+            }
         return AerieError(
             .unavailable,
             "cannot reach Aerie at \(server): \(why); start it with `aerie up`, or name another with --server",
@@ -129,22 +130,20 @@ struct PlatformClient: Sendable {
         do { return try JSONValue.parse(bytes) } catch { throw error.asAerieError(in: "the server's answer") }
     }
 
-    private static func escape(_ text: String) -> String {
+    static func escape(_ text: String) -> String {
         text.addingPercentEncoding(withAllowedCharacters: .alphanumerics.intersection(.init(charactersIn: "!"..."~")))
             ?? ""
     }
 
     /// The server's error body as the error it was there; any other body by its status.
-    private static func error(_ response: HTTPClientResponse) async -> AerieError {
+    static func error(_ response: HTTPClientResponse) async -> AerieError {
         let status = response.status
         guard let buffer = try? await response.body.collect(upTo: 4 << 20),
-            let body = try? JSONValue.parse(Array(buffer.readableBytesView)), let error = body["error"],
-            let message = error["message"]?.string
-        else {
-            return AerieError(
-                status.code == 404 ? .notFound : .internal,
-                "the server answered \(status.code) \(status.reasonPhrase); is that address an Aerie server's?")
-        }
+            let body = try? JSONValue.parse(Array(buffer.readableBytesView))
+        else { return foreign(status) }
+        if let tracking = AerieError(tracking: body) { return tracking }
+        guard let error = body["error"], let message = error["message"]?.string
+        else { return foreign(status) }
         let details = (error["details"]?.array ?? []).map { detail in
             AerieError.Detail(
                 field: detail["field"]?.string ?? "", problem: detail["problem"]?.string ?? "",
@@ -155,6 +154,12 @@ struct PlatformClient: Sendable {
         return AerieError(
             AerieError.Code(wireName: error["code"]?.string ?? ""), message, reason: error["reason"]?.string,
             details: details)
+    }
+
+    private static func foreign(_ status: HTTPResponseStatus) -> AerieError {
+        AerieError(
+            status.code == 404 ? .notFound : .internal,
+            "the server answered \(status.code) \(status.reasonPhrase); is that address an Aerie server's?")
     }
 }
 

@@ -17,6 +17,7 @@ import Serving
 import Steps
 import StoreDuckDB
 import StoreFiles
+import StoreLMDB
 import TrainLightGBM
 import Webhooks
 
@@ -28,6 +29,7 @@ struct Platform: Sendable {
     let registry: RegistryService
     let traces: TraceService
     let resources: ResourceService
+    let features: FeatureStore
     let serving: ServingService
     let metrics: MetricsRegistry
     let sampler: DeploymentSampler
@@ -82,6 +84,11 @@ struct Platform: Sendable {
                 SeldonDeploymentKind(), PipelineKind(catalog: catalog), EntityKind(), FeatureViewKind(),
                 FeatureServiceKind(), ExpectationSuiteKind(),
             ]))
+        features = FeatureStore(
+            resources: resources, online: try Self.onlineStore(folder: folder)
+        ) { () throws(AerieError) in
+            DuckDBEngine(options: .init(temporaryFolder: folder + "/features/spill", nativeFolder: nativeFolder))
+        }
         let services = PipelineServices(
             experiments: experiments, registry: registry, artifacts: artifacts, resources: resources)
         runner = PipelineRunner(
@@ -107,6 +114,13 @@ struct Platform: Sendable {
     ) throws(AerieError) -> any ArtifactStore {
         switch location {
         case .files(let path): return try FileArtifactStore(root: path ?? folder + "/artifacts")
+        }
+    }
+
+    private static func onlineStore(folder: String) throws(AerieError) -> any OnlineStore {
+        do throws(AerieError) { return try LMDBOnlineStore(path: folder + "/online.mdb") } catch {
+            guard error.reason == "native.lmdb" else { throw error }
+            return MissingOnlineStore(error: error)
         }
     }
 

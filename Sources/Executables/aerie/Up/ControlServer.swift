@@ -2,6 +2,7 @@ import AerieCore
 import AerieResources
 import AerieTelemetry
 import Console
+import FeastAPI
 import Hummingbird
 import Logging
 import MLflowAPI
@@ -47,10 +48,13 @@ final class ControlServer: Sendable {
         ImportRoutes(imports: platform.imports) { from, artifacts throws(AerieError) in
             try MLflowDatabaseSource(path: from, artifacts: artifacts)
         }.addRoutes(to: router)
+        StageHistoryRoutes(registry: platform.registry).addRoutes(to: router)
         MLflowRoutes(
             experiments: platform.experiments, registry: platform.registry, traces: platform.traces,
-            artifacts: platform.artifacts, webhooks: platform.webhooks
+            artifacts: platform.artifacts, webhooks: platform.webhooks, actor: RequestUser.name
         ).register(on: router)
+        FeatureRoutes(store: platform.features, folder: folder + "/features").addRoutes(to: router)
+        FeastRoutes(store: platform.features, logger: logger).register(on: router)
         ConsoleRoutes(
             services: ConsoleServices(
                 experiments: platform.experiments, registry: platform.registry, traces: platform.traces,

@@ -1,0 +1,148 @@
+public import AerieCore
+public import AerieJSON
+public import AerieResources
+
+/// Every entity, view and service of a namespace as they were at one moment, with all names resolved. Immutable.
+public struct FeatureCatalog: Sendable {
+    /// A key of a view.
+    public struct JoinKey: Sendable, Hashable {
+        public var entity: String
+        public var name: String
+        /// `nil` where the entity names none; whole numbers are then `INT64` and texts `STRING`.
+        public var type: FeatureType?
+    }
+
+    public struct View: Sendable {
+        public var key: ResourceKey
+        public var uid: String
+        public var status: JSONObject
+        public var definition: FeatureViewDefinition
+        public var description: String
+        public var owner: String
+        public var tags: [String: String]
+        /// In the order of the names, as the entity's key has them; none for a view without entities.
+        public var joinKeys: [JoinKey]
+        public var isOnline: Bool
+        /// The name under which rows are pushed, besides the view's own.
+        public var pushSource: String?
+        public var entityKey: EntityKey
+        public var online: OnlineView
+        /// When values count as late, in microseconds; `nil` without a promise.
+        public var freshness: Int64?
+    }
+
+    public struct Service: Sendable {
+        public var name: String
+        public var references: [FeatureReference]
+    }
+
+    public var namespace: String
+    public var views: [String: View]
+    public var services: [String: Service]
+
+    /// What in the catalogue is not as it should be, such as a service that names a feature which is gone.
+    public private(set) var problems: [String] = []
+
+    public init(namespace: String, entities: [Resource], views: [Resource], services: [Resource]) {
+        self.namespace = namespace
+        var keys: [String: JoinKey] = [:]
+        for entity in entities {
+            let name = entity.metadata.name
+            keys[name] = JoinKey(
+                entity: name, name: EntityKind.joinKey(entity),
+                type: entity.spec["valueType"]?.string.flatMap { FeatureType(name: $0) })
+        }
+        self.views = [:]
+        self.services = [:]
+        for view in views {
+            do throws(AerieError) {
+                self.views[view.metadata.name] = try Self.view(view, namespace: namespace, keys: keys)
+            } catch { problems.append("\(view.key): \(error.message)") }
+        }
+        for service in services {
+            let texts = service.spec["features"]?.array?.compactMap(\.string) ?? []
+            self.services[service.metadata.name] = Service(
+                name: service.metadata.name, references: texts.compactMap { FeatureReference($0) })
+        }
+    }
+
+    private static func view(
+        _ resource: Resource, namespace: String, keys: [String: JoinKey]
+    ) throws(AerieError) -> View {
+        let definition = try FeatureViewDefinition.parse(resource.spec, name: resource.metadata.name)
+        let joinKeys = definition.entities.map { keys[$0] ?? JoinKey(entity: $0, name: $0, type: nil) }
+        let entityKey = joinKeys.isEmpty ? EntityKey.none : EntityKey(names: joinKeys.map(\.name))
+        let sorted = entityKey.names.compactMap { name in joinKeys.first { $0.name == name } }
+        var tags: [String: String] = [:]
+        for member in resource.spec["tags"]?.object?.members ?? [] { tags[member.key] = member.value.string }
+        return View(
+            key: resource.key, uid: resource.metadata.uid, status: resource.status ?? [:], definition: definition,
+            description: resource.spec["description"]?.string ?? "", owner: resource.spec["owner"]?.string ?? "",
+            tags: tags, joinKeys: sorted, isOnline: resource.spec["online"]?.bool ?? true,
+            pushSource: resource.spec["pushSource"]?.string, entityKey: entityKey,
+            online: OnlineView(
+                project: namespace, name: definition.name, features: definition.features.map(\.name)),
+            freshness: resource.spec["freshness"].flatMap { FeatureViewDefinition.microseconds($0) })
+    }
+
+    /// - Throws: `notFound` (`feature_view.unknown`), in the words that Feast's clients know.
+    public func view(_ name: String) throws(AerieError) -> View {
+        guard let view = views[name] else {
+            throw AerieError(
+                .notFound, "Feature view \(name) does not exist in project \(namespace)", reason: "feature_view.unknown"
+            )
+        }
+        return view
+    }
+
+    /// - Throws: `notFound` (`feature_service.unknown`).
+    public func service(_ name: String) throws(AerieError) -> Service {
+        guard let service = services[name] else {
+            throw AerieError(
+                .notFound, "Feature service \(name) does not exist in project \(namespace)",
+                reason: "feature_service.unknown")
+        }
+        return service
+    }
+
+    /// The views that rows of a push source go to: those that name it, and the one that is called so.
+    /// - Throws: `notFound` (`push_source.unknown`).
+    public func pushTargets(_ source: String) throws(AerieError) -> [View] {
+        let found = views.values.filter { $0.pushSource == source || $0.definition.name == source }
+        guard !found.isEmpty else {
+            throw AerieError(
+                .notFound,
+                "Unable to find push source '\(source)': no feature view names it as its pushSource, or is called so",
+                reason: "push_source.unknown")
+        }
+        return found.sorted { $0.definition.name < $1.definition.name }
+    }
+}
+
+/// `view:feature`; `view/feature` is understood as well.
+public struct FeatureReference: Sendable, Hashable, CustomStringConvertible {
+    public var view: String
+    public var feature: String
+
+    public init(view: String, feature: String) {
+        self.view = view
+        self.feature = feature
+    }
+
+    /// `nil` if the text is no reference.
+    public init?(_ text: String) {
+        guard let (view, feature) = FeatureName.split(text) else { return nil }
+        self.init(view: view, feature: feature)
+    }
+
+    /// - Throws: `invalidArgument` in the words that Feast's clients know.
+    public init(checking text: String) throws(AerieError) {
+        guard let reference = FeatureReference(text) else {
+            throw .invalid(
+                "", "Invalid feature reference '\(text)'. Expected format: '<feature_view>:<feature>'")
+        }
+        self = reference
+    }
+
+    public var description: String { "\(view):\(feature)" }
+}

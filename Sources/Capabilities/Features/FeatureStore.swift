@@ -1,0 +1,81 @@
+public import AerieCore
+public import AerieResources
+public import Datasets
+import Synchronization
+
+/// The feature store: what is declared as resources, kept online in a store of its own and offline where it lies.
+///
+/// Reads take the declarations from a catalogue in memory, which is made anew after each change of a resource; the plan
+/// of a read, with every name resolved, is kept with it. Safe to call from any task.
+public final class FeatureStore: Sendable {
+    /// Which features, and how they are called in the answer.
+    public struct Selection: Sendable, Hashable {
+        /// `view:feature`, in the order of the answer. Not looked at if there is a service.
+        public var references: [String]
+        public var service: String?
+        /// `view__feature` instead of `feature`.
+        public var usesFullNames: Bool
+
+        public init(references: [String] = [], service: String? = nil, usesFullNames: Bool = false) {
+            self.references = references
+            self.service = service
+            self.usesFullNames = usesFullNames
+        }
+    }
+
+    struct Snapshot: Sendable {
+        var changeCount: Int
+        var catalog: FeatureCatalog
+        var plans: [Selection: OnlinePlan] = [:]
+    }
+
+    public let online: any OnlineStore
+    let resources: ResourceService
+    /// A new engine for each piece of offline work, so that they run beside each other.
+    let engine: @Sendable () throws(AerieError) -> any SQLEngine
+    let clock: any WallClock
+    private let snapshots = Mutex<[String: Snapshot]>([:])
+    /// The views that are being materialized.
+    let busy = Mutex<Set<ResourceKey>>([])
+
+    private static let planLimit = 1000
+
+    public init(
+        resources: ResourceService, online: any OnlineStore, clock: any WallClock = SystemClock(),
+        engine: @escaping @Sendable () throws(AerieError) -> any SQLEngine
+    ) {
+        self.resources = resources
+        self.online = online
+        self.clock = clock
+        self.engine = engine
+    }
+
+    /// The declarations as they are now. Costs nothing while nothing changes.
+    public func catalog(_ namespace: String = "default") async throws(AerieError) -> FeatureCatalog {
+        let count = resources.changeCount
+        if let known = snapshots.withLock({ $0[namespace] }), known.changeCount == count { return known.catalog }
+        let catalog = FeatureCatalog(
+            namespace: namespace, entities: try await resources.list(kind: "Entity", namespace: namespace),
+            views: try await resources.list(kind: "FeatureView", namespace: namespace),
+            services: try await resources.list(kind: "FeatureService", namespace: namespace))
+        let snapshot = Snapshot(changeCount: count, catalog: catalog)
+        snapshots.withLock { $0[namespace] = snapshot }
+        return catalog
+    }
+
+    /// The plan of a read, made at its first use.
+    /// - Throws: `notFound` or `invalidArgument` for what the selection names wrongly.
+    public func plan(_ selection: Selection, namespace: String = "default") async throws(AerieError) -> OnlinePlan {
+        let count = resources.changeCount
+        let known = snapshots.withLock { $0[namespace].flatMap { $0.changeCount == count ? $0.plans[selection] : nil } }
+        if let known { return known }
+        let catalog = try await catalog(namespace)
+        let plan = try OnlinePlan(selection, in: catalog)
+        snapshots.withLock { snapshots in
+            guard snapshots[namespace]?.changeCount == count else { return }
+            if (snapshots[namespace]?.plans.count ?? 0) >= Self.planLimit { snapshots[namespace]?.plans = [:] }
+            snapshots[namespace]?.plans[selection] = plan
+        }
+        return plan
+    }
+}

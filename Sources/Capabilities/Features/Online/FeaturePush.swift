@@ -1,0 +1,104 @@
+public import AerieCore
+public import AerieJSON
+
+extension FeatureStore {
+    /// Writes rows of a push source into the online store of every view that takes them.
+    /// - Returns: the rows that were newer than what was there, over all views.
+    /// - Throws: `notFound` for an unknown source; `invalidArgument` for columns that are missing or do not fit, before
+    ///   anything is written.
+    public func push(
+        source: String, columns: [(name: String, values: [JSONValue])], namespace: String = "default"
+    ) async throws(AerieError) -> Int {
+        try await write(columns, to: try await catalog(namespace).pushTargets(source))
+    }
+
+    /// The same for one view by its name.
+    public func write(
+        view: String, columns: [(name: String, values: [JSONValue])], namespace: String = "default"
+    ) async throws(AerieError) -> Int {
+        try await write(columns, to: [try await catalog(namespace).view(view)])
+    }
+
+    private func write(
+        _ columns: [(name: String, values: [JSONValue])], to views: [FeatureCatalog.View]
+    ) async throws(AerieError) -> Int {
+        var batches: [(OnlineView, [OnlineRow])] = []
+        for view in views { batches.append((view.online, try Self.rows(columns, of: view))) }
+        var written = 0
+        for (view, rows) in batches where !rows.isEmpty { written += try await online.write(view, rows) }
+        return written
+    }
+
+    /// Rows out of columns. The time stands in the view's timestamp field; `created` is looked for under the view's own
+    /// name of it. Features without a column keep the value they have.
+    static func rows(
+        _ columns: [(name: String, values: [JSONValue])], of view: FeatureCatalog.View
+    ) throws(AerieError) -> [OnlineRow] {
+        let count = columns.first?.values.count ?? 0
+        for column in columns where column.values.count != count {
+            throw .invalid("df.\(column.name)", "has \(column.values.count) values, the first column has \(count)")
+        }
+        func column(_ name: String) -> (name: String, values: [JSONValue])? {
+            let original = view.definition.fieldMapping.first { $0.value == name }?.key
+            return columns.first { $0.name == name } ?? columns.first { $0.name == original }
+        }
+        let timeName = view.definition.timestampField ?? "event_timestamp"
+        guard let times = column(timeName) else {
+            throw .invalid("df.\(timeName)", "is missing: it says when each row's values were true")
+        }
+        let created = view.definition.createdTimestampColumn.flatMap { column($0) }
+        var keys: [(FeatureCatalog.JoinKey, (name: String, values: [JSONValue]))] = []
+        for key in view.joinKeys {
+            guard let found = column(key.name) else { throw .invalid("df.\(key.name)", "is missing: it is a join key") }
+            keys.append((key, found))
+        }
+        let features = view.definition.features.map { ($0, column($0.name)) }
+        guard features.contains(where: { $0.1 != nil }) else {
+            throw .invalid("df", "has none of the features of view '\(view.definition.name)'")
+        }
+        var rows: [OnlineRow] = []
+        rows.reserveCapacity(count)
+        for row in 0..<count {
+            var key: [FeatureValue] = []
+            for (declared, column) in keys {
+                let field = "df.\(column.name)[\(row)]"
+                key.append(
+                    declared.type == nil
+                        ? try FeatureValue(key: column.values[row], field: field)
+                        : try FeatureValue(json: column.values[row], type: declared.type ?? .string, field: field))
+            }
+            var values: [FeatureValue?] = []
+            for (feature, column) in features {
+                guard let column else {
+                    values.append(nil)
+                    continue
+                }
+                values.append(
+                    try FeatureValue(json: column.values[row], type: feature.type, field: "df.\(column.name)[\(row)]"))
+            }
+            rows.append(
+                OnlineRow(
+                    key: try view.entityKey.bytes(view.joinKeys.isEmpty ? [.string("")] : key),
+                    time: try time(times.values[row], "df.\(times.name)[\(row)]"),
+                    created: try created.map { column throws(AerieError) in
+                        column.values[row].isNull ? 0 : try time(column.values[row], "df.\(column.name)[\(row)]")
+                    } ?? 0,
+                    values: values))
+        }
+        return rows
+    }
+
+    /// ISO text, or a number of seconds, milliseconds, microseconds or nanoseconds by its size.
+    static func time(_ value: JSONValue, _ field: String) throws(AerieError) -> Int64 {
+        if let text = value.string, let micros = FeatureTime.parse(text) { return micros }
+        guard let number = value.double, number.isFinite, abs(number) < 9e18 else {
+            throw .invalid(field, "\(value.text()) is no moment; write 2026-01-31T12:00:00Z or seconds since 1970")
+        }
+        switch abs(number) {
+        case ..<1e11: return Int64(number * 1e6)
+        case ..<1e14: return Int64(number * 1e3)
+        case ..<1e17: return Int64(number)
+        default: return Int64(number / 1e3)
+        }
+    }
+}

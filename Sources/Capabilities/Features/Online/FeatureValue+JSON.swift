@@ -1,0 +1,133 @@
+public import AerieCore
+public import AerieJSON
+
+extension FeatureValue {
+    /// A JSON value as one of a type. Numbers may come as text, as Python's `int()` and `float()` take them; moments as
+    /// ISO text or in seconds.
+    /// - Throws: `invalidArgument` naming `field`, the value and the type.
+    public init(json: JSONValue, type: FeatureType, field: String) throws(AerieError) {
+        func wrong() -> AerieError { .invalid(field, "\(json.text()) is no \(type.rawValue)") }
+        if json.isNull {
+            self = .null
+            return
+        }
+        if let element = type.element {
+            guard let values = json.array else { throw wrong() }
+            var list: [FeatureValue] = []
+            for value in values {
+                let one = try FeatureValue(json: value, type: element, field: field)
+                guard !one.isNull else { throw .invalid(field, "a list must not hold null") }
+                list.append(one)
+            }
+            self = .list(element, list)
+            return
+        }
+        let trimmed = json.string?.filter { !$0.isWhitespace }
+        switch type {
+        case .bool:
+            guard let value = json.bool ?? json.int.flatMap({ $0 == 0 ? false : $0 == 1 ? true : nil }) else {
+                throw wrong()
+            }
+            self = .bool(value)
+        case .int32:
+            guard let value = (json.int ?? trimmed.flatMap { Int64($0) }).flatMap({ Int32(exactly: $0) }) else {
+                throw wrong()
+            }
+            self = .int32(value)
+        case .int64:
+            guard let value = json.int ?? trimmed.flatMap({ Int64($0) }) else { throw wrong() }
+            self = .int64(value)
+        case .float, .double:
+            guard let value = json.double ?? trimmed.flatMap(Self.number) else { throw wrong() }
+            self = type == .float ? .float(Float(value)) : .double(value)
+        case .timestamp:
+            guard let value = json.int ?? json.string.flatMap(FeatureTime.parse).map({ $0 / 1_000_000 }) else {
+                throw wrong()
+            }
+            self = .timestamp(value)
+        case .bytes:
+            guard let bytes = json.string.flatMap(Base64.decode) else { throw wrong() }
+            self = .bytes(bytes)
+        default:
+            guard let text = json.string else { throw wrong() }
+            self = .string(text)
+        }
+    }
+
+    /// The value of a key whose entity names no type: a whole number is an `INT64`, a text a `STRING`.
+    public init(key json: JSONValue, field: String) throws(AerieError) {
+        switch json {
+        case .string(let text): self = .string(text)
+        case .int(let number): self = .int64(number)
+        case .null: throw .invalid(field, "a key must not be null")
+        default: throw .invalid(field, "\(json.text()) is no key; keys are whole numbers or texts")
+        }
+    }
+
+    private static func number(_ text: String) -> Double? {
+        switch text {
+        case "NaN": .nan
+        case "Infinity": .infinity
+        case "-Infinity": -.infinity
+        default: Double(text)
+        }
+    }
+
+    /// As Feast's HTTP server writes it: numbers that JSON lacks as `"NaN"`, `"Infinity"`, bytes in base64.
+    public var json: JSONValue {
+        switch self {
+        case .null: .null
+        case .bool(let value): .bool(value)
+        case .int32(let value): .int(Int64(value))
+        case .int64(let value), .timestamp(let value): .int(value)
+        case .float(let value): Self.json(Double(value))
+        case .double(let value): Self.json(value)
+        case .string(let value): .string(value)
+        case .bytes(let value): .string(Base64.encode(value))
+        case .list(_, let values): .array(values.map(\.json))
+        }
+    }
+
+    private static func json(_ value: Double) -> JSONValue {
+        if value.isNaN { return .string("NaN") }
+        if value.isInfinite { return .string(value < 0 ? "-Infinity" : "Infinity") }
+        return .double(value)
+    }
+}
+
+/// RFC 4648, with padding.
+enum Base64 {
+    private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
+
+    static func encode(_ bytes: [UInt8]) -> String {
+        var out: [UInt8] = []
+        for start in stride(from: 0, to: bytes.count, by: 3) {
+            let part = bytes[start..<min(start + 3, bytes.count)]
+            var bits: UInt32 = 0
+            for byte in part { bits = bits << 8 | UInt32(byte) }
+            bits <<= UInt32(8 * (3 - part.count))
+            for place in 0..<4 {
+                let digit = alphabet[Int(bits >> UInt32(18 - 6 * place)) & 63]
+                out.append(place <= part.count ? digit : UInt8(ascii: "="))
+            }
+        }
+        return String(decoding: out, as: UTF8.self)
+    }
+
+    static func decode(_ text: String) -> [UInt8]? {
+        var out: [UInt8] = []
+        var bits: UInt32 = 0
+        var held: UInt32 = 0
+        for byte in text.utf8 where byte != UInt8(ascii: "=") {
+            guard let digit = alphabet.firstIndex(of: byte) else { return nil }
+            bits = bits << 6 | UInt32(digit)
+            held += 6
+            if held >= 8 {
+                held -= 8
+                out.append(UInt8(truncatingIfNeeded: bits >> held))
+                bits &= (1 << held) - 1
+            }
+        }
+        return out
+    }
+}

@@ -1,0 +1,130 @@
+public import AerieCore
+import AerieJSON
+public import Features
+import Foundation
+import HTTPTypes
+public import Hummingbird
+import NIOCore
+
+/// Features beyond what Feast's protocol says: the catalogue, materialization with its progress, and point-in-time
+/// tables, under `/api/aerie/v1/features`.
+public struct FeatureRoutes<Context: RequestContext>: Sendable {
+    let store: FeatureStore
+    /// Where tables stand while they are made; emptied by `init`.
+    let folder: String
+    private let clock: any WallClock
+
+    public init(store: FeatureStore, folder: String, clock: any WallClock = SystemClock()) {
+        self.store = store
+        self.folder = folder
+        self.clock = clock
+        // What an earlier process left half done is of no use to anybody.
+        try? FileManager.default.removeItem(atPath: folder)
+        try? FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    }
+
+    public func addRoutes(to router: some RouterMethods<Context>) {
+        let api = router.group("api/aerie/v1/features").add(middleware: JSONErrorMiddleware())
+        api.get { request, _ in try await list(request) }
+        api.post("materialize") { request, _ in try await materialize(request) }
+        api.post("historical") { request, _ in try await historical(request) }
+    }
+
+    static func namespace(_ request: Request) -> String {
+        request.uri.queryParameters["namespace"].map { String($0) } ?? "default"
+    }
+
+    // MARK: Catalogue
+
+    /// Every feature whose name, view, description, owner or tags hold each word of `search`.
+    private func list(_ request: Request) async throws -> Response {
+        let words = (request.uri.queryParameters["search"].map { String($0) } ?? "").lowercased().split(separator: " ")
+        let catalog = try await store.catalog(Self.namespace(request))
+        var rows: [JSONValue] = []
+        for view in catalog.views.values.sorted(by: { $0.definition.name < $1.definition.name }) {
+            for feature in view.definition.features {
+                let services = catalog.services.values.filter { service in
+                    service.references.contains { $0.view == view.definition.name && $0.feature == feature.name }
+                }
+                let text = [
+                    view.definition.name, feature.name, feature.description, view.description, view.owner,
+                    view.tags.map { "\($0.key) \($0.value)" }.joined(separator: " "),
+                ].joined(separator: " ").lowercased()
+                guard words.allSatisfy({ text.contains($0) }) else { continue }
+                rows.append([
+                    "view": .string(view.definition.name), "feature": .string(feature.name),
+                    "type": .string(feature.type.rawValue), "description": .string(feature.description),
+                    "entities": .array(view.joinKeys.map { .string($0.name) }), "owner": .string(view.owner),
+                    "online": .bool(view.isOnline),
+                    "services": .array(services.map(\.name).sorted().map { .string($0) }),
+                    "materialized_until": view.status["materializedUntil"] ?? .null,
+                ])
+            }
+        }
+        return Response(json: [
+            "features": .array(rows), "problems": .array(catalog.problems.map { .string($0) }),
+        ])
+    }
+
+    // MARK: Materialization
+
+    /// The body is `{"feature_views": […], "start": …, "end": …}`, all optional: without a start it is incremental, and
+    /// without an end it goes on until now. The answer is lines of JSON, the last of them `report` or `error`; a client
+    /// that hangs up ends the work.
+    private func materialize(_ request: Request) async throws -> Response {
+        let text = try await PlatformRoutes<Context>.body(request)
+        var object = JSONObject()
+        if text.contains(where: { !$0.isWhitespace }) {
+            do throws(JSONError) { object = try JSONValue.parse(text).object ?? [:] } catch {
+                throw error.asAerieError(in: "the request body")
+            }
+        }
+        let known = ["feature_views", "start", "end"]
+        for key in object.keys where !known.contains(key) {
+            throw AerieError.invalid(key, "unknown member; there are \(known.joined(separator: ", "))")
+        }
+        let views = object["feature_views"]?.array?.compactMap(\.string)
+        let start = try Self.time(object, "start")
+        let end = try Self.time(object, "end") ?? clock.now().milliseconds * 1000
+        let namespace = Self.namespace(request)
+        // What is wrong with the names is said before anything is streamed.
+        _ = try await store.materializable(views, namespace)
+        return Response(
+            status: .ok, headers: [.contentType: "application/x-ndjson"],
+            body: ResponseBody { writer in
+                let (events, continuation) = AsyncStream<JSONValue>.makeStream()
+                let work = Task {
+                    do throws(AerieError) {
+                        let results = try await store.materialize(views, from: start, to: end, namespace: namespace) {
+                            continuation.yield([
+                                "type": "progress", "view": .string($0.view), "rows": .int($0.rows),
+                                "total": .int($0.total),
+                            ])
+                        }
+                        continuation.yield([
+                            "type": "report",
+                            "views": .array(results.map { ["view": .string($0.view), "rows": .int($0.rows)] }),
+                            "until": .string(FeatureTime.text(end)),
+                        ])
+                    } catch { continuation.yield(error.platformJSON) }
+                    continuation.finish()
+                }
+                do {
+                    for await event in events { try await writer.write(ByteBuffer(string: event.text() + "\n")) }
+                } catch {
+                    work.cancel()
+                    await work.value
+                    throw error
+                }
+                try await writer.finish(nil)
+            })
+    }
+
+    private static func time(_ object: JSONObject, _ name: String) throws(AerieError) -> Int64? {
+        guard let value = object[name], !value.isNull else { return nil }
+        guard let micros = value.string.flatMap(FeatureTime.parse) else {
+            throw .invalid(name, "\(value.text()) is no moment; write 2026-01-31T12:00:00Z")
+        }
+        return micros
+    }
+}

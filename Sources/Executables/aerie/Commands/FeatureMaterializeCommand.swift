@@ -1,0 +1,88 @@
+import AerieCore
+import AerieJSON
+import ArgumentParser
+import Foundation
+
+struct FeatureViewsOptions: ParsableArguments {
+    @Option(help: "Feature views with commas; all that are online otherwise.") var views: String?
+    @OptionGroup var namespace: NamespaceOptions
+    @OptionGroup var server: ServerOptions
+
+    /// Follows the work to its end, with a bar on a terminal.
+    func materialize(start: String?, end: String?) async throws {
+        var body = JSONObject()
+        if let views { body["feature_views"] = .array(views.split(separator: ",").map { .string(String($0)) }) }
+        if let start { body["start"] = .string(start) }
+        if let end { body["end"] = .string(end) }
+        let isTerminal = isatty(STDERR_FILENO) == 1
+        var report: JSONValue?
+        try await server.client().stream(
+            "/api/aerie/v1/features/materialize", query: [("namespace", namespace.namespace ?? "default")],
+            body: (JSONValue.object(body).text(), "application/json")
+        ) { line throws(AerieError) in
+            if let error = line["error"] {
+                throw AerieError(
+                    AerieError.Code(wireName: error["code"]?.string ?? ""), error["message"]?.string ?? "it failed")
+            }
+            if line["type"]?.string == "report" { report = line } else if isTerminal { Self.draw(line) }
+        }
+        if isTerminal { FileHandle.standardError.write(Data("\r\u{1b}[2K".utf8)) }
+        guard let report else {
+            throw AerieError(.unavailable, "the server ended before it was done; run it again to go on")
+        }
+        for view in report["views"]?.array ?? [] {
+            print(
+                "\(view["view"]?.string ?? ""): \(view["rows"]?.int ?? 0) entities until \(report["until"]?.string ?? "")"
+            )
+        }
+    }
+
+    private static func draw(_ line: JSONValue) {
+        let (rows, total) = (line["rows"]?.int ?? 0, line["total"]?.int ?? 0)
+        let full = total > 0 ? Int(24 * rows / total) : 0
+        let bar = String(repeating: "█", count: full) + String(repeating: "░", count: 24 - full)
+        let text = "\r\u{1b}[2K\(bar) \(line["view"]?.string ?? ""): \(rows) of \(total) entities"
+        FileHandle.standardError.write(Data(text.utf8))
+    }
+}
+
+/// `aerie features materialize START END`.
+struct FeatureMaterializeCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "materialize", abstract: "Copy the newest values of a range of time into the online store.")
+
+    @Argument(help: "The first moment, such as 2026-01-01T00:00:00Z.") var start: String
+    @Argument(help: "The last moment; now otherwise.") var end: String?
+    @OptionGroup var options: FeatureViewsOptions
+
+    func run() async throws {
+        try await ClientOutput.reporting { try await options.materialize(start: start, end: end) }
+    }
+}
+
+/// `aerie features materialize-incremental [END]`.
+struct FeatureIncrementalCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "materialize-incremental", abstract: "Copy what is new since the last time.")
+
+    @Argument(help: "The last moment; now otherwise.") var end: String?
+    @OptionGroup var options: FeatureViewsOptions
+
+    func run() async throws {
+        try await ClientOutput.reporting { try await options.materialize(start: nil, end: end) }
+    }
+}
+
+/// `aerie features backfill --from … --to …`.
+struct FeatureBackfillCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "backfill", abstract: "Copy a range of the past; values that are newer stay.")
+
+    @Option(help: "The first moment.") var from: String
+    @Option(help: "The last moment; now otherwise.") var to: String?
+    @OptionGroup var options: FeatureViewsOptions
+
+    func run() async throws {
+        try await ClientOutput.reporting { try await options.materialize(start: from, end: to) }
+    }
+}

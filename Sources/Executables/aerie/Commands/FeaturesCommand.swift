@@ -1,0 +1,179 @@
+import AerieCore
+import AerieJSON
+import ArgumentParser
+import AsyncHTTPClient
+import Foundation
+import NIOCore
+import NIOHTTP1
+
+/// `aerie features`: what is in the feature store, and what it gives.
+struct FeaturesCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "features", abstract: "Features: the catalogue, training data, and values online.",
+        subcommands: [
+            FeatureSearchCommand.self, FeatureHistoricalCommand.self, FeatureMaterializeCommand.self,
+            FeatureIncrementalCommand.self, FeatureBackfillCommand.self, FeatureOnlineCommand.self,
+            FeaturePushCommand.self,
+        ])
+}
+
+/// `aerie features search`.
+struct FeatureSearchCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "search", abstract: "List the features that fit all words.", aliases: ["list"])
+
+    @Argument(help: "Words in names, descriptions, owners or tags; none lists all.") var words: [String] = []
+    @OptionGroup var namespace: NamespaceOptions
+    @OptionGroup var server: ServerOptions
+    @Flag(help: "Print JSON.") var json = false
+
+    func run() async throws {
+        try await ClientOutput.reporting {
+            let answer = try await server.client().get(
+                "/api/aerie/v1/features",
+                query: [("search", words.joined(separator: " ")), ("namespace", namespace.namespace ?? "default")])
+            if json {
+                print(answer.text(indent: 2))
+                return
+            }
+            let rows = (answer["features"]?.array ?? []).map { row in
+                func text(_ name: String) -> String { row[name]?.string ?? "" }
+                func list(_ name: String) -> String {
+                    row[name]?.array?.compactMap(\.string).joined(separator: ",") ?? ""
+                }
+                return [
+                    "\(text("view")):\(text("feature"))", text("type"), list("entities"),
+                    row["materialized_until"]?.string ?? "-", list("services"), text("owner"), text("description"),
+                ]
+            }
+            if rows.isEmpty {
+                ClientOutput.note("no features fit")
+            } else {
+                print(
+                    ClientOutput.table(
+                        ["FEATURE", "TYPE", "KEYS", "ONLINE UNTIL", "SERVICES", "OWNER", "DESCRIPTION"], rows),
+                    terminator: "")
+            }
+            for problem in answer["problems"]?.array?.compactMap(\.string) ?? [] {
+                ClientOutput.note("warning: \(problem)")
+            }
+        }
+    }
+}
+
+/// Which features are meant.
+struct FeatureSelectionOptions: ParsableArguments {
+    @Option(help: "view:feature, several with commas.") var features: String?
+    @Option(help: "A feature service instead.") var service: String?
+    @Flag(help: "Name the columns view__feature.") var fullFeatureNames = false
+
+    func validate() throws {
+        if (features == nil) == (service == nil) {
+            throw ValidationError("name either --features or --service")
+        }
+    }
+}
+
+/// `aerie features online get`.
+struct FeatureOnlineCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "online", abstract: "Values as serving sees them.", subcommands: [Get.self])
+
+    struct Get: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "get", abstract: "Read features of entities from the online store.")
+
+        @Option(name: .customLong("entity"), help: "KEY=VALUE[,VALUE…]; repeat for several keys.")
+        var entities: [String]
+        @OptionGroup var selection: FeatureSelectionOptions
+        @OptionGroup var namespace: NamespaceOptions
+        @OptionGroup var server: ServerOptions
+        @Flag(help: "Print the server's JSON.") var json = false
+
+        func run() async throws {
+            try await ClientOutput.reporting {
+                var keys = JSONObject()
+                for entity in entities {
+                    let parts = entity.split(separator: "=", maxSplits: 1)
+                    guard parts.count == 2 else { throw AerieError.invalid("--entity", "'\(entity)' is no KEY=VALUE") }
+                    keys[String(parts[0])] = .array(
+                        parts[1].split(separator: ",", omittingEmptySubsequences: false).map { text in
+                            Int64(text).map { .int($0) } ?? .string(String(text))
+                        })
+                }
+                var body: JSONObject = [
+                    "entities": .object(keys), "full_feature_names": .bool(selection.fullFeatureNames),
+                    "strict_statuses": true,
+                ]
+                if let service = selection.service { body["feature_service"] = .string(service) }
+                let names = (selection.features ?? "").split(separator: ",").map { JSONValue.string(String($0)) }
+                if !names.isEmpty { body["features"] = .array(names) }
+                let answer = try await server.client().feast(
+                    "get-online-features", namespace: namespace.namespace, body: .object(body))
+                Swift.print(json ? answer.text(indent: 2) : Self.table(answer))
+            }
+        }
+
+        private static func table(_ answer: JSONValue) -> String {
+            let names = answer["metadata"]?["feature_names"]?.array?.compactMap(\.string) ?? []
+            let columns = answer["results"]?.array ?? []
+            let count = columns.first?["values"]?.array?.count ?? 0
+            let rows = (0..<count).map { row in
+                columns.map { column in
+                    let value = column["values"]?.array?[row] ?? .null
+                    let status = column["statuses"]?.array?[row].string ?? ""
+                    let text = value.string ?? value.text()
+                    return status == "PRESENT" ? text : "\(text) (\(status))"
+                }
+            }
+            return String(ClientOutput.table(names, rows).dropLast())
+        }
+    }
+}
+
+/// `aerie features push`.
+struct FeaturePushCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "push", abstract: "Write rows into the online store.",
+        discussion: "The rows are JSON, columns by name: {\"driver_id\": [1], \"event_timestamp\": [\"…\"], …}.")
+
+    @Argument(help: "The push source, or a feature view's name.") var source: String
+    @Option(name: .shortAndLong, help: "A file, or - for the standard input.") var file = "-"
+    @OptionGroup var namespace: NamespaceOptions
+    @OptionGroup var server: ServerOptions
+
+    func run() async throws {
+        try await ClientOutput.reporting {
+            guard
+                let data = file == "-"
+                    ? FileHandle.standardInput.readDataToEndOfFile() : FileManager.default.contents(atPath: file)
+            else { throw AerieError.notFound("there is no file \(file)") }
+            let frame: JSONValue
+            do throws(JSONError) { frame = try JSONValue.parse(Array(data), allowsNonFinite: true) } catch {
+                throw error.asAerieError(in: file)
+            }
+            _ = try await server.client().feast(
+                "push", namespace: namespace.namespace, body: ["push_source_name": .string(source), "df": frame])
+        }
+    }
+}
+
+extension PlatformClient {
+    /// Calls Feast's API, whose errors are JSON texts.
+    func feast(_ path: String, namespace: String?, body: JSONValue) async throws(AerieError) -> JSONValue {
+        let place = "/feast/\(PlatformClient.escape(namespace ?? "default"))/\(path)"
+        let response = try await execute(
+            request(.POST, place, [], (body.text(), "application/json")), deadline: .now() + .minutes(10))
+        let bytes: [UInt8]
+        do { bytes = Array(try await response.body.collect(upTo: Self.maximumAnswer).readableBytesView) } catch {
+            throw unreachable(error)
+        }
+        let answer = bytes.isEmpty ? .null : (try? JSONValue.parse(bytes, allowsNonFinite: true)) ?? .null
+        guard response.status.code >= 400 else { return answer }
+        var words = answer.string ?? "the server answered \(response.status.code)"
+        if let inner = try? JSONValue.parse(words), let message = inner["message"]?.string { words = message }
+        throw AerieError(
+            response.status.code == 404 ? .notFound : response.status.code >= 500 ? .unavailable : .invalidArgument,
+            words)
+    }
+}

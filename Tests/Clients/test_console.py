@@ -29,10 +29,14 @@ def browser(tmp_path_factory):
 
 
 def look(browser, name):
-    """Keeps a picture where AERIE_SCREENSHOTS names a folder, and fails on any script error."""
+    """Keeps a wide and a narrow picture where AERIE_SCREENSHOTS names a folder, and fails on any script error."""
     if SHOTS:
         pathlib.Path(SHOTS).mkdir(parents=True, exist_ok=True)
         browser.save_screenshot(f"{SHOTS}/{name}.png")
+        size = browser.get_window_size()
+        browser.set_window_size(800, 1000)
+        browser.save_screenshot(f"{SHOTS}/{name}-800.png")
+        browser.set_window_size(size["width"], size["height"])
     errors = [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
     assert not errors, errors
 

@@ -5,8 +5,12 @@ import NIOCore
 /// One page of the console: what stands around its body is the same everywhere.
 struct ConsolePage {
     enum Section: String, CaseIterable {
-        case home = "Home", experiments = "Experiments", models = "Models", pipelines = "Pipelines"
-        case deployments = "Deployments", resources = "Resources"
+        case home = "Home"
+        case experiments = "Experiments"
+        case models = "Models"
+        case pipelines = "Pipelines"
+        case deployments = "Deployments"
+        case resources = "Resources"
 
         var path: String { self == .home ? "/console" : "/console/" + rawValue.lowercased() }
     }
@@ -31,9 +35,9 @@ struct ConsolePage {
             <title>\(title) · Aerie</title><link rel="icon" href="/console/icon.svg">\
             <link rel="stylesheet" href="/console/style.css"></head><body>\
             <header class="top"><a class="brand" href="/console">\(HTML(markup: ConsoleIcon.svg))Aerie</a>\
-            <nav aria-label="Sections">\(nav)</nav><span class="version">\(version)</span></header>\
+            <nav aria-label="Sections">\(nav)</nav><button type="button" id="help" aria-label="Keys">?</button><span class="version">\(version)</span></header>\
             <main><div class="crumbs">\(trail)</div><h1>\(title)</h1>\(sub)\(body)</main>\
-            <script src="/console/script.js"></script></body></html>
+            \(ConsoleKeys.dialog)<script src="/console/script.js"></script></body></html>
             """
         return page.text
     }
@@ -50,6 +54,19 @@ struct ConsolePage {
             ],
             body: .init(byteBuffer: ByteBuffer(string: html(version: version))))
     }
+}
+
+/// What the keyboard does, shown by `?`.
+enum ConsoleKeys {
+    static let dialog: HTML = """
+        <dialog id="keys" aria-labelledby="keys-title"><h2 id="keys-title">Keys</h2><dl class="kv">\
+        <dt><kbd>?</kbd></dt><dd>this help; <kbd>Esc</kbd> closes it</dd><dt><kbd>/</kbd></dt><dd>to the filter</dd>\
+        <dt><kbd>j</kbd> <kbd>k</kbd></dt><dd>down and up the runs</dd><dt><kbd>x</kbd></dt><dd>choose the run</dd>\
+        <dt><kbd>Enter</kbd></dt><dd>open the run</dd><dt><kbd>n</kbd> <kbd>p</kbd></dt><dd>next and previous page</dd>\
+        <dt><kbd>←</kbd> <kbd>→</kbd></dt><dd>along a chart that has the focus</dd>\
+        <dt>shift-click</dt><dd>choose a range of runs</dd></dl>\
+        <form method="dialog"><button class="primary">Close</button></form></dialog>
+        """
 }
 
 enum ConsoleIcon {

@@ -15,7 +15,7 @@ enum ConsoleScript {
                   if(fresh.dataset.live!==undefined)now.dataset.live=fresh.dataset.live;else delete now.dataset.live;
                   const next=now.querySelector('pre.log');if(next)next.scrollTop=end?next.scrollHeight:keep;
                   if(fresh.dataset.live===undefined)location.reload();
-                  sortable();resort();}}
+                  sortable();resort();charts();}}
             }catch(error){}}
             setTimeout(tick,every)};
           setTimeout(tick,every)})}
@@ -50,8 +50,7 @@ enum ConsoleScript {
           form.addEventListener('submit',event=>{if(event.submitter&&event.submitter.value==='delete'&&!confirm('Delete the chosen runs? They can be restored.'))event.preventDefault()});
           document.addEventListener('keydown',event=>{if(event.ctrlKey||event.metaKey||event.altKey||/^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName)&&event.target.type!=='checkbox')return;
             const rows=boxes().map(box=>box.closest('tr'));
-            if(event.key==='/'){document.getElementById('filter').focus();event.preventDefault()}
-            else if(event.key==='j'||event.key==='k'){rows.forEach(row=>row.classList.remove('here'));
+            if(event.key==='j'||event.key==='k'){rows.forEach(row=>row.classList.remove('here'));
               at=Math.max(0,Math.min(rows.length-1,at+(event.key==='j'?1:-1)));
               if(rows[at]){rows[at].classList.add('here');rows[at].scrollIntoView({block:'nearest'})}}
             else if(event.key==='x'&&rows[at]){const box=boxes()[at];box.checked=!box.checked;last=at;show()}
@@ -71,5 +70,5 @@ enum ConsoleScript {
           document.querySelectorAll('table[data-sortable] tbody tr').forEach(row=>{row.hidden=!row.textContent.toLowerCase().includes(word)})});
         document.querySelectorAll('pre.log').forEach(log=>{log.scrollTop=log.scrollHeight});
         live();sortable();choose();
-        """
+        """ + ChartScript.javaScript + "\ncharts();brush();\n"
 }

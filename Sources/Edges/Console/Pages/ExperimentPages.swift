@@ -23,24 +23,28 @@ enum ExperimentPages {
     }
 
     static func comparison(
-        _ runs: [Run], histories: [(key: String, values: [(run: Run, metrics: [Metric])])], options: ChartOptions,
-        onlyDifferences: Bool = false
+        _ runs: [Run], histories: [(key: String, values: [(run: Run, metrics: [Metric])])],
+        files: [RunPage.FileList] = [], options: ChartOptions, onlyDifferences: Bool = false
     ) -> ConsolePage {
         let charts = histories.filter { $0.values.contains { Set($0.metrics.map(\.step)).count > 1 } }.map {
             history -> HTML in
             let chart = options.chart(history.key, history.values.map { (name($0.run), $0.metrics) })
             return "<div class=\"panel\">\(chart.svg())\(chart.legend())</div>"
         }
-        let drawn: HTML = charts.isEmpty ? "" : """
+        let drawn: HTML =
+            charts.isEmpty
+            ? ""
+            : """
             <h2>Histories</h2>\(options.form(keeping: [("runs", runs.map(\.info.id.text).joined(separator: ","))]))\
             <div class="wide">\(charts)</div>
             """
         let named = runs.map(\.info.id.text).joined(separator: ",")
-        let toggle: HTML = onlyDifferences
+        let toggle: HTML =
+            onlyDifferences
             ? "<a class=\"button\" href=\"/console/compare?runs=\(urlEncoded(named))\">Show all rows</a>"
             : "<a class=\"button\" href=\"/console/compare?runs=\(urlEncoded(named))&only=differences\">Only differences</a>"
         let body: HTML = """
-            <div class="bar">\(toggle)</div>
+            <div class="bar">\(toggle)\(plots(runs))</div>
             <h2>Metrics</h2>\(sideBySide(runs, only: onlyDifferences, keys: common(runs.map { $0.metrics.map(\.key) }, limit: 200)) { run, key in
                 run.metrics.first { $0.key == key }.map { Format.number($0.value) }
             })
@@ -50,12 +54,21 @@ enum ExperimentPages {
             <h2>Tags</h2>\(sideBySide(runs, only: onlyDifferences, keys: common(runs.map { run in
                 run.tags.map(\.key).filter { !$0.hasPrefix("mlflow.") }
             }, limit: 200)) { run, key in run.tags.first { $0.key == key }?.value })
+            \(files.isEmpty ? "" : "<h2>Artifacts</h2>\(ArtifactComparison.table(runs, files: files, only: onlyDifferences))" as HTML)
             \(drawn)
             """
         return ConsolePage(
             title: "Compare \(runs.count) runs", section: .experiments,
             crumbs: [("Experiments", "/console/experiments")],
             subtitle: "Rows whose values differ are marked at the left.", body: body)
+    }
+
+    /// Leads to the plots of the same runs, if they are of one experiment.
+    private static func plots(_ runs: [Run]) -> HTML {
+        let experiments = Set(runs.map(\.info.experimentID))
+        guard experiments.count == 1, let experiment = experiments.first else { return "" }
+        let named = urlEncoded(runs.map(\.info.id.text).joined(separator: ","))
+        return "<a class=\"button\" href=\"\(PlotsPage.path(experiment))?runs=\(named)\">Plot them</a>"
     }
 
     static func path(_ run: Run) -> String { "/console/runs/" + run.info.id.text }

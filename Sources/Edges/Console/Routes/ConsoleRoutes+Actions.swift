@@ -1,9 +1,9 @@
 import AerieCore
 import AerieJSON
-import Foundation
 import AerieResources
 import ErrorMapping
 import Experiments
+import Foundation
 import Hummingbird
 import Pipelines
 import Registry
@@ -11,14 +11,7 @@ import Registry
 /// What the console's buttons do. Each answers with a redirect, so that reloading a page does nothing twice.
 extension ConsoleRoutes {
     func registerActions(on router: Router<some RequestContext>) {
-        action(router, "/console/models/:name/:version/stage") { form, context throws(AerieError) in
-            let name = try parameter("name", context)
-            guard let version = Int(try parameter("version", context)) else { throw .invalid("version", "must be a number") }
-            let stage = try ModelStage(parsing: form["stage"] ?? "")
-            _ = try await services.registry.transition(
-                ModelVersionKey(name, version), to: stage, archivingExisting: stage == .production, actor: "console")
-            return ModelPages.path(name)
-        }
+        registerModelActions(on: router)
         action(router, "/console/experiments/:id/runs") { form, context throws(AerieError) in
             let id = try parameter("id", context)
             try await change(runs: (form["run"] ?? "").split(separator: ",").map { RunID(String($0)) }, form)
@@ -26,7 +19,8 @@ extension ConsoleRoutes {
         }
         action(router, "/console/pipelines/:name/run") { form, context throws(AerieError) in
             let run = try await services.runner.start(
-                namespace: form["namespace"] ?? "default", pipeline: try parameter("name", context), parameters: [:], by: "console")
+                namespace: form["namespace"] ?? "default", pipeline: try parameter("name", context), parameters: [:],
+                by: "console")
             return PipelinePages.runPath(run.id)
         }
         action(router, "/console/pipelines/runs/:id/cancel") { _, context throws(AerieError) in
@@ -42,6 +36,45 @@ extension ConsoleRoutes {
                     run: id, step: try parameter("step", context), isApproved: isApproved, by: "console", comment: "")
                 return PipelinePages.runPath(id)
             }
+        }
+    }
+
+    private func registerModelActions(on router: Router<some RequestContext>) {
+        action(router, "/console/models/:name/description") { form, context throws(AerieError) in
+            let name = try parameter("name", context)
+            _ = try await services.registry.describeModel(name, form["description"] ?? "")
+            return ModelPages.path(name)
+        }
+        action(router, "/console/models/:name/:version/description") { form, context throws(AerieError) in
+            let key = try versionKey(context)
+            _ = try await services.registry.describeVersion(key, form["description"] ?? "")
+            return VersionPage.path(key)
+        }
+        action(router, "/console/models/:name/:version/stage") { form, context throws(AerieError) in
+            let key = try versionKey(context)
+            let stage = try ModelStage(parsing: form["stage"] ?? "")
+            let isPage = form["back"] == "version"
+            let isActive = stage == .staging || stage == .production
+            // The one-click promotion replaces what is in production; the page's form says it for itself.
+            let archives = isPage ? isActive && form["archive"] == "yes" : stage == .production
+            _ = try await services.registry.transition(key, to: stage, archivingExisting: archives, actor: "console")
+            return isPage ? VersionPage.path(key) : ModelPages.path(key.name)
+        }
+        action(router, "/console/models/:name/:version/alias") { form, context throws(AerieError) in
+            let key = try versionKey(context)
+            let alias = form["alias"] ?? ""
+            switch form["do"] {
+            case "set": try await services.registry.setAlias(alias, of: key.name, to: key.version)
+            case "delete": try await services.registry.deleteAlias(alias, of: key.name)
+            default: throw .invalid("do", "is set or delete")
+            }
+            return VersionPage.path(key)
+        }
+        action(router, "/console/models/:name/:version/tag") { form, context throws(AerieError) in
+            let key = try versionKey(context)
+            try await services.registry.setVersionTags(
+                key, [Tag(key: form["key"] ?? "", value: form["value"] ?? "")])
+            return VersionPage.path(key)
         }
     }
 

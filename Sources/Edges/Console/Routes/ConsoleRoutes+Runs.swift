@@ -8,20 +8,14 @@ import Registry
 
 extension ConsoleRoutes {
     func registerRuns(on router: Router<some RequestContext>) {
-        page(router, "/console/experiments/:id") { request, context throws(AerieError) in
-            let experiment = try await services.experiments.experiment(ExperimentID(try parameter("id", context)))
-            return try await runsTable(of: experiment, RunsQuery { FormFields.values(request.uri.query, of: $0) })
+        router.get("/console/experiments/:id") { request, context -> Response in
+            do throws(AerieError) {
+                let experiment = try await services.experiments.experiment(ExperimentID(try parameter("id", context)))
+                return try await runs(of: experiment, request)
+            } catch { return failure(error, request: request) }
         }
         page(router, "/console/runs/:id") { request, context throws(AerieError) in
             try await run(try parameter("id", context), ChartOptions(request))
-        }
-        page(router, "/console/compare") { request, _ throws(AerieError) in
-            // The chosen rows' own form names each; a link names all at once.
-            let chosen = request.uri.queryParameters.getAll("run")
-            let named = chosen.isEmpty ? try query("runs", request).split(separator: ",").map(String.init) : chosen
-            return try await comparison(
-                named.prefix(20).map { RunID($0) }, ChartOptions(request),
-                onlyDifferences: request.uri.queryParameters["only"] == "differences")
         }
         page(router, "/console/pipelines/runs/:id") { request, context throws(AerieError) in
             let run = try await services.runner.run(try parameter("id", context))
@@ -34,6 +28,21 @@ extension ConsoleRoutes {
             if let chosen { log = try await logEnd(run: run.id, step: chosen.name) }
             return PipelineRunPage.page(run, step: chosen, log: log, now: services.clock.now())
         }
+    }
+
+    /// The columns that were chosen last are the reader's own for this experiment, kept in a cookie.
+    private func runs(of experiment: Experiment, _ request: Request) async throws(AerieError) -> Response {
+        func values(_ name: String) -> [String] { FormFields.values(request.uri.query, of: name) }
+        var query = RunsQuery(values: values)
+        let path = "/console/experiments/\(urlEncoded(experiment.id.text))"
+        if values("columns").last == "keep" || values("columns").last == "usual" {
+            if values("columns").last == "usual" { query.columns = [] }
+            var answer = Response.redirect(to: path + query.address, type: .normal)
+            answer.headers[.setCookie] = query.columnsCookie(path: path)
+            return answer
+        }
+        if query.columns.isEmpty { query.columns = RunsQuery.columns(inCookies: request.headers[.cookie]) }
+        return try await runsTable(of: experiment, query).response(version: services.version)
     }
 
     /// One page out of the store, never a count of all. A wrong filter leaves the table empty and says where.
@@ -121,22 +130,5 @@ extension ConsoleRoutes {
         if found.files.count > limit { found = .init(files: Array(found.files.prefix(limit)), isCut: true) }
         found.files.sort { $0.path < $1.path }
         return found
-    }
-
-    private func comparison(
-        _ ids: [RunID], _ options: ChartOptions, onlyDifferences: Bool
-    ) async throws(AerieError) -> ConsolePage {
-        let runs = try await services.experiments.runs(ids)
-        guard runs.count > 1 else { throw .invalid("runs", "name two or more runs that exist, separated by commas") }
-        var keys: [String] = []
-        for run in runs { for metric in run.metrics where !keys.contains(metric.key) { keys.append(metric.key) } }
-        var histories: [(key: String, values: [(run: Run, metrics: [Metric])])] = []
-        for key in keys.prefix(12) {
-            let found = try await services.experiments.metricHistory(of: runs.map(\.info.id), key: key, limit: 300)
-            let byRun = Dictionary(grouping: found, by: \.0)
-            histories.append((key, runs.map { run in (run, (byRun[run.info.id] ?? []).map(\.1)) }))
-        }
-        return ExperimentPages.comparison(
-            runs, histories: histories, options: options, onlyDifferences: onlyDifferences)
     }
 }

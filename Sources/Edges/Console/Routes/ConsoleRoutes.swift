@@ -33,6 +33,8 @@ public struct ConsoleRoutes: Sendable {
         router.get("/console/icon.svg") { _, _ in asset(ConsoleIcon.file, "image/svg+xml") }
         registerPages(on: router)
         registerRuns(on: router)
+        registerCompare(on: router)
+        registerModels(on: router)
         registerArtifacts(on: router)
         registerTraces(on: router)
         registerActions(on: router)
@@ -67,9 +69,6 @@ public struct ConsoleRoutes: Sendable {
         page(router, "/console/experiments") { _, _ throws(AerieError) in try await experiments() }
         page(router, "/console/models") { _, _ throws(AerieError) in
             ModelPages.list(try await services.registry.searchModels(limit: 500).elements, now: services.clock.now())
-        }
-        page(router, "/console/models/:name") { _, context throws(AerieError) in
-            try await model(try parameter("name", context))
         }
         page(router, "/console/pipelines") { _, _ throws(AerieError) in
             PipelinePages.list(
@@ -143,26 +142,5 @@ public struct ConsoleRoutes: Sendable {
             items.append((experiment, runs.isEmpty && !isEmpty ? nil : (runs.count, isMore && !isEmpty), last))
         }
         return ExperimentPages.list(items, now: services.clock.now())
-    }
-
-    private func model(_ name: String) async throws(AerieError) -> ConsolePage {
-        let model = try await services.registry.model(name)
-        let versions = try await services.registry.searchVersions(
-            filter: "name = '\(name.replacing("'", with: "''"))'", limit: 100
-        ).elements
-        var items: [(version: ModelVersion, lineage: ModelPages.Lineage)] = []
-        let states = services.serving.states()
-        for version in versions.sorted(by: { $0.version > $1.version }) {
-            let run: Run? = if let id = version.runID { try await services.experiments.runs([id]).first } else { nil }
-            let answering = states.filter { state in
-                state.predictors.contains {
-                    $0.modelURI.hasPrefix("models:/\(name)") && $0.modelVersion == "\(version.version)"
-                }
-            }
-            items.append((version, .init(run: run, deployments: answering.map(\.name))))
-        }
-        return ModelPages.model(
-            model, versions: items, history: try await services.registry.stageHistory(of: name),
-            now: services.clock.now())
     }
 }

@@ -167,7 +167,7 @@ enum ArtifactPreview {
     }
 
     /// `nil` for what is no UTF-8 text. A cut may fall inside a character, which is then left out.
-    private static func text(_ bytes: [UInt8], isCut: Bool) -> String? {
+    static func text(_ bytes: [UInt8], isCut: Bool) -> String? {
         for spare in 0...(isCut ? 3 : 0) where spare <= bytes.count {
             if let text = String(validating: bytes.dropLast(spare), as: UTF8.self) {
                 return text.contains("\0") ? nil : text

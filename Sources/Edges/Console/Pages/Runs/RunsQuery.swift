@@ -1,5 +1,6 @@
 import AerieCore
 import Experiments
+import Foundation
 
 /// What a runs table shows, as its address says it, so that a view can be kept and shared.
 struct RunsQuery: Equatable {
@@ -24,7 +25,7 @@ struct RunsQuery: Equatable {
         filter = one("q")
         sort = one("sort")
         ascending = one("dir") == "up"
-        columns = values("col").filter { Self.kind(of: $0) != nil }.prefix(40).map { $0 }
+        columns = values("col").filter { Self.kind(of: $0) != nil }.prefix(Self.columnLimit).map { $0 }
         deleted = one("view") == "deleted"
         size = Int(one("size")).flatMap { Self.sizes.contains($0) ? $0 : nil } ?? 50
         trail = one("page").split(separator: ".").suffix(Self.trailLimit).map(String.init)
@@ -32,6 +33,32 @@ struct RunsQuery: Equatable {
 
     /// Further back than so many pages leads the first page only, so that addresses stay short.
     private static let trailLimit = 12
+
+    private static let columnLimit = 40
+
+    // MARK: The reader's own columns
+
+    private static let cookie = "aerie-columns"
+    /// Longer cookies are not kept by browsers.
+    private static let cookieLimit = 3600
+
+    /// Keeps the columns for a year, for one experiment's pages; without columns, forgets them.
+    func columnsCookie(path: String) -> String {
+        let value = columns.map(urlEncoded).joined(separator: "+")
+        let isKept = !columns.isEmpty && value.utf8.count <= Self.cookieLimit
+        return "\(Self.cookie)=\(isKept ? value : ""); Path=\(path); Max-Age=\(isKept ? 31_536_000 : 0); "
+            + "SameSite=Lax; HttpOnly"
+    }
+
+    static func columns(inCookies header: String?) -> [String] {
+        for pair in (header ?? "").split(separator: ";") {
+            let parts = pair.split(separator: "=", maxSplits: 1)
+            guard parts.count == 2, parts[0].drop(while: { $0 == " " }) == cookie else { continue }
+            let names = parts[1].split(separator: "+").map { $0.removingPercentEncoding ?? "" }
+            return names.filter { kind(of: $0) != nil }.prefix(columnLimit).map { $0 }
+        }
+        return []
+    }
 
     static func kind(of column: String) -> (kind: String, key: String)? {
         for kind in ["metrics", "params", "tags"] where column.hasPrefix(kind + ".") && column.count > kind.count + 1 {

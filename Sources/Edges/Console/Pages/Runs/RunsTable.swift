@@ -23,6 +23,8 @@ struct RunsTable {
             title: experiment.name, section: .experiments, crumbs: [("Experiments", "/console/experiments")],
             subtitle: """
                 id <span class="mono">\(experiment.id.text)</span> · \
+                \(Piece.link(PlotsPage.path(experiment.id), "Plots")) · \
+                \(Piece.link(LoggedModelPages.path(experiment.id), "Logged models")) · \
                 \(Piece.link(TracePages.listPath(experiment.id), "Traces"))
                 """,
             body: """
@@ -30,7 +32,7 @@ struct RunsTable {
                 <form id="chosen" method="post" action="\(path)/runs\(query.address)">\(actions())\
                 \(Piece.live("runs", every: isLive ? 5 : nil, table()))</form>\(pager())\
                 <p class="soft keys">Keys: <kbd>/</kbd> filter, <kbd>j</kbd> <kbd>k</kbd> move, <kbd>x</kbd> choose, \
-                <kbd>Enter</kbd> open; shift-click chooses a range.</p>
+                <kbd>Enter</kbd> open, <kbd>?</kbd> all of them; shift-click chooses a range.</p>
                 """)
     }
 
@@ -81,7 +83,8 @@ struct RunsTable {
         }
         return """
             <details class="chooser"><summary>Columns</summary><div class="panel">\(parts)\
-            <button>Show these</button> <a href="\(path)\(query.with { $0.columns = [] }.address)">The usual ones</a></div></details>
+            <button name="columns" value="keep">Show these</button> \
+            <a href="\(path)\(query.with { $0.columns = [] }.address)&columns=usual">The usual ones</a></div></details>
             """
     }
 

@@ -43,18 +43,63 @@ enum ModelPages {
                 "\(move.actor)",
             ]
         }
+        let shownTags = model.tags.filter { !$0.key.hasPrefix("mlflow.") }
         let tags: HTML =
-            model.tags.isEmpty
-            ? "" : "<h2>Tags</h2><div class=\"panel\">\(Piece.facts(model.tags.map { ($0.key, "\($0.value)") }))</div>"
+            shownTags.isEmpty
+            ? "" : "<h2>Tags</h2><div class=\"panel\">\(Piece.facts(shownTags.map { ($0.key, "\($0.value)") }))</div>"
+        let aliases = model.aliases.map { alias -> HTML in
+            """
+            <span class="facts">\(Piece.pill("@" + alias.alias, tone: "run"))\
+            <a href="\(VersionPage.path(ModelVersionKey(model.name, alias.version)))">version \(alias.version)</a></span>
+            """
+        }
+        let named: HTML = aliases.isEmpty ? "" : "<h2>Aliases</h2><div class=\"panel facts\">\(aliases)</div>"
         let cards = versions.map { card($0.version, $0.lineage, now: now) }
         let body: HTML = """
+            \(about(model))\(compareForm(model.name, versions.map(\.version)))
             <div class="stack">\(cards)</div>\(cards.isEmpty ? Piece.nothing("No version has been registered yet.") : "")
             <h2>Stage history</h2>\(Piece.table(["Time", "Version", "Move", "By"], moves, empty: "No version has been moved yet."))
-            \(tags)
+            \(named)\(tags)
             """
         return ConsolePage(
             title: model.name, section: .models, crumbs: [("Models", "/console/models")],
-            subtitle: model.description.isEmpty ? "A registered model." : "\(model.description)", body: body)
+            subtitle: """
+                A registered model, made \(Format.ago(model.creationTime, now: now)), changed \
+                \(Format.ago(model.lastUpdateTime, now: now)).
+                """, body: body)
+    }
+
+    private static func about(_ model: RegisteredModel) -> HTML {
+        let said: HTML =
+            model.description.isEmpty ? "" : "<div class=\"panel prose\">\(Markdown.html(model.description))</div>"
+        return "\(said)\(describe(path(model.name) + "/description", model.description))"
+    }
+
+    /// The form that changes a description.
+    static func describe(_ action: String, _ text: String) -> HTML {
+        """
+        <details><summary>Edit the description</summary><form method="post" action="\(action)" class="panel edit">\
+        <label for="description">Description, in Markdown</label>\
+        <textarea id="description" name="description" rows="6" maxlength="20000">\n\(text)</textarea>\
+        <button class="primary">Save</button></form></details>
+        """
+    }
+
+    /// Two versions to be set beside each other; the newest two at first.
+    private static func compareForm(_ name: String, _ versions: [ModelVersion]) -> HTML {
+        guard versions.count > 1 else { return "<h2>Versions</h2>" }
+        func select(_ field: String, _ chosen: Int) -> HTML {
+            let options = versions.map { version -> HTML in
+                let mark: HTML = version.version == chosen ? " selected" : ""
+                return "<option value=\"\(version.version)\"\(mark)>version \(version.version)</option>"
+            }
+            return "<select name=\"version\" aria-label=\"\(field)\">\(options)</select>"
+        }
+        return """
+            <h2>Versions</h2><form class="bar" method="get" action="/console/compare/versions">\
+            <input type="hidden" name="model" value="\(name)">Compare \(select("first version", versions[1].version)) with \
+            \(select("second version", versions[0].version))<button>Compare</button></form>
+            """
     }
 
     /// A version: where it stands, how good it is, what it comes from, what it answers in, and its buttons.
@@ -69,7 +114,7 @@ enum ModelPages {
             """
         let description: HTML = version.description.isEmpty ? "" : "<p class=\"soft\">\(version.description)</p>"
         return """
-            <section class="panel version"><div class="facts"><b class="big">Version \(version.version)</b>\
+            <section class="panel version"><div class="facts"><a class="big" href="\(VersionPage.path(version.key))"><b>Version \(version.version)</b></a>\
             \(Piece.pill(version.stage.rawValue))\(aliases)\
             <span class="soft">registered \(Format.ago(version.creationTime, now: now))</span><span class="grow"></span>\
             \(promote(version))</div>\(description)\(metrics(lineage.run))\(self.lineage(version, lineage))\(details)</section>
@@ -83,7 +128,7 @@ enum ModelPages {
         "r2",
     ]
 
-    private static func metrics(_ run: Run?) -> HTML {
+    static func metrics(_ run: Run?) -> HTML {
         guard let run, !run.metrics.isEmpty else { return "" }
         let known = headline.compactMap { key in run.metrics.first { $0.key == key } }
         let shown = (known.isEmpty ? run.metrics : known).prefix(8).map { metric -> HTML in

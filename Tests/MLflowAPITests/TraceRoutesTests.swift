@@ -1,5 +1,6 @@
 import AerieJSON
 import Foundation
+import HTTPTypes
 import Hummingbird
 import HummingbirdTesting
 import Testing
@@ -75,10 +76,12 @@ import Testing
         }
     }
 
-    @Test("what is wrong with a trace is said by its field", arguments: [
-        ("2026-13-01T12:00:00Z", "0", "request_time"), ("yesterday", "0", "request_time"),
-        ("2026-03-01T12:00:00Z", "77", "77"), ("2026-03-01T12:00:00Z", "", "experiment_id"),
-    ])
+    @Test(
+        "what is wrong with a trace is said by its field",
+        arguments: [
+            ("2026-13-01T12:00:00Z", "0", "request_time"), ("yesterday", "0", "request_time"),
+            ("2026-03-01T12:00:00Z", "77", "77"), ("2026-03-01T12:00:00Z", "", "experiment_id"),
+        ])
     func wrong(_ time: String, _ experiment: String, _ said: String) async throws {
         try await withClient { client in
             let answer = try await client.send(.post, root, info("tr-1", time: time, experiment: experiment))
@@ -89,11 +92,65 @@ import Testing
         }
     }
 
-    @Test("spans sent as OTLP are turned away in the words that make clients upload them")
+    private func otlp(_ spans: [JSONValue]) -> JSONValue {
+        ["resourceSpans": [["scopeSpans": [["spans": .array(spans)]]]]]
+    }
+
+    private func span(_ id: String, parent: String? = nil, status: JSONValue = ["code": 1]) -> JSONValue {
+        var object: JSONObject = [
+            "traceId": "0af7651916cd43dd8448eb211c80319c", "spanId": .string(id), "name": .string("n-\(id)"),
+            "startTimeUnixNano": "1772366400250000000", "endTimeUnixNano": "1772366401250000000", "status": status,
+            "attributes": [
+                ["key": "mlflow.spanInputs", "value": ["stringValue": "{\"x\": 1}"]],
+                ["key": "n", "value": ["intValue": 7]], ["key": "d", "value": ["doubleValue": 0.5]],
+            ],
+        ]
+        if let parent { object["parentSpanId"] = .string(parent) }
+        return .object(object)
+    }
+
+    private func headers(_ type: String = "application/json") throws -> HTTPFields {
+        [.contentType: type, try #require(HTTPField.Name("x-mlflow-experiment-id")): "0"]
+    }
+
+    @Test("spans sent as OTLP make their trace, are read back, and end the trace with the first one")
     func otlp() async throws {
         try await withClient { client in
-            let answer = try await client.send(.post, "/v1/traces", bytes: [0])
-            #expect(answer.status == .notImplemented && answer.text.contains("REST OTLP span logging is not supported"))
+            let child = otlp([span("00f067aa0ba902b7", parent: "00f067aa0ba902b8")])
+            #expect(try await client.send(.post, "/v1/traces", child, headers: headers()).status == .ok)
+            let id = "tr-0af7651916cd43dd8448eb211c80319c"
+            func read() async throws -> JSONValue? {
+                try await client.send(.get, "/api/3.0/mlflow/traces/get?trace_id=\(id)").json["trace"]
+            }
+            #expect(try await read()?["trace_info"]?["state"] == "IN_PROGRESS")
+            let first = otlp([span("00f067aa0ba902b8", status: ["code": "STATUS_CODE_ERROR"])])
+            for _ in 0..<2 {
+                #expect(try await client.send(.post, "/v1/traces", first, headers: headers()).status == .ok)
+            }
+            let trace = try await read()
+            let info = trace?["trace_info"]
+            #expect(info?["state"] == "ERROR" && info?["execution_duration"] == "1.000s")
+            #expect(info?["tags"]?["mlflow.trace.spansLocation"] == "TRACKING_STORE")
+            #expect(info?["tags"]?["mlflow.traceName"] == "n-00f067aa0ba902b8")
+            #expect(info?["request_preview"] == "{\"x\": 1}")
+            #expect(trace?["spans"]?.array?.count == 2)
+            let kept = trace?["spans"]?.array?.first { $0["parent_span_id"] != nil }
+            #expect(kept?["trace_id"] == "CvdlGRbNQ92ESOshHIAxnA==" && kept?["span_id"] == "APBnqgupArc=")
+            #expect(kept?["attributes"]?[1]?["value"]?["int_value"] == "7")
+        }
+    }
+
+    @Test(
+        "what is no OTLP is said to be none",
+        arguments: [
+            ("application/x-protobuf", [UInt8]([0x0a, 0x05, 0x01])), ("application/x-protobuf", [0x0b]),
+            ("application/json", Array("{\"resourceSpans\": 1}".utf8)), ("text/plain", []), ("application/json", []),
+        ])
+    func broken(_ type: String, _ bytes: [UInt8]) async throws {
+        try await withClient { client in
+            let answer = try await client.send(.post, "/v1/traces", bytes: bytes, headers: headers(type))
+            #expect(answer.status == .badRequest && answer.code == "INVALID_PARAMETER_VALUE", "\(answer.text)")
+            #expect(try await client.send(.post, "/v1/traces", bytes: bytes).text.contains("x-mlflow-experiment-id"))
         }
     }
 

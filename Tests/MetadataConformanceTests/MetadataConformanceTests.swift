@@ -25,7 +25,8 @@ struct MetadataBackend: Sendable, CustomTestStringConvertible {
             TrackingStores(
                 experiments: SQLiteExperimentStore(database), runs: SQLiteRunStore(database),
                 models: SQLiteLoggedModelStore(database), registry: SQLiteRegistryStore(database),
-                versions: SQLiteModelVersionStore(database)))
+                versions: SQLiteModelVersionStore(database),
+                traces: SQLiteTraceStore(database)))
     }
 }
 
@@ -36,7 +37,8 @@ extension MetadataBackend {
             TrackingStores(
                 experiments: PostgresExperimentStore(database), runs: PostgresRunStore(database),
                 models: PostgresLoggedModelStore(database), registry: PostgresRegistryStore(database),
-                versions: PostgresModelVersionStore(database)))
+                versions: PostgresModelVersionStore(database),
+                traces: PostgresTraceStore(database)))
     }
 }
 

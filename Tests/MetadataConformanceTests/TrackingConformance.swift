@@ -10,6 +10,7 @@ struct TrackingStores: Sendable {
     var models: any LoggedModelStore
     var registry: any RegistryStore
     var versions: any ModelVersionStore
+    var traces: any TraceStore
 }
 
 /// The promises of the tracking and registry ports, one check each, for any backend.
@@ -23,12 +24,13 @@ struct TrackingConformance: Sendable, CustomTestStringConvertible {
         self.body = body
     }
 
-    static let all = experiments + runs + registry + SearchConformance.all
+    static let all = experiments + runs + registry + traces + SearchConformance.all
     static func at(_ milliseconds: Int64) -> Timestamp { Timestamp(milliseconds: milliseconds) }
 
     static func experiment(_ stores: TrackingStores, _ name: String = "e") async throws -> Experiment {
         try await stores.experiments.create(
-            ExperimentDraft(name: name, artifactLocation: nil, artifactRoot: "mlflow-artifacts:", time: at(1),
+            ExperimentDraft(
+                name: name, artifactLocation: nil, artifactRoot: "mlflow-artifacts:", time: at(1),
                 tags: []))
     }
 
@@ -37,7 +39,7 @@ struct TrackingConformance: Sendable, CustomTestStringConvertible {
     ) async throws {
         let info = RunInfo(
             id: id, experimentID: experiment, name: id.text, userID: "u", startTime: at(start),
-                artifactURI: "mlflow-artifacts:/\(id)")
+            artifactURI: "mlflow-artifacts:/\(id)")
         try await stores.runs.create([Run(info: info)])
     }
 
@@ -49,7 +51,8 @@ struct TrackingConformance: Sendable, CustomTestStringConvertible {
     static let experiments: [TrackingConformance] = [
         .init("the default experiment is there, and identifiers count up") { stores in
             #expect(try await stores.experiments.get(["0"]).first?.name == "Default")
-            let first = try await experiment(stores, "a"), second = try await experiment(stores, "b")
+            let first = try await experiment(stores, "a")
+            let second = try await experiment(stores, "b")
             #expect(Int(first.id.text)! < Int(second.id.text)!)
             #expect(first.artifactLocation == "mlflow-artifacts:/\(first.id)")
         },
@@ -71,18 +74,30 @@ struct TrackingConformance: Sendable, CustomTestStringConvertible {
             #expect(try await stores.runs.get(["r1", "r2"]).map(\.info.stage) == [.deleted, .active])
         },
         .init("deleting a tag that is not there is notFound") { stores in
-            #expect(await code { try await stores.experiments.update("0", ExperimentChange(deleteTags: ["x"]),
-                at: at(1)) } == .notFound)
+            #expect(
+                await code {
+                    try await stores.experiments.update(
+                        "0", ExperimentChange(deleteTags: ["x"]),
+                        at: at(1))
+                } == .notFound)
         },
     ]
 
     static let runs: [TrackingConformance] = [
-        .init("the latest metric is the greatest by step, time and value; duplicates are kept once; NaN stays") { stores in
+        .init("the latest metric is the greatest by step, time and value; duplicates are kept once; NaN stays") {
+            stores in
             try await run(stores, "r")
             let values: [(Double, Int64, Int64)] = [(1, 10, 2), (5, 99, 1), (2, 10, 2), (2, 10, 2), (.nan, 10, -3)]
             for (value, time, step) in values {
-                try await stores.runs.log([RunBatch(runID: "r", metrics: [Metric(key: "m", value: value,
-                    timestamp: at(time), step: step)])])
+                try await stores.runs.log([
+                    RunBatch(
+                        runID: "r",
+                        metrics: [
+                            Metric(
+                                key: "m", value: value,
+                                timestamp: at(time), step: step)
+                        ])
+                ])
             }
             #expect(try await stores.runs.get(["r"]).first?.metrics.first?.value == 2)
             let history = try await stores.runs.history(MetricHistoryQuery(runIDs: ["r"], key: "m")).map(\.1)
@@ -133,17 +148,20 @@ struct TrackingConformance: Sendable, CustomTestStringConvertible {
         },
         .init("pages hold every row once while rows are added, missing values come last both ways") { stores in
             for index in 0..<7 { try await run(stores, RunID("r\(index)"), start: Int64(index)) }
-            try await stores.runs.log((0..<3).map { index in
-                RunBatch(runID: RunID("r\(index)"), metrics: [Metric(key: "m", value: Double(index), timestamp: at(1))])
-            })
+            try await stores.runs.log(
+                (0..<3).map { index in
+                    RunBatch(
+                        runID: RunID("r\(index)"), metrics: [Metric(key: "m", value: Double(index), timestamp: at(1))])
+                })
             for ascending in [true, false] {
                 var seen: [String] = []
                 var position: PagePosition?
                 repeat {
-                    let page = try await stores.runs.search(SearchQuery(
-                        experimentIDs: ["0"], order: [SearchOrder(SearchField(.metric, "m"), ascending: ascending)],
+                    let page = try await stores.runs.search(
+                        SearchQuery(
+                            experimentIDs: ["0"], order: [SearchOrder(SearchField(.metric, "m"), ascending: ascending)],
                             limit: 2,
-                        position: position))
+                            position: position))
                     seen += page.elements.map(\.info.id.text)
                     position = page.next
                     try await run(stores, RunID("late\(ascending)\(seen.count)"), start: 100)
@@ -159,8 +177,9 @@ struct TrackingConformance: Sendable, CustomTestStringConvertible {
         .init("version numbers are never used again, and archiving is noted") { stores in
             try await stores.registry.create(RegisteredModel(name: "m", creationTime: at(1), lastUpdateTime: at(1)))
             func version() async throws -> ModelVersion {
-                try await stores.versions.create(ModelVersion(
-                    name: "m", version: 0, creationTime: at(2), lastUpdateTime: at(2), source: "s", location: "l"))
+                try await stores.versions.create(
+                    ModelVersion(
+                        name: "m", version: 0, creationTime: at(2), lastUpdateTime: at(2), source: "s", location: "l"))
             }
             #expect(try await [version().version, version().version] == [1, 2])
             try await stores.versions.delete(ModelVersionKey("m", 2), at: at(3))
@@ -168,7 +187,7 @@ struct TrackingConformance: Sendable, CustomTestStringConvertible {
             for number in [1, 3] {
                 _ = try await stores.versions.transition(
                     ModelVersionKey("m", number), to: .production, archivingOthers: true, actor: "ada",
-                        at: at(Int64(number)))
+                    at: at(Int64(number)))
             }
             let history = try await stores.versions.transitions("m", version: 1, limit: 10)
             #expect(history.map(\.to) == [.archived, .production] && history.allSatisfy { $0.actor == "ada" })
@@ -178,10 +197,15 @@ struct TrackingConformance: Sendable, CustomTestStringConvertible {
             try await stores.registry.create(RegisteredModel(name: "m", creationTime: at(1), lastUpdateTime: at(1)))
             let change = RegisteredModelChange(setAliases: [ModelAlias(alias: "best", version: 1)])
             #expect(await code { _ = try await stores.registry.update("m", change, at: at(2)) } == .notFound)
-            _ = try await stores.versions.create(ModelVersion(
-                name: "m", version: 0, creationTime: at(2), lastUpdateTime: at(2), source: "s", location: "l"))
-            #expect(try await stores.registry.update("m", change, at: at(2)).aliases == [ModelAlias(alias: "best",
-                version: 1)])
+            _ = try await stores.versions.create(
+                ModelVersion(
+                    name: "m", version: 0, creationTime: at(2), lastUpdateTime: at(2), source: "s", location: "l"))
+            #expect(
+                try await stores.registry.update("m", change, at: at(2)).aliases == [
+                    ModelAlias(
+                        alias: "best",
+                        version: 1)
+                ])
             try await stores.versions.delete(ModelVersionKey("m", 1), at: at(3))
             #expect(try await stores.registry.get(["m"])[0].aliases.isEmpty)
         },

@@ -4,7 +4,7 @@ import SearchSQL
 
 /// Traces in PostgreSQL.
 public struct PostgresTraceStore: TraceStore {
-    private let database: PostgresDatabase
+    let database: PostgresDatabase
 
     public init(_ database: PostgresDatabase) { self.database = database }
 
@@ -24,31 +24,46 @@ public struct PostgresTraceStore: TraceStore {
 
     public func put(_ trace: Trace) async throws(AerieError) {
         try await database.write { db in
-            guard let experiment = Int64(trace.experimentID.text),
-                try !db.query("SELECT 1 FROM experiments WHERE id = ?", [.init(experiment)]).isEmpty
-            else { throw AerieError.notFound("No Experiment with id=\(trace.experimentID) exists") }
-            let rows = try db.query(
-                """
-                INSERT INTO traces AS old (id, experiment, request_time, duration, state, client_request_id,
-                    request_preview, response_preview) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-                ON CONFLICT (id) DO UPDATE SET request_time = excluded.request_time, duration = excluded.duration,
-                    state = excluded.state, client_request_id = excluded.client_request_id,
-                    request_preview = excluded.request_preview, response_preview = excluded.response_preview
-                WHERE old.experiment = excluded.experiment RETURNING seq
-                """,
-                [
-                    .init(trace.id.text), .init(experiment), .init(trace.requestTime.milliseconds),
-                    .init(trace.duration), .init(trace.state.rawValue), .init(trace.clientRequestID),
-                    .init(trace.requestPreview), .init(trace.responsePreview),
-                ])
-            guard let seq = try rows.first?.int(0) else {
-                throw AerieError(
-                    .alreadyExists, "A trace with ID '\(trace.id)' exists in another experiment",
-                    reason: "trace.exists")
-            }
-            try PostgresSatellite.write(db, "trace_tags", owner: seq, trace.tags)
-            try PostgresSatellite.write(db, "trace_metadata", owner: seq, trace.metadata)
+            try Self.lock(db, [trace.id])
+            try Self.write(db, trace)
         }
+    }
+
+    /// Holds back other writers of these traces, whether they exist or not, until the transaction ends.
+    static func lock(_ db: PostgresConnection, _ ids: [TraceID]) throws {
+        for id in Set(ids.map(\.text)).sorted() {
+            _ = try db.query("SELECT pg_advisory_xact_lock(hashtextextended(?, 7310))", [.init(id)])
+        }
+    }
+
+    /// - Returns: the row's number.
+    @discardableResult
+    static func write(_ db: PostgresConnection, _ trace: Trace) throws -> Int64 {
+        guard let experiment = Int64(trace.experimentID.text),
+            try !db.query("SELECT 1 FROM experiments WHERE id = ?", [.init(experiment)]).isEmpty
+        else { throw AerieError.notFound("No Experiment with id=\(trace.experimentID) exists") }
+        let rows = try db.query(
+            """
+            INSERT INTO traces AS old (id, experiment, request_time, duration, state, client_request_id,
+                request_preview, response_preview) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+            ON CONFLICT (id) DO UPDATE SET request_time = excluded.request_time, duration = excluded.duration,
+                state = excluded.state, client_request_id = excluded.client_request_id,
+                request_preview = excluded.request_preview, response_preview = excluded.response_preview
+            WHERE old.experiment = excluded.experiment RETURNING seq
+            """,
+            [
+                .init(trace.id.text), .init(experiment), .init(trace.requestTime.milliseconds),
+                .init(trace.duration), .init(trace.state.rawValue), .init(trace.clientRequestID),
+                .init(trace.requestPreview), .init(trace.responsePreview),
+            ])
+        guard let seq = try rows.first?.int(0) else {
+            throw AerieError(
+                .alreadyExists, "A trace with ID '\(trace.id)' exists in another experiment", reason: "trace.exists")
+        }
+        try PostgresSatellite.write(db, "trace_tags", owner: seq, trace.tags)
+        try PostgresSatellite.write(db, "trace_metadata", owner: seq, trace.metadata)
+        for assessment in trace.assessments { try write(db, assessment, owner: seq) }
+        return seq
     }
 
     public func get(_ ids: [TraceID]) async throws(AerieError) -> [Trace] {
@@ -71,6 +86,7 @@ public struct PostgresTraceStore: TraceStore {
         try await database.read { db in
             var statement = SearchStatement(Self.tables, .postgres)
             statement.require(in: "t.experiment", numbers: query.experimentIDs.compactMap { Int64($0.text) })
+            let query = statement.requireRuns(of: query)
             let (keys, next) = try statement.page(PostgresSearch(db), query)
             return Page(try Self.read(db, keys), next: next)
         }
@@ -95,14 +111,15 @@ public struct PostgresTraceStore: TraceStore {
         }
     }
 
-    private static func find(_ db: PostgresConnection, _ id: TraceID) throws -> Int64? {
+    static func find(_ db: PostgresConnection, _ id: TraceID) throws -> Int64? {
         try db.query("SELECT seq FROM traces WHERE id = ?", [.init(id.text)]).first?.int(0)
     }
 
-    private static func read(_ db: PostgresConnection, _ keys: [Int64]) throws -> [Trace] {
+    static func read(_ db: PostgresConnection, _ keys: [Int64]) throws -> [Trace] {
         guard !keys.isEmpty else { return [] }
         let tags = try PostgresSatellite.read(db, "trace_tags", owners: keys)
         let metadata = try PostgresSatellite.read(db, "trace_metadata", owners: keys)
+        let assessments = try assessments(db, keys)
         var found: [Int64: Trace] = [:]
         let rows = try db.query(
             """
@@ -116,7 +133,7 @@ public struct PostgresTraceStore: TraceStore {
                 requestTime: try row.time(3), duration: row.optionalInt(4),
                 state: TraceState(rawValue: try row.text(5)) ?? .unspecified, clientRequestID: row.optionalText(6),
                 requestPreview: row.optionalText(7), responsePreview: row.optionalText(8),
-                metadata: metadata[key] ?? [], tags: tags[key] ?? [])
+                metadata: metadata[key] ?? [], tags: tags[key] ?? [], assessments: assessments[key] ?? [])
         }
         return keys.compactMap { found[$0] }
     }

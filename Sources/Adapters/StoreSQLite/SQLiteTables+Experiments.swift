@@ -15,6 +15,7 @@ extension SQLiteExperimentStore {
         },
         SQLiteTraceStore.migration,
         Migration("experiments.2", MetricTables.create),
+        SQLiteTraceStore.spansMigration,
     ]
 
     private static let experimentTables = [

@@ -5,7 +5,7 @@ import SearchSQL
 
 /// Traces in SQLite. Its tables come with `SQLiteExperimentStore.migrations`.
 public struct SQLiteTraceStore: TraceStore {
-    private let database: MetadataDatabase
+    let database: MetadataDatabase
 
     public init(_ database: MetadataDatabase) { self.database = database }
 
@@ -50,32 +50,37 @@ public struct SQLiteTraceStore: TraceStore {
         order: [.descending("t.request_time"), .descending("t.seq")])
 
     public func put(_ trace: Trace) async throws(AerieError) {
-        try await database.write { db in
-            guard let experiment = Int64(trace.experimentID.text),
-                try Bool.fetchOne(db, sql: "SELECT 1 FROM experiments WHERE id = ?", arguments: [experiment]) ?? false
-            else { throw AerieError.notFound("No Experiment with id=\(trace.experimentID) exists") }
-            let seq = try Int64.fetchOne(
-                db,
-                sql: """
-                    INSERT INTO traces (id, experiment, request_time, duration, state, client_request_id,
-                        request_preview, response_preview) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-                    ON CONFLICT (id) DO UPDATE SET request_time = excluded.request_time, duration = excluded.duration,
-                        state = excluded.state, client_request_id = excluded.client_request_id,
-                        request_preview = excluded.request_preview, response_preview = excluded.response_preview
-                    WHERE experiment = excluded.experiment RETURNING seq
-                    """,
-                arguments: [
-                    trace.id.text, experiment, trace.requestTime.milliseconds, trace.duration, trace.state.rawValue,
-                    trace.clientRequestID, trace.requestPreview, trace.responsePreview,
-                ])
-            guard let seq else {
-                throw AerieError(
-                    .alreadyExists, "A trace with ID '\(trace.id)' exists in another experiment",
-                    reason: "trace.exists")
-            }
-            try Satellite.write(db, "trace_tags", owner: seq, trace.tags)
-            try Satellite.write(db, "trace_metadata", owner: seq, trace.metadata)
+        try await database.write { db in try Self.write(db, trace) }
+    }
+
+    /// - Returns: the row's number.
+    @discardableResult
+    static func write(_ db: Database, _ trace: Trace) throws -> Int64 {
+        guard let experiment = Int64(trace.experimentID.text),
+            try Bool.fetchOne(db, sql: "SELECT 1 FROM experiments WHERE id = ?", arguments: [experiment]) ?? false
+        else { throw AerieError.notFound("No Experiment with id=\(trace.experimentID) exists") }
+        let seq = try Int64.fetchOne(
+            db,
+            sql: """
+                INSERT INTO traces (id, experiment, request_time, duration, state, client_request_id,
+                    request_preview, response_preview) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+                ON CONFLICT (id) DO UPDATE SET request_time = excluded.request_time, duration = excluded.duration,
+                    state = excluded.state, client_request_id = excluded.client_request_id,
+                    request_preview = excluded.request_preview, response_preview = excluded.response_preview
+                WHERE experiment = excluded.experiment RETURNING seq
+                """,
+            arguments: [
+                trace.id.text, experiment, trace.requestTime.milliseconds, trace.duration, trace.state.rawValue,
+                trace.clientRequestID, trace.requestPreview, trace.responsePreview,
+            ])
+        guard let seq else {
+            throw AerieError(
+                .alreadyExists, "A trace with ID '\(trace.id)' exists in another experiment", reason: "trace.exists")
         }
+        try Satellite.write(db, "trace_tags", owner: seq, trace.tags)
+        try Satellite.write(db, "trace_metadata", owner: seq, trace.metadata)
+        for assessment in trace.assessments { try write(db, assessment, owner: seq) }
+        return seq
     }
 
     public func get(_ ids: [TraceID]) async throws(AerieError) -> [Trace] {
@@ -98,6 +103,7 @@ public struct SQLiteTraceStore: TraceStore {
         try await database.read { db in
             var statement = SearchStatement(Self.tables, .sqlite)
             statement.require(in: "t.experiment", numbers: query.experimentIDs.compactMap { Int64($0.text) })
+            let query = statement.requireRuns(of: query)
             let (keys, next) = try statement.page(SQLiteSearch(db), query)
             return Page(try Self.read(db, keys), next: next)
         }
@@ -125,14 +131,15 @@ public struct SQLiteTraceStore: TraceStore {
         }
     }
 
-    private static func find(_ db: Database, _ id: TraceID) throws -> Int64? {
+    static func find(_ db: Database, _ id: TraceID) throws -> Int64? {
         let statement = try db.cachedStatement(sql: "SELECT seq FROM traces WHERE id = ?")
         return try Int64.fetchOne(statement, arguments: [id.text])
     }
 
-    private static func read(_ db: Database, _ keys: [Int64]) throws -> [Trace] {
+    static func read(_ db: Database, _ keys: [Int64]) throws -> [Trace] {
         let tags = try Satellite.read(db, "trace_tags", owners: keys)
         let metadata = try Satellite.read(db, "trace_metadata", owners: keys)
+        let assessments = try assessments(db, keys)
         let statement = try db.cachedStatement(
             sql: """
                 SELECT id, experiment, request_time, duration, state, client_request_id, request_preview,
@@ -144,7 +151,8 @@ public struct SQLiteTraceStore: TraceStore {
                 id: TraceID(row[0]), experimentID: ExperimentID("\(row[1] as Int64)"),
                 requestTime: Timestamp(milliseconds: row[2]), duration: row[3],
                 state: TraceState(rawValue: row[4]) ?? .unspecified, clientRequestID: row[5], requestPreview: row[6],
-                responsePreview: row[7], metadata: metadata[key] ?? [], tags: tags[key] ?? [])
+                responsePreview: row[7], metadata: metadata[key] ?? [], tags: tags[key] ?? [],
+                assessments: assessments[key] ?? [])
         }
     }
 }

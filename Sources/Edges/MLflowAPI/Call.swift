@@ -119,6 +119,13 @@ struct Fields: Sendable {
             "Invalid value \(String(value.text().prefix(80))) for parameter '\(place(key))' supplied: \(wanted)")
     }
 
+    func has(_ key: String) -> Bool { value(key) != nil }
+
+    /// The members other than these, as they came.
+    func others(than known: Set<String>) -> JSONObject {
+        JSONObject(object.members.filter { !known.contains($0.key) && !$0.value.isNull }.map { ($0.key, $0.value) })
+    }
+
     func string(_ key: String) throws(AerieError) -> String? {
         guard let value = value(key) else { return nil }
         guard case .string(let text) = value else { throw wrong(key, value, "a string was expected") }

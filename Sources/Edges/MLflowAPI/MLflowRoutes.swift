@@ -46,11 +46,10 @@ public struct MLflowRoutes: Sendable {
     public func register<Context: RequestContext>(on router: Router<Context>) {
         router.get("/health") { _, _ in "OK" }
         router.get("/version") { _, _ in Self.version }
-        // Clients that read this put the spans of a trace into the artifact store, as one file.
-        router.post("/v1/traces") { _, _ in
-            Self.response(
-                .notImplemented, code: "NOT_IMPLEMENTED",
-                "REST OTLP span logging is not supported here; spans are kept as artifacts of their trace")
+        router.post("/v1/traces") { request, _ in
+            do throws(AerieError) { return try await SpanIntake.handle(request, self) } catch {
+                return failure(error, request)
+            }
         }
         for prefix in ["/api/2.0", "/ajax-api/2.0", "/api/3.0", "/ajax-api/3.0"] {
             for endpoint in Endpoint.all {
@@ -69,8 +68,10 @@ public struct MLflowRoutes: Sendable {
         }
     }
 
-    private func answer<Context: RequestContext>(_ request: Request, _ context: Context,
-        _ endpoint: Endpoint) async -> Response {
+    private func answer<Context: RequestContext>(
+        _ request: Request, _ context: Context,
+        _ endpoint: Endpoint
+    ) async -> Response {
         do throws(AerieError) {
             let body = try await Call.body(of: request)
             if let answer = try await endpoint.shortcut?(self, body) { return Self.response(.ok, answer) }

@@ -31,8 +31,12 @@ extension ConsoleRoutes {
 
     private static let traceLimit: Int64 = 8 << 20
 
-    /// What the trace's file holds; `nil` without one, or for one above 8 MiB.
+    /// The spans that are kept with the trace, or else what the trace's file holds; `nil` without one, or for one above
+    /// 8 MiB.
     private func spans(of trace: Trace) async throws(AerieError) -> [TraceSpan]? {
+        if let kept = try await services.traces.spans(of: [trace.id])[trace.id] {
+            return kept.prefix(TraceSpan.limit).map(TraceSpan.init)
+        }
         guard let location = trace.tags.first(where: { $0.key == "mlflow.artifactLocation" })?.value,
             let path = try? ArtifactPath(location: location + "/traces.json"),
             let size = try await services.artifacts.entry(path)?.size, size <= Self.traceLimit

@@ -4,18 +4,29 @@ import Experiments
 import HTTPTypes
 
 extension Endpoint {
-    /// Traces as MLflow 3 writes them: what is known of a call here, its spans as a file in the artifact store.
-    static let traces: [Endpoint] = [
+    /// Traces as MLflow 3 writes and reads them; spans come by `SpanIntake`, or as a file in the artifact store.
+    static let traces: [Endpoint] = infos + linking + assessments + olderTraces
+
+    private static let infos: [Endpoint] = [
         Endpoint(.post, "/mlflow/traces") { routes, call throws(AerieError) in
-            let trace = try call.fields.fields("trace").fields("trace_info").trace()
+            guard call.fields.has("trace") else { return try await startOlder(routes, call) }
+            let info = try call.fields.fields("trace").fields("trace_info")
+            var trace = try info.trace()
+            trace.assessments = try info.assessments(of: trace.id) { routes.traces.assessmentStamp() }
             return ["trace": ["trace_info": try await routes.traces.put(trace).mlflow]]
         },
+        Endpoint(.get, "/mlflow/traces/get") { routes, call throws(AerieError) in
+            let id = try call.fields.traceID()
+            let trace = try await routes.traces.trace(id)
+            return ["trace": trace.mlflow(spans: try await routes.traces.spans(of: [id])[id] ?? [])]
+        },
+        Endpoint(.post, "/mlflow/traces/batchGet", batchGet),
+        Endpoint(.get, "/mlflow/traces/batchGet", batchGet),
         Endpoint(.get, "/mlflow/traces/{trace_id}") { routes, call throws(AerieError) in
             ["trace": ["trace_info": try await routes.traces.trace(try call.fields.traceID()).mlflow]]
         },
         Endpoint(.post, "/mlflow/traces/batchGetInfos") { routes, call throws(AerieError) in
-            let found = try await routes.traces.traces(try call.fields.strings("trace_ids").map { TraceID($0) })
-            return ["trace_infos": .array(found.map(\.mlflow))]
+            ["trace_infos": .array(try await named(routes, call).map(\.mlflow))]
         },
         Endpoint(.post, "/mlflow/traces/search") { routes, call throws(AerieError) in
             let fields = call.fields
@@ -23,13 +34,7 @@ extension Endpoint {
             for location in try fields.objects("locations") {
                 experiments.append(try location.experimentLocation())
             }
-            let page = try await routes.traces.search(
-                in: experiments, filter: try fields.string("filter"), orderBy: try fields.strings("order_by"),
-                limit: try fields.limit(otherwise: 100), pageToken: try fields.string("page_token"))
-            var body = JSONObject()
-            body.add("traces", page.elements.map(\.mlflow))
-            body.add(nextPage: page.next)
-            return body
+            return try await search(routes, fields, experiments) { $0.mlflow }
         },
         Endpoint(.patch, "/mlflow/traces/{trace_id}/tags") { routes, call throws(AerieError) in
             let tag = Tag(key: try call.fields.required("key"), value: try call.fields.string("value") ?? "")
@@ -38,11 +43,6 @@ extension Endpoint {
         },
         Endpoint(.delete, "/mlflow/traces/{trace_id}/tags") { routes, call throws(AerieError) in
             try await routes.traces.deleteTag(try call.fields.traceID(), key: try call.fields.required("key"))
-            return [:]
-        },
-        Endpoint(.post, "/mlflow/traces/link-to-run") { routes, call throws(AerieError) in
-            try await routes.traces.link(
-                try call.fields.strings("trace_ids").map { TraceID($0) }, to: try call.fields.runID())
             return [:]
         },
         Endpoint(.post, "/mlflow/traces/delete-traces") { routes, call throws(AerieError) in
@@ -55,6 +55,52 @@ extension Endpoint {
             return ["traces_deleted": .int(Int64(try await routes.traces.delete(selection)))]
         },
     ]
+
+    private static let linking: [Endpoint] = [
+        Endpoint(.post, "/mlflow/traces/link-prompts") { routes, call throws(AerieError) in
+            var prompts: [String] = []
+            for prompt in try call.fields.objects("prompt_versions") {
+                let version = try prompt.required("version")
+                guard Int64(version) != nil else {
+                    throw .invalid("prompt_versions.version", "\"\(version.prefix(40))\" is no number")
+                }
+                prompts.append("\(try prompt.required("name"))/\(version)")
+            }
+            try await routes.traces.link(try call.fields.traceID(), prompts: prompts)
+            return [:]
+        },
+        Endpoint(.post, "/mlflow/traces/link-to-run") { routes, call throws(AerieError) in
+            try await routes.traces.link(
+                try call.fields.strings("trace_ids").map { TraceID($0) }, to: try call.fields.runID())
+            return [:]
+        },
+    ]
+
+    private static let batchGet: Handler = { routes, call throws(AerieError) in
+        let found = try await named(routes, call)
+        let spans = try await routes.traces.spans(of: found.map(\.id))
+        return ["traces": .array(found.map { $0.mlflow(spans: spans[$0.id] ?? []) })]
+    }
+
+    /// The traces that a call names, of the experiments that it names, if it does.
+    private static func named(_ routes: MLflowRoutes, _ call: Call) async throws(AerieError) -> [Trace] {
+        let found = try await routes.traces.traces(try call.fields.strings("trace_ids").map { TraceID($0) })
+        guard call.fields.has("experiment_ids") else { return found }
+        let experiments = Set(try call.fields.experimentIDs())
+        return found.filter { experiments.contains($0.experimentID) }
+    }
+
+    static func search(
+        _ routes: MLflowRoutes, _ fields: Fields, _ experiments: [ExperimentID], _ encode: (Trace) -> JSONValue
+    ) async throws(AerieError) -> JSONObject {
+        let page = try await routes.traces.search(
+            in: experiments, filter: try fields.string("filter"), orderBy: try fields.strings("order_by"),
+            limit: try fields.limit(otherwise: 100), pageToken: try fields.string("page_token"))
+        var body = JSONObject()
+        body.add("traces", page.elements.map(encode))
+        body.add(nextPage: page.next)
+        return body
+    }
 }
 
 extension Fields {
@@ -107,6 +153,14 @@ extension Trace {
         object.add("response_preview", responsePreview)
         object["trace_metadata"] = .object(JSONObject(metadata.map { ($0.key, .string($0.value)) }))
         object["tags"] = .object(JSONObject(tags.map { ($0.key, .string($0.value)) }))
+        object.add("assessments", assessments.map(\.mlflow))
+        return .object(object)
+    }
+
+    /// Spans are kept as they are given here.
+    func mlflow(spans: [Span]) -> JSONValue {
+        var object: JSONObject = ["trace_info": mlflow]
+        object.add("spans", spans.compactMap { try? JSONValue.parse($0.content) })
         return .object(object)
     }
 }

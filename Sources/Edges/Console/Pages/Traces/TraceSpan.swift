@@ -1,6 +1,8 @@
 import AerieJSON
+import Experiments
 
-/// One span out of a trace's file `traces.json`, in either of the shapes that MLflow's clients write.
+/// One span of a trace: one that is kept with it, or one out of its file `traces.json`, in either of the shapes that
+/// MLflow's clients write.
 struct TraceSpan: Equatable {
     var id: String
     var parent: String?
@@ -21,6 +23,18 @@ struct TraceSpan: Equatable {
     static func parse(_ bytes: [UInt8]) -> [TraceSpan]? {
         guard let value = try? JSONValue.parse(bytes), let spans = value["spans"]?.array else { return nil }
         return spans.prefix(limit).compactMap(TraceSpan.init)
+    }
+
+    init(_ span: Span) {
+        id = span.id
+        parent = span.parentID
+        name = span.name
+        start = Double(span.start)
+        end = Double(span.end ?? span.start)
+        isError = span.state == .error
+        kind = span.kind
+        inputs = span.attribute("mlflow.spanInputs").map { Self.text(.string($0)) }
+        outputs = span.attribute("mlflow.spanOutputs").map { Self.text(.string($0)) }
     }
 
     private init?(_ value: JSONValue) {

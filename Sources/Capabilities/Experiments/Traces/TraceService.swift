@@ -2,13 +2,12 @@ public import AerieCore
 
 /// What clients do with traces, with the rules of names and limits. Holds no state; may be called from any task.
 public struct TraceService: Sendable {
-    private let traces: any TraceStore
-    private let experiments: ExperimentService
+    let traces: any TraceStore
+    let experiments: ExperimentService
     private let artifacts: any ArtifactStore
 
-    private static let artifactLocation = "mlflow.artifactLocation"
-    private static let spansLocation = "mlflow.trace.spansLocation"
-    private static let searchMaximum = 1000
+    static let artifactLocation = "mlflow.artifactLocation"
+    static let searchMaximum = 500
 
     public init(traces: any TraceStore, experiments: ExperimentService, artifacts: any ArtifactStore) {
         self.traces = traces
@@ -16,7 +15,7 @@ public struct TraceService: Sendable {
         self.artifacts = artifacts
     }
 
-    /// Keeps a trace and says in its tags where its spans are to be put.
+    /// Keeps what a client knows of a trace, and says in a tag where files that belong to it are to be put.
     /// - Throws: `notFound` for the experiment, `failedPrecondition` if that is deleted.
     public func put(_ trace: Trace) async throws(AerieError) -> Trace {
         try ExperimentLimits.checkRunID(RunID(trace.id.text), "trace_id")
@@ -27,17 +26,23 @@ public struct TraceService: Sendable {
                 reason: "experiment.deleted")
         }
         var trace = trace
-        let own = [Self.artifactLocation, Self.spansLocation]
+        let own = [Self.artifactLocation, SpanBatch.spansLocation]
         trace.tags = try experiments.checkedTags(trace.tags.filter { !own.contains($0.key) })
         trace.tags.append(
-            Tag(
-                key: Self.artifactLocation, value: "\(experiment.artifactLocation)/traces/\(trace.id)/artifacts"))
-        trace.tags.append(Tag(key: Self.spansLocation, value: "ARTIFACT_REPO"))
+            Tag(key: Self.artifactLocation, value: Self.location(of: trace.id, in: experiment)))
         trace.metadata = try experiments.checkedTags(trace.metadata)
+        if !trace.metadata.contains(where: { $0.key == SpanBatch.finalized }) {
+            trace.metadata.append(Tag(key: SpanBatch.finalized, value: "true"))
+        }
         trace.requestPreview = trace.requestPreview.map { ExperimentLimits.cut($0, to: 10_000) }
         trace.responsePreview = trace.responsePreview.map { ExperimentLimits.cut($0, to: 10_000) }
+        for assessment in trace.assessments { try checkAssessment(assessment) }
         try await traces.put(trace)
-        return trace
+        return try await self.trace(trace.id)
+    }
+
+    static func location(of id: TraceID, in experiment: Experiment) -> String {
+        "\(experiment.artifactLocation)/traces/\(id)/artifacts"
     }
 
     public func trace(_ id: TraceID) async throws(AerieError) -> Trace {
@@ -45,23 +50,25 @@ public struct TraceService: Sendable {
         return found
     }
 
-    private static let sourceRun = "mlflow.sourceRun"
-
-    /// Says of which run traces are a part; repeating it changes nothing.
-    /// - Throws: `notFound` for the run or a trace, `failedPrecondition` for a trace that is part of another run.
+    /// Says of which run traces are a part; a trace may be part of several, and repeating it changes nothing.
+    /// - Throws: `notFound` for the run or a trace.
     public func link(_ ids: [TraceID], to run: RunID) async throws(AerieError) {
         guard ids.count <= 100 else { throw .invalid("trace_ids", "names \(ids.count) traces; at most 100 are linked") }
         _ = try await experiments.run(run)
-        for id in ids {
-            var trace = try await trace(id)
-            let old = trace.metadata.first { $0.key == Self.sourceRun }?.value
-            guard old != run.text else { continue }
-            guard old == nil else {
-                throw AerieError(.failedPrecondition, "The trace \(id) is part of another run", reason: "trace.linked")
-            }
-            trace.metadata.append(Tag(key: Self.sourceRun, value: run.text))
-            try await traces.put(trace)
+        try await traces.link(ids, .run, to: [run.text])
+    }
+
+    /// Says which versions of prompts a trace used, as `name/version`.
+    public func link(_ id: TraceID, prompts: [String]) async throws(AerieError) {
+        guard prompts.count <= 100 else {
+            throw .invalid("prompt_versions", "names \(prompts.count) prompts; at most 100 are linked")
         }
+        try await traces.link([id], .prompt, to: prompts)
+    }
+
+    /// What a trace is linked to, in order: identifiers of runs, or `name/version` of prompts.
+    public func links(of id: TraceID, _ kind: TraceLink) async throws(AerieError) -> [String] {
+        try await traces.links(of: id, kind)
     }
 
     /// Several at once, in the order asked for; those that do not exist are left out.
@@ -82,7 +89,7 @@ public struct TraceService: Sendable {
 
     /// - Parameters:
     ///   - filter: the search grammar over name, status, timestamp, execution_time, run_id, tags and metadata.
-    ///   - limit: 1 to 1,000.
+    ///   - limit: 1 to 500.
     public func search(
         in experimentIDs: [ExperimentID], filter: String? = nil, orderBy: [String] = [], limit: Int = 100,
         pageToken: String? = nil

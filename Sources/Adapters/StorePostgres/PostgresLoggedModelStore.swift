@@ -77,9 +77,10 @@ public struct PostgresLoggedModelStore: LoggedModelStore {
 
     public func delete(_ id: LoggedModelID, at time: Timestamp) async throws(AerieError) {
         try await database.write { db in
-            guard let seq = try PostgresLoggedModelRows.find(db, id) else { throw PostgresLoggedModelRows.missing(id) }
-            try db.execute(
-                "UPDATE logged_models SET deleted_time = ? WHERE seq = ?", [.init(time.milliseconds), .init(seq)])
+            let changed = try db.execute(
+                "UPDATE logged_models SET deleted_time = COALESCE(deleted_time, ?) WHERE id = ?",
+                [.init(time.milliseconds), .init(id.text)])
+            guard changed > 0 else { throw PostgresLoggedModelRows.missing(id) }
         }
     }
 

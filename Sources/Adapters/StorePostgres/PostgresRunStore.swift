@@ -179,17 +179,17 @@ public struct PostgresRunStore: RunStore {
                 "SELECT \(columns) FROM metrics WHERE \(condition) ORDER BY \(order) LIMIT ?",
                 arguments + [.init(limit)])
         }
-        // Evenly from the first to the last, both included.
+        // The first of each of so many equal shares, and the last of all, which the last share gives.
         return try db.query(
             """
             SELECT \(columns) FROM (
-                SELECT \(columns), row_number() OVER points - 1 AS place, COUNT(*) OVER () - 1 AS last FROM metrics
-                WHERE \(condition) WINDOW points AS (ORDER BY \(order))) AS ranked
-            WHERE last < ?::bigint OR place = last
-                OR (place * (?::bigint - 1)) / GREATEST(last, 1) <> ((place - 1) * (?::bigint - 1)) / GREATEST(last, 1)
-                OR place = 0
+                SELECT \(columns), share, row_number() OVER points AS place, COUNT(*) OVER () AS last,
+                    lag(share) OVER points AS before
+                FROM (SELECT \(columns), ntile(?::int) OVER (ORDER BY \(order)) AS share FROM metrics
+                    WHERE \(condition)) AS shared WINDOW points AS (ORDER BY \(order))) AS ranked
+            WHERE place = last OR (share < ?::bigint AND share IS DISTINCT FROM before)
             ORDER BY \(order) LIMIT ?
-            """, arguments + [.init(most), .init(most), .init(most), .init(limit)])
+            """, [.init(most)] + arguments + [.init(most), .init(limit)])
     }
 
     public func search(_ query: SearchQuery) async throws(AerieError) -> Page<Run> {

@@ -108,7 +108,8 @@ struct MetricHistory {
     private static func thin(_ points: [MetricPoint], to most: Int) -> [MetricPoint] {
         guard points.count > most, most > 0 else { return points }
         guard most > 1 else { return Array(points.suffix(1)) }
-        // Evenly from the first to the last, both included.
-        return (0..<most).map { points[$0 * (points.count - 1) / (most - 1)] }
+        // The first of each of `most` shares, as equal as can be, and the last of all, which the last share gives.
+        let (share, rest) = points.count.quotientAndRemainder(dividingBy: most)
+        return (0..<most - 1).map { points[$0 * share + min($0, rest)] } + points.suffix(1)
     }
 }

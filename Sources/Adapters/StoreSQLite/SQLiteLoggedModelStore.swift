@@ -72,9 +72,10 @@ public struct SQLiteLoggedModelStore: LoggedModelStore {
 
     public func delete(_ id: LoggedModelID, at time: Timestamp) async throws(AerieError) {
         try await database.write { db in
-            guard let seq = try LoggedModelRows.find(db, id) else { throw LoggedModelRows.missing(id) }
             try db.execute(
-                sql: "UPDATE logged_models SET deleted_time = ? WHERE seq = ?", arguments: [time.milliseconds, seq])
+                sql: "UPDATE logged_models SET deleted_time = COALESCE(deleted_time, ?) WHERE id = ?",
+                arguments: [time.milliseconds, id.text])
+            guard db.changesCount > 0 else { throw LoggedModelRows.missing(id) }
         }
     }
 

@@ -19,10 +19,10 @@ extension ExperimentService {
         let now = clock.now()
         let model = LoggedModel(
             id: id, experimentID: experimentID,
-                name: name.flatMap { $0.isEmpty ? nil : $0 } ?? RunNames.name(identifiers),
+            name: name.flatMap { $0.isEmpty ? nil : $0 } ?? RunNames.name(identifiers),
             modelType: modelType, sourceRunID: sourceRunID,
             artifactURI: "\(experiment.artifactLocation)/models/\(id)/artifacts", creationTime: now,
-                lastUpdateTime: now,
+            lastUpdateTime: now,
             params: try checkedParams(params), tags: try checkedTags(tags))
         try await models.create(model)
         return model
@@ -52,12 +52,23 @@ extension ExperimentService {
         _ = try await models.update(id, LoggedModelChange(deleteTags: [key]), at: clock.now())
     }
 
+    /// - Throws: `failedPrecondition` for a model that is finished: its parameters describe what was made.
     public func logModelParams(_ id: LoggedModelID, _ params: [Param]) async throws(AerieError) {
+        let status = try await model(id).status
+        guard status == .pending || status == .unspecified else {
+            throw AerieError(
+                .failedPrecondition,
+                "The model '\(id)' is finished (\(status.rawValue)); its parameters stay as they are",
+                reason: "model.finished")
+        }
         _ = try await models.update(id, LoggedModelChange(addParams: try checkedParams(params)), at: clock.now())
     }
 
-    public func deleteModel(_ id: LoggedModelID) async throws(AerieError) { try await models.delete(id,
-        at: clock.now()) }
+    public func deleteModel(_ id: LoggedModelID) async throws(AerieError) {
+        try await models.delete(
+            id,
+            at: clock.now())
+    }
 
     /// - Parameter orderBy: orders as the edge read them; attributes have no prefix, metrics begin with `metrics.`.
     public func searchModels(

@@ -86,17 +86,13 @@ extension ExperimentService {
         for (index, metric) in batch.metrics.enumerated() {
             try Limits.checkKey(metric.key, "metrics[\(index)].key")
         }
-        var seen: [String: String] = [:]
+        var seen: Set<String> = []
         for index in batch.params.indices {
             let param = batch.params[index]
             try Limits.checkKey(param.key, "params[\(index)].key")
             batch.params[index].value = Limits.cut(param.value, to: Limits.paramValueLength)
-            if let other = seen.updateValue(batch.params[index].value, forKey: param.key),
-                other != batch.params[index].value
-            {
-                throw .invalid(
-                    "params[\(index)]",
-                    "Duplicate parameter keys have been submitted with different values: \(param.key)")
+            guard seen.insert(param.key).inserted else {
+                throw .invalid("params[\(index)]", "Duplicate parameter keys have been submitted: \(param.key)")
             }
         }
         batch.tags = try checkedTags(batch.tags)
@@ -141,7 +137,8 @@ extension ExperimentService {
         _ id: RunID, key: String, limit: Int = 25_000, pageToken: String? = nil
     ) async throws(AerieError) -> Page<Metric> {
         try ExperimentLimits.checkRunID(id)
-        let limit = min(max(limit, 1), ExperimentLimits.searchMaximum)
+        guard limit >= 1 else { throw .invalid("max_results", "Invalid value \(limit): it must be at least 1") }
+        let limit = min(limit, ExperimentLimits.searchMaximum)
         var query = MetricHistoryQuery(runIDs: [id], key: key, limit: limit + 1)
         if let position = try Self.position(pageToken) {
             guard position.after.count == 3, case .integer(let step) = position.after[0],

@@ -3,7 +3,8 @@ public import Experiments
 
 extension RegistryService {
     /// Registers files as the next version of a model.
-    /// - Parameter source: a `models:/`, `runs:/` or `mlflow-artifacts:/` URI.
+    /// - Parameter source: a `models:/`, `runs:/` or `mlflow-artifacts:/` URI, or a place in another store, such as
+    ///   `s3://bucket/model`, whose files only clients read.
     /// - Throws: `notFound` for the model or what the source names, `invalidArgument` for another kind of source.
     public func createVersion(
         of name: String, source: String, runID: RunID? = nil, modelID: LoggedModelID? = nil, runLink: String = "",
@@ -11,8 +12,7 @@ extension RegistryService {
     ) async throws(AerieError) -> ModelVersion {
         try RegistryLimits.checkName(name)
         try RegistryLimits.checkTags(tags)
-        let uri = try ModelURI(source, field: "source")
-        let resolved = try await resolve(uri)
+        let resolved = try await origin(source, isPrompt: tags.contains { $0.key == Self.promptTag })
         let now = clock.now()
         let created = try await versions.create(
             ModelVersion(
@@ -24,6 +24,32 @@ extension RegistryService {
         return created
     }
 
+    /// Kinds of places that clients can read themselves.
+    private static let foreignSchemes: Set<String> = [
+        "s3", "gs", "abfss", "abfs", "wasbs", "wasb", "hdfs", "viewfs", "r2", "dbfs", "http", "https", "ftp", "sftp",
+        "oss",
+    ]
+
+    /// Marks a version that is a prompt: its text is a tag, and it has no files.
+    private static let promptTag = "mlflow.prompt.is_prompt"
+
+    private func origin(
+        _ source: String, isPrompt: Bool
+    ) async throws(AerieError) -> (location: String, modelID: LoggedModelID?, runID: RunID?) {
+        if isPrompt { return (source, nil, nil) }
+        if let scheme = source.firstRange(of: "://").map({ source[..<$0.lowerBound].lowercased() }),
+            Self.foreignSchemes.contains(scheme)
+        {
+            let path = source.split(separator: "/", omittingEmptySubsequences: false)
+            guard !path.contains(".."), !source.contains("#"), !source.contains("?") else {
+                throw .invalid("source", "\"\(source.prefix(200))\" is no plain path: it holds .., # or ?")
+            }
+            return (source, nil, nil)
+        }
+        let resolved = try await resolve(try ModelURI(source, field: "source"))
+        return (resolved.location, resolved.modelID, resolved.runID)
+    }
+
     public func version(_ key: ModelVersionKey) async throws(AerieError) -> ModelVersion {
         guard let found = try await versions.get([key]).first else {
             throw .notFound("Model Version (name=\(key.name), version=\(key.version)) not found")
@@ -33,6 +59,12 @@ extension RegistryService {
 
     public func version(of name: String, alias: String) async throws(AerieError) -> ModelVersion {
         let model = try await model(name)
+        // The one name that nobody can give away: the newest version, whatever its stage.
+        if alias.lowercased() == "latest",
+            let newest = try await latestVersions(of: name).max(by: { $0.version < $1.version })
+        {
+            return newest
+        }
         guard let found = model.aliases.first(where: { $0.alias == alias }) else {
             throw AerieError(.invalidArgument, "Registered model alias \(alias) not found.", reason: "alias.missing")
         }

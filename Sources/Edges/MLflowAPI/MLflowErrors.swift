@@ -2,6 +2,9 @@ import AerieCore
 import HTTPTypes
 
 extension AerieError {
+    /// Marks a name that is taken when an experiment is renamed, which has a code of its own there.
+    static let takenByRename = "rename.taken"
+
     /// MLflow's name of the error and the status that goes with it. `RESOURCE_ALREADY_EXISTS` is a 400 there.
     var mlflow: (code: String, status: HTTPResponse.Status) {
         switch code {
@@ -9,6 +12,7 @@ extension AerieError {
         // Its server calls a wrong state a wrong parameter, and its INVALID_STATE would be a 500.
         case .failedPrecondition: ("INVALID_PARAMETER_VALUE", .badRequest)
         case .notFound: ("RESOURCE_DOES_NOT_EXIST", .notFound)
+        case .alreadyExists where reason == Self.takenByRename: ("BAD_REQUEST", .badRequest)
         case .alreadyExists: ("RESOURCE_ALREADY_EXISTS", .badRequest)
         case .conflict: ("RESOURCE_CONFLICT", .conflict)
         case .permissionDenied: ("PERMISSION_DENIED", .forbidden)

@@ -40,6 +40,10 @@ extension Metric {
     }
 }
 
+extension Metric {
+    fileprivate var ofRun: Metric { Metric(key: key, value: value, timestamp: timestamp, step: step) }
+}
+
 extension Experiment {
     var mlflow: JSONValue {
         var object: JSONObject = [
@@ -84,7 +88,8 @@ extension DatasetInput {
 extension Run {
     var mlflow: JSONValue {
         var data = JSONObject()
-        data.add("metrics", metrics.map { $0.mlflow() })
+        // A run's own metrics; which model they are of is said with the model and in the history.
+        data.add("metrics", metrics.map { $0.ofRun.mlflow() })
         data.add("params", params.map(\.mlflow))
         data.add("tags", tags.map(\.mlflow))
         var inputs = JSONObject()

@@ -29,8 +29,13 @@ extension Endpoint {
             return [:]
         },
         Endpoint(.post, "/mlflow/experiments/update") { routes, call throws(AerieError) in
-            try await routes.experiments.renameExperiment(
-                try call.fields.experimentID(), to: try call.fields.required("new_name"))
+            let name = try call.fields.required("new_name")
+            do throws(AerieError) {
+                try await routes.experiments.renameExperiment(try call.fields.experimentID(), to: name)
+            } catch {
+                guard error.code == .alreadyExists else { throw error }
+                throw AerieError(error.code, error.message, reason: AerieError.takenByRename, cause: error)
+            }
             return [:]
         },
         Endpoint(.post, "/mlflow/experiments/set-experiment-tag") { routes, call throws(AerieError) in

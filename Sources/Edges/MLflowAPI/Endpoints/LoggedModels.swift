@@ -16,8 +16,10 @@ extension Endpoint {
         },
         Endpoint(.post, "/mlflow/logged-models/search") { routes, call throws(AerieError) in
             let fields = call.fields
+            let experiments = try fields.experimentIDs()
+            guard !experiments.isEmpty else { throw fields.missing("experiment_ids") }
             let page = try await routes.experiments.searchModels(
-                in: try fields.experimentIDs(), filter: try fields.string("filter"), orderBy: try fields.modelOrders(),
+                in: experiments, filter: try fields.string("filter"), orderBy: try fields.modelOrders(),
                 limit: try fields.limit(otherwise: 100), pageToken: try fields.string("page_token"))
             var body = JSONObject()
             body.add("models", page.elements.map(\.mlflow))
@@ -38,8 +40,8 @@ extension Endpoint {
             return [:]
         },
         Endpoint(.patch, "/mlflow/logged-models/:model_id/tags") { routes, call throws(AerieError) in
-            let model = try await routes.experiments.setModelTags(try call.fields.modelID(), try call.fields.tags())
-            return ["model": model.mlflow]
+            _ = try await routes.experiments.setModelTags(try call.fields.modelID(), try call.fields.tags())
+            return [:]
         },
         Endpoint(.delete, "/mlflow/logged-models/:model_id/tags/:tag_key") { routes, call throws(AerieError) in
             try await routes.experiments.deleteModelTag(

@@ -119,7 +119,12 @@ extension Endpoint {
 
     private static let reading: [Endpoint] = [
         Endpoint(.get, "/mlflow/runs/get") { routes, call throws(AerieError) in
-            ["run": try await routes.experiments.run(try call.fields.runID()).mlflowComplete]
+            // What can be no identifier is no run either.
+            let id = try call.fields.runID()
+            guard let run = try await routes.experiments.runs([id]).first else {
+                throw .notFound("Run with id=\(id) not found")
+            }
+            return ["run": run.mlflowComplete]
         },
         Endpoint(.post, "/mlflow/runs/search") { routes, call throws(AerieError) in
             let fields = call.fields

@@ -52,8 +52,8 @@ struct TextTable {
                 guard let widest = widths[..<shown].indices.max(by: { widths[$0] < widths[$1] }),
                     widths[widest] > narrowest
                 else { break }
-                // Down to the next widest at once.
-                let next = widths[..<shown].filter { $0 < widths[widest] }.max() ?? narrowest
+                // Down to the next widest at once; those of one width go down together.
+                let next = widths[..<shown].indices.filter { $0 != widest }.map { widths[$0] }.max() ?? narrowest
                 let cut = min(total - width, max(1, widths[widest] - max(next, narrowest)))
                 widths[widest] -= cut
                 total -= cut

@@ -174,6 +174,7 @@ def test_a_version_is_moved_named_tagged_and_described(aerie, browser, two_versi
     browser.find_element(By.XPATH, "//button[text()='Save']").click()
     WebDriverWait(browser, 10).until(lambda b: b.find_elements(By.CSS_SELECTOR, ".prose strong"))
     assert "owned" not in browser.title and not browser.find_elements(By.CSS_SELECTOR, "main script")
+    assert browser.find_element(By.CSS_SELECTOR, ".prose h2").text == "Card"
     look(browser, "registry-described")
     # Another site's form changes nothing.
     for path in ("stage", "alias", "tag", "description"):
@@ -181,7 +182,8 @@ def test_a_version_is_moved_named_tagged_and_described(aerie, browser, two_versi
             "stage": "Archived", "alias": "champion", "do": "delete", "key": "k", "value": "v", "description": "no"})
         assert answer.status_code == 403, path
     kept = client.get_model_version(two_versions, "2")
-    assert kept.current_stage == "Production" and "churn" in kept.description and "k" not in kept.tags
+    assert kept.current_stage == "Production" and "k" not in kept.tags
+    assert kept.description.startswith("# Card\n\nUse it for **churn**")
 
 
 def test_versions_are_compared(aerie, browser, two_versions):  # noqa: F811
@@ -205,3 +207,18 @@ def test_logged_models_are_listed_and_searched(aerie, browser, two_versions):  #
     box.clear()
     box.send_keys("name > >" + Keys.ENTER)
     WebDriverWait(browser, 10).until(lambda b: b.find_elements(By.ID, "problem"))
+
+
+def test_no_page_is_wider_than_a_narrow_window(aerie, browser, swept, two_versions):  # noqa: F811
+    size = browser.get_window_size()
+    try:
+        browser.set_window_size(800, 900)
+        for path in (f"experiments/{swept[0]}", f"experiments/{swept[0]}/plots", f"runs/{swept[1][0]}",
+                     f"compare?runs={','.join(swept[1][:12])}", f"models/{two_versions}", f"models/{two_versions}/2",
+                     f"compare/versions?model={two_versions}&versions=1,2", ""):
+            browser.get(f"{aerie.http}/console/{path}".rstrip("/"))
+            wide, window = browser.execute_script(
+                "return [document.documentElement.scrollWidth, document.documentElement.clientWidth]")
+            assert wide <= window, path
+    finally:
+        browser.set_window_size(size["width"], size["height"])

@@ -55,6 +55,12 @@ import Testing
         arguments: ["**a", "[a](b", "`a", "> > > > > > > > > > x", "_", "```"])
     func openMarks(text: String) { #expect(!Markdown.html(text).text.contains("<strong>")) }
 
+    @Test("lines end as any system ends them")
+    func lineEnds() {
+        let html = Markdown.html("# Card\r\n\r\nUse it\r\n- one\r\n- two\r\n").text
+        #expect(html.contains("<h2>Card</h2>") && html.contains("<p>Use it</p>") && html.contains("<li>two</li>"))
+    }
+
     @Test("a web address is a link that says nothing of where it was clicked")
     func links() {
         #expect(

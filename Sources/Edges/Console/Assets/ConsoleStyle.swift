@@ -106,7 +106,7 @@ enum ConsoleStyle {
         .prose{max-width:860px}.prose>:first-child{margin-top:0}.prose pre{background:var(--bg);padding:10px 14px;border-radius:8px;margin:10px 0}
         .prose :not(pre)>code{background:var(--bg);padding:1px 5px;border-radius:4px}.prose blockquote{margin:10px 0;padding-left:14px;border-left:3px solid var(--line);color:var(--soft)}
         .prose li.in{margin-left:22px}.prose h2{font-size:18px}.prose table{width:auto}.prose hr{border:0;border-top:1px solid var(--line)}.wide.top{align-items:start}
-        svg .axis.strong{stroke:var(--soft);stroke-width:1.2}svg.parallel polyline{opacity:.6;stroke-width:1.4}
+        svg .axis.strong{stroke:var(--soft);stroke-width:1.2}svg.parallel,svg.scatter{min-width:860px}svg.parallel polyline{opacity:.6;stroke-width:1.4}
         svg.parallel a:hover polyline,svg.parallel a:focus polyline{opacity:1;stroke-width:3}svg.parallel .out{opacity:.05;pointer-events:none}
         svg.parallel text{paint-order:stroke;stroke:var(--panel);stroke-width:3px;pointer-events:none}svg .grip{fill:transparent;cursor:ns-resize;touch-action:none}
         svg .brush{fill:var(--accent);opacity:.3;pointer-events:none}svg.scatter circle{opacity:.75}svg.scatter a:hover circle,svg.scatter a:focus circle{opacity:1;stroke:var(--ink);stroke-width:2}
@@ -121,6 +121,7 @@ enum ConsoleStyle {
         dialog h2{margin-top:0}dialog .kv{gap:8px 18px;margin-bottom:16px}#help{padding:2px 10px;font-weight:600;color:var(--soft)}
         form.edit{display:grid;gap:8px;justify-items:start;margin-top:8px}textarea{font:inherit;color:var(--ink);background:var(--panel);border:1px solid var(--line);
         border-radius:8px;padding:8px 10px;width:100%}.bar.last{margin:0}.bar label{color:var(--soft);font-size:13px}
-        @media(max-width:700px){header.top{gap:10px;padding:0 12px;overflow-x:auto}main{padding:16px 12px}.version{display:none}}
+        @media(max-width:900px){header.top{gap:10px;padding:0 16px}header.top nav{min-width:0;overflow-x:auto}header.top .version{display:none}
+        header.top nav a{padding:6px 9px}}@media(max-width:700px){header.top{padding:0 12px}main{padding:16px 12px}}
         """
 }

@@ -39,15 +39,18 @@ extension ConsoleRoutes {
         }
     }
 
+    /// What was written in a form of several lines, each ended as everywhere else.
+    private func lines(_ text: String?) -> String { (text ?? "").replacing("\r\n", with: "\n") }
+
     private func registerModelActions(on router: Router<some RequestContext>) {
         action(router, "/console/models/:name/description") { form, context throws(AerieError) in
             let name = try parameter("name", context)
-            _ = try await services.registry.describeModel(name, form["description"] ?? "")
+            _ = try await services.registry.describeModel(name, lines(form["description"]))
             return ModelPages.path(name)
         }
         action(router, "/console/models/:name/:version/description") { form, context throws(AerieError) in
             let key = try versionKey(context)
-            _ = try await services.registry.describeVersion(key, form["description"] ?? "")
+            _ = try await services.registry.describeVersion(key, lines(form["description"]))
             return VersionPage.path(key)
         }
         action(router, "/console/models/:name/:version/stage") { form, context throws(AerieError) in

@@ -8,9 +8,8 @@ struct Markdown {
     private static let maximumDepth = 8
 
     static func html(_ text: String) -> HTML {
-        let lines = text.split(separator: "\n", omittingEmptySubsequences: false).map { line in
-            line.last == "\r" ? line.dropLast() : line
-        }
+        // Two characters at a line's end, as forms send them, are one to Swift.
+        let lines = text.split(omittingEmptySubsequences: false) { $0.isNewline }
         var reader = Markdown(lines: lines[...])
         return reader.blocks()
     }

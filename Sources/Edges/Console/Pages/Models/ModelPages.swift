@@ -49,7 +49,7 @@ enum ModelPages {
             ? "" : "<h2>Tags</h2><div class=\"panel\">\(Piece.facts(shownTags.map { ($0.key, "\($0.value)") }))</div>"
         let aliases = model.aliases.map { alias -> HTML in
             """
-            <span class="facts">\(Piece.pill("@" + alias.alias, tone: "run"))\
+            <span class="facts">\(Piece.pill("@" + alias.alias, tone: "run plain"))\
             <a href="\(VersionPage.path(ModelVersionKey(model.name, alias.version)))">version \(alias.version)</a></span>
             """
         }
@@ -104,7 +104,7 @@ enum ModelPages {
 
     /// A version: where it stands, how good it is, what it comes from, what it answers in, and its buttons.
     private static func card(_ version: ModelVersion, _ lineage: Lineage, now: Timestamp) -> HTML {
-        let aliases = version.aliases.map { Piece.pill("@" + $0, tone: "run") }
+        let aliases = version.aliases.map { Piece.pill("@" + $0, tone: "run plain") }
         let tags = version.tags.filter { !$0.key.hasPrefix("mlflow.") }.map { ($0.key, "\($0.value)" as HTML) }
         let details: HTML = """
             <details><summary>Source and tags</summary>\(Piece.facts([

@@ -20,7 +20,7 @@ struct VersionPage {
     static func path(_ key: ModelVersionKey) -> String { "\(ModelPages.path(key.name))/\(key.version)" }
 
     func page() -> ConsolePage {
-        let aliases = version.aliases.map { Piece.pill("@" + $0, tone: "run") }
+        let aliases = version.aliases.map { Piece.pill("@" + $0, tone: "run plain") }
         let by: HTML = version.userID.isEmpty ? "" : "<span>by \(version.userID)</span>"
         let problem: HTML =
             version.status == .ready ? "" : Piece.pill(version.status.rawValue.replacing("_", with: " "))
@@ -133,7 +133,7 @@ struct VersionPage {
         }
         return """
             <h2>Its run <span class="soft">\(Piece.link(ExperimentPages.path(run), ExperimentPages.name(run)))</span></h2>\
-            \(ModelPages.metrics(run))<div class="wide top"><div>\(Piece.table(["Metric", "#Latest"], metrics, empty: "no metrics"))</div>\
+            <div class="wide top"><div>\(Piece.table(["Metric", "#Latest"], metrics, empty: "no metrics"))</div>\
             <div>\(Piece.table(["Parameter", "Value"], params, empty: "no parameters"))</div></div>
             """
     }

@@ -56,12 +56,13 @@ struct PlotsPage {
         if !runs.isEmpty {
             let parallel = ParallelCoordinates(axes: chosen.axes.map(axis), color: color, runs: names)
             plots = """
-                <h2>Parallel coordinates</h2><div class="panel">\(parallel.svg())\(legend)\
+                <h2>Parallel coordinates</h2><div class="panel"><div class="scroll">\(parallel.svg())</div>\(legend)\
                 <p class="soft keys" aria-live="polite" id="brushed">Drag along an axis to keep a range of it; click it to let it go.</p></div>
                 """
             if !chosen.x.isEmpty, !chosen.y.isEmpty {
                 let scatter = ScatterPlot(x: axis(chosen.x), y: axis(chosen.y), color: color, runs: names)
-                plots = "\(plots)<h2>Scatter</h2><div class=\"panel\">\(scatter.svg())\(legend)</div>"
+                plots =
+                    "\(plots)<h2>Scatter</h2><div class=\"panel\"><div class=\"scroll\">\(scatter.svg())</div>\(legend)</div>"
             }
         }
         let home = "/console/experiments/\(urlEncoded(experiment.id.text))"

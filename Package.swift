@@ -96,6 +96,7 @@ let yams = product("Yams", "Yams")
 let crypto = product("Crypto", "swift-crypto")
 let arguments = product("ArgumentParser", "swift-argument-parser")
 let httpClient = product("AsyncHTTPClient", "async-http-client")
+let deque = product("DequeModule", "swift-collections")
 let lifecycle = product("ServiceLifecycle", "swift-service-lifecycle")
 
 // MARK: C
@@ -144,6 +145,7 @@ adapter("SendWebhooks", uses: ["AerieCore", "Webhooks"], packages: [httpClient, 
 adapter("ReadMLflow", uses: ["AerieCore", "Experiments", "Registry", "Imports"], packages: [grdb], tests: false)
 adapter("StoreDuckDB", uses: ["CDuckDB", "AerieCore", "AerieData", "Datasets"])
 adapter("StoreLMDB", uses: ["CLMDB", "AerieCore", "Features"], packages: [crypto])
+adapter("StoreRedis", uses: ["AerieCore", "AerieWire", "Features"], packages: [crypto, nioCore, nioPosix, deque], tests: false)
 adapter("InferTrees", uses: ["AerieCore", "AerieJSON", "AerieData", "Serving"])
 adapter("InferONNX", uses: ["COnnxRuntime", "AerieCore", "AerieJSON", "AerieData", "Serving"])
 adapter("TrainLightGBM", uses: ["CLightGBM", "AerieCore", "AerieJSON", "AerieData", "Training"])
@@ -165,6 +167,7 @@ edge("Console", uses: ["AerieCore", "AerieJSON", "AerieYAML", "AerieTelemetry", 
 // MARK: Promises that several adapters keep
 
 conformance("MetadataConformance", uses: ["AerieCore", "AerieJSON", "Experiments", "Registry", "StoreSQLite", "StorePostgres"])
+conformance("OnlineConformance", uses: ["AerieCore", "Features", "StoreLMDB", "StoreRedis"])
 
 // MARK: The executable: commands, roles, composition
 
@@ -235,6 +238,7 @@ let package = Package(
         + (order.contains("InferTrees") ? [.library(name: "InferTrees", targets: ["InferTrees", "Serving"])] : []),
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.1.0"),
         .package(url: "https://github.com/apple/swift-crypto", "3.12.0"..<"5.0.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),

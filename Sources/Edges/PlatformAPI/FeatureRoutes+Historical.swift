@@ -6,8 +6,8 @@ import Hummingbird
 import NIOCore
 
 extension FeatureRoutes {
-    /// `POST …/historical?features=view:feature,…` (or `service=…`) with `full_feature_names`, `timestamp`, `format` of the
-    /// body and `output` (parquet or csv), and the file of entity rows as its body. The answer is the table as a file;
+    /// `POST …/historical?features=view:feature,…` (or `service=…`) with `full_feature_names`, `timestamp`, `format` of
+    /// the body and `output` (parquet or csv), and the file of entity rows as its body. The answer is the table as a file;
     /// both are streamed, and stand on the disk meanwhile.
     func historical(_ request: Request) async throws -> Response {
         let query = request.uri.queryParameters

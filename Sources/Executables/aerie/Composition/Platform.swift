@@ -18,6 +18,7 @@ import Steps
 import StoreDuckDB
 import StoreFiles
 import StoreLMDB
+import StoreRedis
 import TrainLightGBM
 import Webhooks
 
@@ -62,7 +63,7 @@ struct Platform: Sendable {
             registry: stores.imports, artifacts: artifacts)
         tables = ParquetPreviewer(
             artifacts: artifacts,
-            engine: DuckDBEngine(options: .init(threads: 1, memoryLimit: "512MB", nativeFolder: nativeFolder)))
+            engine: DuckDBEngine(options: .init(threads: 1, memoryLimit: "256MB", nativeFolder: nativeFolder)))
         let bell = WebhookDispatcher.Bell()
         webhookSender = HTTPWebhookSender()
         webhooks = WebhookService(
@@ -85,7 +86,7 @@ struct Platform: Sendable {
                 FeatureServiceKind(), ExpectationSuiteKind(),
             ]))
         features = FeatureStore(
-            resources: resources, online: try Self.onlineStore(folder: folder)
+            resources: resources, online: try Self.onlineStore(configuration.online, folder: folder)
         ) { () throws(AerieError) in
             DuckDBEngine(options: .init(temporaryFolder: folder + "/features/spill", nativeFolder: nativeFolder))
         }
@@ -117,7 +118,10 @@ struct Platform: Sendable {
         }
     }
 
-    private static func onlineStore(folder: String) throws(AerieError) -> any OnlineStore {
+    private static func onlineStore(
+        _ location: OnlineLocation, folder: String
+    ) throws(AerieError) -> any OnlineStore {
+        if case .redis(let url) = location { return try RedisOnlineStore(url: url) }
         do throws(AerieError) { return try LMDBOnlineStore(path: folder + "/online.mdb") } catch {
             guard error.reason == "native.lmdb" else { throw error }
             return MissingOnlineStore(error: error)

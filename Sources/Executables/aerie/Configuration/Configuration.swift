@@ -10,6 +10,8 @@ struct Configuration: Sendable, Equatable {
     var metadata = MetadataLocation.sqlite
     /// Where artifacts are kept.
     var artifacts = ArtifactLocation.files(nil)
+    /// Where feature values are kept for reading online.
+    var online = OnlineLocation.lmdb
     var http = ListenAddress(host: "127.0.0.1", port: 8080)
     var grpc = ListenAddress(host: "127.0.0.1", port: 8081)
     var inferenceHTTP = ListenAddress(host: "127.0.0.1", port: 8000)
@@ -27,7 +29,7 @@ struct Configuration: Sendable, Equatable {
     /// One setting, by its name in flags and the file.
     enum Setting: String, CaseIterable, Sendable {
         case dataDirectory = "data-dir"
-        case metadata, artifacts
+        case metadata, artifacts, online
         case http, grpc
         case inferenceHTTP = "inference-http"
         case inferenceGRPC = "inference-grpc"
@@ -49,6 +51,7 @@ struct Configuration: Sendable, Equatable {
             case .dataDirectory: dataDirectory = try Self.path(text)
             case .metadata: metadata = try MetadataLocation(text)
             case .artifacts: artifacts = try ArtifactLocation(text)
+            case .online: online = try OnlineLocation(text)
             case .http: http = try ListenAddress(text)
             case .grpc: grpc = try ListenAddress(text)
             case .inferenceHTTP: inferenceHTTP = try ListenAddress(text)

@@ -14,6 +14,8 @@ struct ConfigurationOptions: ParsableArguments {
     var metadata: String?
     @Option(help: "Artifacts: files (in the data folder) or a folder. (default: files)")
     var artifacts: String?
+    @Option(help: "Online features: lmdb, redis://host:6379 or redis-cluster://host:7000,… (default: lmdb)")
+    var online: String?
     @Option(help: "Control plane and console, host:port; port 0 for a free one. (default: 127.0.0.1:8080)")
     var http: String?
     @Option(help: "Control plane gRPC. (default: 127.0.0.1:8081)")
@@ -39,6 +41,7 @@ struct ConfigurationOptions: ParsableArguments {
         flags[.dataDirectory] = dataDir
         flags[.metadata] = metadata
         flags[.artifacts] = artifacts
+        flags[.online] = online
         flags[.http] = http
         flags[.grpc] = grpc
         flags[.inferenceHTTP] = inferenceHttp

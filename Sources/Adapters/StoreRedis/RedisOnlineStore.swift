@@ -1,0 +1,177 @@
+public import AerieCore
+import AerieWire
+import Crypto
+public import Features
+import NIOCore
+
+/// The online store in Redis or a Redis cluster, in Feast's layout: what either writes, the other reads.
+///
+/// A hash for each entity and project, under the entity's key followed by the project; in it a field of four bytes
+/// for each feature (murmur3 of `view:feature`) with a protobuf value, and `_ts:view` with the time. Beside these Aerie
+/// keeps `_created:view`, which Feast passes over. All entities of a read go out together, in one pipeline for each
+/// node; a row is compared and written in one step on the server. A batch is not one transaction: after an error some
+/// of its rows may be written, and writing it again is safe.
+public final class RedisOnlineStore: OnlineStore {
+    private let client: RedisClient
+
+    /// Connects at the first use.
+    /// - Parameters:
+    ///   - url: see `RedisAddress.parse`.
+    ///   - timeout: how long a reply may take, in milliseconds.
+    ///   - patience: how long a command is tried again while a server cannot be reached or a cluster elects a master.
+    public init(url: String, timeout: Int64 = 2000, patience: Duration = .seconds(5)) throws(AerieError) {
+        let (addresses, isCluster) = try RedisAddress.parse(url)
+        client = RedisClient(addresses, isCluster: isCluster, timeout: .milliseconds(timeout), patience: patience)
+    }
+
+    /// Whether the servers answer.
+    public func ping() async throws(AerieError) {
+        for address in try await client.masters() {
+            let reply = try await client.send(RedisCommand("PING"), to: address)
+            if let words = reply.error { throw AerieError(.unavailable, "Redis at \(address): \(words)") }
+        }
+    }
+
+    public func read(_ reads: [OnlineRead]) async throws(AerieError) -> [[OnlineRecord?]] {
+        var commands: [(key: [UInt8], command: RedisCommand)] = []
+        commands.reserveCapacity(reads.reduce(0) { $0 + $1.keys.count })
+        for read in reads {
+            let fields = read.features.map { Self.field(read.view.fields[$0]) } + [Self.timeField(read.view)]
+            for key in read.keys {
+                let name = Self.name(read.view, key)
+                commands.append((name, RedisCommand([Array("HMGET".utf8), name] + fields)))
+            }
+        }
+        let replies = try await client.send(commands)
+        var answer: [[OnlineRecord?]] = []
+        var at = 0
+        for read in reads {
+            var records: [OnlineRecord?] = []
+            records.reserveCapacity(read.keys.count)
+            for _ in read.keys {
+                records.append(try Self.record(replies[at], count: read.features.count))
+                at += 1
+            }
+            answer.append(records)
+        }
+        return answer
+    }
+
+    public func write(_ view: OnlineView, _ rows: [OnlineRow]) async throws(AerieError) -> Int {
+        var written = 0
+        // Some thousand rows at a time, so that neither side holds a whole materialization.
+        for start in stride(from: 0, to: rows.count, by: 2000) {
+            let part = rows[start..<min(start + 2000, rows.count)]
+            let commands = part.map { row in
+                let name = Self.name(view, row.key)
+                return (
+                    key: name,
+                    command: RedisCommand([Array("EVALSHA".utf8), RowScript.digest] + RowScript.words(row, view, name))
+                )
+            }
+            var replies = try await client.send(commands)
+            let unknown = replies.indices.filter { replies[$0].error?.hasPrefix("NOSCRIPT") == true }
+            if !unknown.isEmpty {
+                // A server that has just started has forgotten the script; the text teaches it.
+                let again = unknown.map { index in
+                    let words =
+                        [Array("EVAL".utf8), Array(RowScript.text.utf8)] + commands[index].command.words.dropFirst(2)
+                    return (key: commands[index].key, command: RedisCommand(words))
+                }
+                for (index, reply) in zip(unknown, try await client.send(again)) { replies[index] = reply }
+            }
+            for reply in replies {
+                if let words = reply.error { throw Self.refused(words) }
+                written += Int(reply.integer ?? 0)
+            }
+        }
+        return written
+    }
+
+    public func sweep(_ view: OnlineView, before time: Int64) async throws(AerieError) -> Int {
+        try await remove(view) { $0 < time }
+    }
+
+    public func drop(_ view: OnlineView) async throws(AerieError) -> Int { try await remove(view) { _ in true } }
+
+    /// The memory of all servers and the keys in them, whosoever they are.
+    public func usage() async throws(AerieError) -> (bytes: Int64, rows: Int64) {
+        var total: (bytes: Int64, rows: Int64) = (0, 0)
+        for address in try await client.masters() {
+            let info = try await client.send(RedisCommand("INFO", "memory"), to: address).text ?? ""
+            for line in info.split(whereSeparator: \.isNewline) where line.hasPrefix("used_memory:") {
+                total.bytes += Int64(line.dropFirst(12)) ?? 0
+            }
+            total.rows += try await client.send(RedisCommand("DBSIZE"), to: address).integer ?? 0
+        }
+        return total
+    }
+
+    // MARK: Layout
+
+    private static func name(_ view: OnlineView, _ key: [UInt8]) -> [UInt8] { key + Array(view.project.utf8) }
+
+    static func field(_ hash: UInt32) -> [UInt8] { withUnsafeBytes(of: hash.littleEndian) { Array($0) } }
+
+    static func timeField(_ view: OnlineView) -> [UInt8] { Array("_ts:\(view.name)".utf8) }
+
+    static func createdField(_ view: OnlineView) -> [UInt8] { Array("_created:\(view.name)".utf8) }
+
+    private static func refused(_ words: String) -> AerieError {
+        let isFull = words.hasPrefix("OOM")
+        return AerieError(isFull ? .resourceExhausted : .unavailable, "Redis refuses: \(words)")
+    }
+
+    private static func record(_ reply: RESPValue, count: Int) throws(AerieError) -> OnlineRecord? {
+        if let words = reply.error { throw refused(words) }
+        guard let fields = reply.array, fields.count == count + 1 else {
+            throw AerieError(.dataLoss, "Redis answers a read with something else")
+        }
+        guard fields.contains(where: { $0.bytes != nil }) else { return nil }
+        var values: [FeatureValue] = []
+        values.reserveCapacity(count)
+        for field in fields.prefix(count) {
+            guard let bytes = field.bytes else {
+                values.append(.null)
+                continue
+            }
+            let value: Result<FeatureValue, AerieError> = bytes.withUnsafeBytes { bytes in
+                do throws(AerieError) { return .success(try FeatureValue(protobuf: bytes)) } catch {
+                    return .failure(error)
+                }
+            }
+            values.append(try value.get())
+        }
+        return OnlineRecord(time: try fields[count].bytes.map(RowScript.time) ?? 0, values: values)
+    }
+
+    // MARK: Removing
+
+    /// Looks at every key of the servers that ends like the project, and takes the view's fields out of it.
+    private func remove(
+        _ view: OnlineView, where isOld: (Int64) -> Bool
+    ) async throws(AerieError) -> Int {
+        let pattern = "*" + view.project.map { "*?[]\\".contains($0) ? "\\\($0)" : "\($0)" }.joined()
+        let fields = view.fields.map(Self.field) + [Self.timeField(view), Self.createdField(view)]
+        var removed = 0
+        for address in try await client.masters() {
+            var cursor = "0"
+            repeat {
+                let reply = try await client.send(
+                    RedisCommand("SCAN", cursor, "MATCH", pattern, "COUNT", "1000"), to: address)
+                if let words = reply.error { throw Self.refused(words) }
+                cursor = reply.array?.first?.text ?? "0"
+                let keys = (reply.array?.last?.array ?? []).compactMap(\.bytes)
+                let times = try await client.send(
+                    keys.map { ($0, RedisCommand([Array("HGET".utf8), $0, Self.timeField(view)])) })
+                var old: [[UInt8]] = []
+                for (key, reply) in zip(keys, times) {
+                    if let bytes = reply.bytes, isOld(try RowScript.time(bytes)) { old.append(key) }
+                }
+                _ = try await client.send(old.map { ($0, RedisCommand([Array("HDEL".utf8), $0] + fields)) })
+                removed += old.count
+            } while cursor != "0"
+        }
+        return removed
+    }
+}

@@ -2,6 +2,8 @@
 import mlflow
 import numpy
 import pandas
+import pyarrow
+import pyarrow.parquet
 import pytest
 import requests
 from selenium.webdriver.common.by import By
@@ -24,6 +26,9 @@ def files(aerie, tmp_path_factory):
     table.to_parquet(folder / "table.parquet")
     table.to_parquet(folder / "t[0]*.parquet")
     table.to_csv(folder / "table.csv", index=False)
+    # A kilobyte that says 800 GB.
+    long = pyarrow.DictionaryArray.from_arrays(pyarrow.array([0] * 200_000, pyarrow.int32()), ["b" * (4 << 20)])
+    pyarrow.parquet.write_table(pyarrow.table({"x": long}), folder / "bomb.parquet", compression="zstd")
     (folder / "broken.parquet").write_bytes(b"PAR1" + b"\x00" * 64 + b"PAR1")
     (folder / "notes.md").write_text("# Findings\n\n- **one** [ok](https://x.example) [bad](javascript:alert(1))\n\n"
                                      "| a | b |\n|---|---|\n| 1 | <img src=x onerror=document.title='owned'> |\n")
@@ -51,8 +56,11 @@ def test_a_parquet_file_is_a_table_of_text(aerie, browser, files):  # noqa: F811
     look(browser, "preview-parquet")
     open_file(aerie, browser, files, "t[0]*.parquet")
     assert "5000 rows, 3 columns" in text(browser)
-    open_file(aerie, browser, files, "broken.parquet")
-    assert "cannot be shown" in text(browser)
+    for name in ("broken", "bomb"):
+        open_file(aerie, browser, files, f"{name}.parquet")
+        assert "cannot be shown" in text(browser), name
+    open_file(aerie, browser, files, "table.parquet")
+    assert "5000 rows, 3 columns" in text(browser)
 
 
 def test_only_the_beginning_of_a_long_table_is_read(aerie, browser, files):  # noqa: F811

@@ -85,7 +85,9 @@ extension ConsoleRoutes {
     private func parquet(_ place: ArtifactPath) async -> HTML {
         guard let tables = services.tables else { return Piece.nothing("This server does not show Parquet files.") }
         do throws(AerieError) { return ArtifactPreview.table(try await tables.parquet(place, rows: 100)) } catch {
-            return "<div class=\"notice warn\">The table cannot be shown: \(error.message)</div>"
+            // The engine's advice on its own settings follows its first line.
+            let said = error.message.split { $0.isNewline }.first.map(String.init) ?? ""
+            return "<div class=\"notice warn\">The table cannot be shown: \(said)</div>"
         }
     }
 

@@ -180,10 +180,12 @@ def test_system_metrics_are_kept(client):
 def test_logged_models_are_found(client, rows):
     experiment = mlflow.get_experiment_by_name(mlflow.search_experiments(max_results=1)[0].name)
     made = {}
+    measured = mlflow.data.from_pandas(rows, name="held out")
     for name, score in (("small", 0.6), ("large", 0.9)):
         with mlflow.start_run():
             model = mlflow.create_external_model(name=name, tags={"size": name}, params={"depth": "3"}, model_type="tree")
             mlflow.log_metric("auc", score, model_id=model.model_id)
+            mlflow.log_metric("held", score, model_id=model.model_id, dataset=measured)
         made[name] = model.model_id
 
     def found(text=None, **more):
@@ -193,6 +195,9 @@ def test_logged_models_are_found(client, rows):
     assert found("metrics.auc > 0.7") == ["large"] and found("tags.size = 'small'") == ["small"]
     assert found(order_by=[{"field_name": "metrics.auc", "ascending": False}]) == ["large", "small"]
     assert found("params.depth = '3' AND name LIKE 'la%'", max_results=1) == ["large"]
+    assert found("metrics.held > 0.7", datasets=[{"dataset_name": "held out"}]) == ["large"]
+    assert found("metrics.auc > 0.7", datasets=[{"dataset_name": "held out"}]) == []
+    assert found("metrics.held > 0", datasets=[{"dataset_name": "held out", "dataset_digest": "other"}]) == []
     table = mlflow.search_logged_models([experiment.experiment_id])
     assert set(table["model_id"]) == set(made.values())
     mlflow.delete_logged_model_tag(made["small"], "size")

@@ -93,6 +93,7 @@ public struct PostgresLoggedModelStore: LoggedModelStore {
             if query.view != .all {
                 statement.require("t.deleted_time IS \(query.view == .activeOnly ? "" : "NOT ")NULL")
             }
+            let query = statement.requireDatasets(of: query)
             let (keys, next) = try statement.page(PostgresSearch(db), query)
             return Page(try PostgresLoggedModelRows.read(db, keys), next: next)
         }

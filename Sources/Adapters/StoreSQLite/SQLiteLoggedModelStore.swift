@@ -88,6 +88,7 @@ public struct SQLiteLoggedModelStore: LoggedModelStore {
             if query.view != .all {
                 statement.require("t.deleted_time IS \(query.view == .activeOnly ? "" : "NOT ")NULL")
             }
+            let query = statement.requireDatasets(of: query)
             let (keys, next) = try statement.page(SQLiteSearch(db), query)
             return Page(try LoggedModelRows.read(db, keys), next: next)
         }

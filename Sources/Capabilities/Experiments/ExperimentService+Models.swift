@@ -70,17 +70,23 @@ extension ExperimentService {
             at: clock.now())
     }
 
-    /// - Parameter orderBy: orders as the edge read them; attributes have no prefix, metrics begin with `metrics.`.
+    /// - Parameters:
+    ///   - orderBy: orders as the edge read them; attributes have no prefix, metrics begin with `metrics.`.
+    ///   - datasets: conditions on metrics count for values measured on one of these; empty means on any. At most 100.
     public func searchModels(
-        in experimentIDs: [ExperimentID], filter: String? = nil, orderBy: [String] = [], limit: Int = 100,
-        pageToken: String? = nil
+        in experimentIDs: [ExperimentID], filter: String? = nil, orderBy: [String] = [],
+        datasets: [DatasetReference] = [], limit: Int = 100, pageToken: String? = nil
     ) async throws(AerieError) -> Page<LoggedModel> {
         try ExperimentLimits.checkLimit(limit)
-        return try await models.search(
-            SearchQuery(
-                experimentIDs: experimentIDs, conditions: SearchParser.conditions(filter, subject: .loggedModels),
-                order: SearchParser.orders(orderBy, subject: .loggedModels), limit: limit,
-                position: try Self.position(pageToken)))
+        guard datasets.count <= 100 else {
+            throw .invalid("datasets", "names \(datasets.count) data sets, at most 100")
+        }
+        var query = SearchQuery(
+            experimentIDs: experimentIDs, conditions: try SearchParser.conditions(filter, subject: .loggedModels),
+            order: try SearchParser.orders(orderBy, subject: .loggedModels), limit: limit,
+            position: try Self.position(pageToken))
+        query.datasets = datasets
+        return try await models.search(query)
     }
 
     private func checkedParams(_ params: [Param]) throws(AerieError) -> [Param] {

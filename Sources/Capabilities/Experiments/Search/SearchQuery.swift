@@ -16,8 +16,18 @@ public struct SearchField: Hashable, Sendable {
 /// One condition. All conditions of a search must hold.
 public struct SearchCondition: Hashable, Sendable {
     public enum Operator: String, Sendable, Hashable {
-        case equal = "=", notEqual = "!=", less = "<", lessOrEqual = "<=", greater = ">", greaterOrEqual = ">="
-        case like = "LIKE", ilike = "ILIKE", `in` = "IN", notIn = "NOT IN", isNull = "IS NULL",
+        case equal = "="
+        case notEqual = "!="
+        case less = "<"
+        case lessOrEqual = "<="
+        case greater = ">"
+        case greaterOrEqual = ">="
+        case like = "LIKE"
+        case ilike = "ILIKE"
+        case `in` = "IN"
+        case notIn = "NOT IN"
+        case isNull = "IS NULL"
+        case
             isNotNull = "IS NOT NULL"
     }
 
@@ -49,7 +59,19 @@ public struct SearchOrder: Hashable, Sendable {
 
 /// Which lifecycle stages to look at.
 public enum StageView: String, Sendable, Hashable {
-    case activeOnly = "ACTIVE_ONLY", deletedOnly = "DELETED_ONLY", all = "ALL"
+    case activeOnly = "ACTIVE_ONLY"
+    case deletedOnly = "DELETED_ONLY"
+    case all = "ALL"
+}
+
+/// A data set by its name, and by its digest unless any will do.
+public struct DatasetReference: Hashable, Sendable {
+    public var name: String
+    public var digest: String?
+    public init(name: String, digest: String? = nil) {
+        self.name = name
+        self.digest = digest
+    }
 }
 
 /// A search as stores understand it: parsed and checked.
@@ -61,6 +83,8 @@ public struct SearchQuery: Sendable {
     public var view: StageView
     public var limit: Int
     public var position: PagePosition?
+    /// For models: conditions on metrics count for values measured on one of these; empty means on any.
+    public var datasets: [DatasetReference] = []
 
     public init(
         experimentIDs: [ExperimentID] = [], conditions: [SearchCondition] = [], order: [SearchOrder] = [],

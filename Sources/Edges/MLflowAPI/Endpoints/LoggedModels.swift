@@ -20,6 +20,7 @@ extension Endpoint {
             guard !experiments.isEmpty else { throw fields.missing("experiment_ids") }
             let page = try await routes.experiments.searchModels(
                 in: experiments, filter: try fields.string("filter"), orderBy: try fields.modelOrders(),
+                datasets: try fields.datasets(),
                 limit: try fields.limit(otherwise: 100), pageToken: try fields.string("page_token"))
             var body = JSONObject()
             body.add("models", page.elements.map(\.mlflow))
@@ -62,6 +63,15 @@ extension Endpoint {
 
 extension Fields {
     func modelID() throws(AerieError) -> LoggedModelID { LoggedModelID(try required("model_id")) }
+
+    func datasets() throws(AerieError) -> [DatasetReference] {
+        var datasets: [DatasetReference] = []
+        for dataset in try objects("datasets") {
+            let digest = try dataset.string("dataset_digest").flatMap { $0.isEmpty ? nil : $0 }
+            datasets.append(DatasetReference(name: try dataset.required("dataset_name"), digest: digest))
+        }
+        return datasets
+    }
 
     /// Orders come as messages here, and as text elsewhere.
     func modelOrders() throws(AerieError) -> [String] {

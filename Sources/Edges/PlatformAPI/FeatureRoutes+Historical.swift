@@ -6,9 +6,10 @@ import Hummingbird
 import NIOCore
 
 extension FeatureRoutes {
-    /// `POST …/historical?features=view:feature,…` (or `service=…`) with `full_feature_names`, `timestamp`, `format` of
-    /// the body and `output` (parquet or csv), and the file of entity rows as its body. The answer is the table as a file;
-    /// both are streamed, and stand on the disk meanwhile.
+    /// `POST …/historical?features=view:feature,…` (or `service=…`), with the file of entity rows as its body.
+    ///
+    /// Further parameters are `full_feature_names`, `timestamp`, `format` of the body and `output` (parquet or csv).
+    /// The answer is the table as a file; both are streamed, and stand on the disk meanwhile.
     func historical(_ request: Request) async throws -> Response {
         let query = request.uri.queryParameters
         func text(_ name: String) -> String? { query[name[...]].map { String($0) }.flatMap { $0.isEmpty ? nil : $0 } }

@@ -66,8 +66,9 @@ public struct OnlineRead: Sendable {
 ///
 /// Contract: what `write` has counted survives a crash of the process and is seen by every later read. Of two rows of
 /// one entity and view the one with the greater `(time, created)` stays, whichever is written first; equal ones
-/// replace each other, so that writing again changes nothing. Each row is written whole or not at all; after an
-/// error some rows of the batch may be written, and writing it again is safe. Reads never wait for writes. Safe to call from any task.
+/// replace each other, so that writing again changes nothing. Each row is written whole or not at all; after an error
+/// some rows of the batch may be written, and writing it again is safe. Reads never wait for writes. Safe to call from
+/// any task.
 public protocol OnlineStore: Sendable {
     /// One array for each read, in it one record for each key; `nil` for an entity that is not known.
     /// - Throws: `unavailable` if the store cannot be reached.

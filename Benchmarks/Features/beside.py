@@ -1,0 +1,173 @@
+"""Aerie and Feast on the same data, one after the other on the same machine. Prints a table and the ratios."""
+import argparse
+import datetime
+import json
+import os
+import pathlib
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+import numpy as np
+import pandas as pd
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PYTHON = ROOT / ".venv" / "bin"
+START, END = datetime.datetime(2026, 10, 1), datetime.datetime(2026, 10, 30)
+
+DEFINITION = """
+from datetime import timedelta
+from feast import Entity, FeatureView, Field, FileSource, ValueType
+from feast.types import Float64
+driver = Entity(name="driver", join_keys=["driver_id"], value_type=ValueType.INT64)
+stats = FeatureView(name="stats", entities=[driver], ttl=timedelta(days=365),
+    schema=[Field(name=f"f{{i}}", dtype=Float64) for i in range(10)],
+    source=FileSource(path="{path}", timestamp_field="event_timestamp"))
+"""
+STORE = "project: default\nprovider: local\nregistry: registry.db\nonline_store: {}\noffline_store: {{type: file}}\nentity_key_serialization_version: 3\n"
+
+
+def free_port():
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+def post(url, body, timeout=900):
+    request = urllib.request.Request(url, data=json.dumps(body).encode(), headers={"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=timeout) as answer:
+        return answer.read()
+
+
+def wait(url, process):
+    for _ in range(600):
+        if process.poll() is not None:
+            sys.exit(f"{url} did not start")
+        try:
+            urllib.request.urlopen(url, timeout=2).read()
+            return
+        except OSError:
+            time.sleep(0.1)
+    sys.exit(f"{url} did not answer")
+
+
+class Aerie:
+    def __init__(self, folder, data, online):
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        binary = os.environ.get("AERIE", str(ROOT / "bin" / "aerie"))
+        command = [binary, "up", "--data-dir", str(folder), "--http", f"127.0.0.1:{port}", "--grpc", "127.0.0.1:0",
+                   "--inference-http", "127.0.0.1:0", "--inference-grpc", "127.0.0.1:0", "--online", online]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT)
+        wait(f"{self.url}/healthz", self.process)
+        features = "\n".join(f"  - {{name: f{i}, dtype: DOUBLE}}" for i in range(10))
+        manifest = (f"apiVersion: aerie.dev/v1\nkind: Entity\nmetadata: {{name: driver}}\nspec: {{joinKey: driver_id, valueType: INT64}}\n"
+                    f"---\napiVersion: aerie.dev/v1\nkind: FeatureView\nmetadata: {{name: stats}}\nspec:\n  entities: [driver]\n"
+                    f"  ttl: 365d\n  source: {{path: {data}, timestampField: event_timestamp}}\n  features:\n{features}\n")
+        subprocess.run([binary, "apply", "-f", "-", "--server", self.url], input=manifest, text=True, check=True,
+                       stdout=subprocess.DEVNULL, cwd=ROOT)
+
+    def materialize(self):
+        began = time.monotonic()
+        post(f"{self.url}/materialize", {"start_ts": START.isoformat(), "end_ts": END.isoformat()})
+        return time.monotonic() - began
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(30)
+
+
+class Feast:
+    def __init__(self, folder, data, online):
+        folder.mkdir()
+        self.folder = folder
+        (folder / "feature_store.yaml").write_text(STORE.format(online))
+        (folder / "definition.py").write_text(DEFINITION.format(path=data))
+        self.run("apply")
+
+    def run(self, *arguments):
+        subprocess.run([PYTHON / "feast", *arguments], cwd=self.folder, check=True, capture_output=True)
+
+    def materialize(self):
+        began = time.monotonic()
+        self.run("materialize", START.isoformat(), END.isoformat())
+        return time.monotonic() - began
+
+    def serve(self):
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        # Without the restart of workers after 1,000 requests that is its default, which would only slow it.
+        self.process = subprocess.Popen(
+            [PYTHON / "feast", "serve", "-h", "127.0.0.1", "-p", str(port), "--workers", "1", "--max-requests", "0", "--no-access-log"],
+            cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        wait(f"{self.url}/health", self.process)
+
+    def stop(self):
+        os.killpg(self.process.pid, 15)
+        self.process.wait(30)
+
+
+def wrk(url, seconds, entities, keys, features, connections):
+    out = subprocess.run(
+        ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", str(pathlib.Path(__file__).parent / "online.lua"),
+         url, "--", str(entities), str(keys), str(features)], capture_output=True, text=True, check=True).stdout
+    rate = float(re.search(r"Requests/sec:\s+([\d.]+)", out).group(1))
+    if "Non-2xx" in out:
+        sys.exit(f"{url} answered with errors:\n{out}")
+    percentiles = dict(re.findall(r"(50|99)%\s+(\S+)", out))
+    return rate, percentiles["50"], percentiles["99"]
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seconds", type=int, default=5)
+    parser.add_argument("--entities", type=int, default=100_000)
+    parser.add_argument("--only", default="materialize,online")
+    chosen = parser.parse_args()
+    wanted = chosen.only.split(",")
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="aerie-features-"))
+    redis_port = free_port()
+    redis = subprocess.Popen(["redis-server", "--port", str(redis_port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)],
+                             stdout=subprocess.DEVNULL)
+    try:
+        rng = np.random.default_rng(7)
+        frame = pd.DataFrame({"driver_id": np.arange(1, chosen.entities + 1),
+                              "event_timestamp": pd.to_datetime(START) + pd.to_timedelta(rng.integers(0, 86_400 * 20, chosen.entities), unit="s"),
+                              **{f"f{i}": rng.random(chosen.entities) for i in range(10)}})
+        data = folder / "stats.parquet"
+        frame.assign(event_timestamp=frame.event_timestamp.dt.tz_localize("UTC")).to_parquet(data, index=False)
+        for name, ours, theirs in [("lmdb beside feast on sqlite", "lmdb", "{type: sqlite, path: online.db}"),
+                                   ("redis, both", f"redis://127.0.0.1:{redis_port}",
+                                    f"{{type: redis, connection_string: \"127.0.0.1:{redis_port}\"}}")]:
+            subprocess.run(["redis-cli", "-p", str(redis_port), "flushall"], stdout=subprocess.DEVNULL)
+            place = folder / name.split()[0].strip(",")
+            place.mkdir()
+            aerie, feast = Aerie(place / "aerie", data, ours), Feast(place / "feast", data, theirs)
+            a = aerie.materialize()
+            if "materialize" in wanted:
+                f = feast.materialize()
+                print(f"{name}: materialize {chosen.entities} x 10: aerie {a:.2f} s, feast {f:.1f} s: {f / a:.0f}x", flush=True)
+            elif ours == "lmdb":
+                feast.materialize()
+            if "online" in wanted:
+                feast.serve()
+                for keys, features in [(1, 10), (10, 5)]:
+                    mine = wrk(aerie.url, chosen.seconds, chosen.entities, keys, features, 16)
+                    peer = wrk(feast.url, chosen.seconds, chosen.entities, keys, features, 16)
+                    print(f"{name}: {keys} x {features}: aerie {mine[0]:.0f}/s (P50 {mine[1]}, P99 {mine[2]}), "
+                          f"feast {peer[0]:.0f}/s (P50 {peer[1]}, P99 {peer[2]}): {mine[0] / peer[0]:.0f}x", flush=True)
+                feast.stop()
+            aerie.stop()
+    finally:
+        redis.terminate()
+        redis.wait(30)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -7,6 +7,7 @@ import mlflow
 import pytest
 import requests
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
@@ -43,6 +44,11 @@ def look(browser, name):
 
 def text(browser):
     return browser.find_element(By.TAG_NAME, "main").text
+
+
+def wait(browser, condition):
+    """Until the condition holds; a page that goes while it is looked at is looked at again."""
+    WebDriverWait(browser, 15, ignored_exceptions=[StaleElementReferenceException]).until(condition)
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +92,7 @@ def test_runs_sort_and_compare(aerie, browser, two_runs):
     for box in browser.find_elements(By.CSS_SELECTOR, "input[name=run]"):
         box.click()
     browser.find_element(By.ID, "compare").click()
-    WebDriverWait(browser, 10).until(lambda b: "compare" in b.current_url)
+    wait(browser, lambda b: "compare" in b.current_url)
     assert "depth-4" in text(browser) and "max_depth" in text(browser)
     assert browser.find_elements(By.CSS_SELECTOR, "tr.differs"), "what differs is marked"
     assert browser.find_elements(By.CSS_SELECTOR, "svg polyline"), "metrics are drawn"
@@ -109,8 +115,8 @@ def test_a_model_is_promoted_with_a_button(aerie, browser, fraud_deployment):
     assert "Version" in text(browser)
     look(browser, "model")
     next(b for b in browser.find_elements(By.TAG_NAME, "button") if "Staging" in b.text).click()
-    WebDriverWait(browser, 10).until(
-        lambda b: mlflow.MlflowClient(aerie.http).get_model_version(
+    wait(
+        browser, lambda b: mlflow.MlflowClient(aerie.http).get_model_version(
             fraud_deployment.model, fraud_deployment.version).current_stage == "Staging")
     browser.get(f"{aerie.http}/console/models/{fraud_deployment.model}")
     assert "Staging" in text(browser)
@@ -125,7 +131,7 @@ def test_a_deployment_shows_its_traffic_live(aerie, browser, fraud_deployment):
                      timeout=5).raise_for_status()
     browser.get(f"{aerie.http}/console/deployments/{fraud_deployment.name}")
     assert "Available" in text(browser) and "production" in text(browser)
-    WebDriverWait(browser, 15).until(lambda b: "µs" in text(b) or "ms" in text(b))
+    wait(browser, lambda b: "µs" in text(b) or "ms" in text(b))
     look(browser, "deployment")
 
 
@@ -146,7 +152,7 @@ def test_a_form_from_another_site_changes_nothing(aerie, fraud_deployment):
 
 def test_the_addresses_that_mlflow_prints_lead_to_the_run(aerie, browser, two_runs):
     browser.get(f"{aerie.http}/#/experiments/1/runs/{two_runs[1]}")
-    WebDriverWait(browser, 10).until(lambda b: b.current_url.endswith("/console/runs/" + two_runs[1]))
+    wait(browser, lambda b: b.current_url.endswith("/console/runs/" + two_runs[1]))
     assert "depth-6" in text(browser)
 
 

@@ -7,9 +7,8 @@ import pyarrow.parquet
 import pytest
 import requests
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.ui import WebDriverWait
 
-from test_console import browser, look, text  # noqa: F401
+from test_console import browser, look, text, wait  # noqa: F401
 
 PAGE = """<!doctype html><h1 id="said">still</h1><script>
 document.getElementById('said').textContent = 'origin ' + self.origin;
@@ -90,7 +89,7 @@ def test_a_logged_page_reaches_nothing_of_the_console(aerie, browser, files):  #
     browser.switch_to.default_content()
     browser.find_element(By.LINK_TEXT, "Run its scripts").click()
     browser.switch_to.frame(browser.find_element(By.TAG_NAME, "iframe"))
-    WebDriverWait(browser, 10).until(lambda b: b.find_element(By.ID, "said").text == "origin null")
+    wait(browser, lambda b: b.find_element(By.ID, "said").text == "origin null")
     # A fetch that is refused settles before this answer, which is asked for after it.
     assert browser.execute_async_script(
         "const done=arguments[0];fetch('/console').then(()=>done('reached'),()=>done('refused'))") == "refused"

@@ -8,9 +8,8 @@ from mlflow.models import infer_signature
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import WebDriverWait
 
-from test_console import browser, look, text  # noqa: F401
+from test_console import browser, look, text, wait  # noqa: F401
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +127,7 @@ def test_keys_are_explained_and_columns_remembered(aerie, browser, swept):  # no
         if box.is_selected() != (box.get_attribute("value") == "params.booster"):
             box.click()
     browser.find_element(By.CSS_SELECTOR, ".chooser button").click()
-    WebDriverWait(browser, 10).until(lambda b: "col=params.booster" in b.current_url)
+    wait(browser, lambda b: "col=params.booster" in b.current_url)
 
     def heads():
         return [head.get_attribute("title") for head in browser.find_elements(By.CSS_SELECTOR, "th a")][3:]
@@ -137,7 +136,7 @@ def test_keys_are_explained_and_columns_remembered(aerie, browser, swept):  # no
     assert heads() == ["params.booster"]
     browser.find_element(By.CSS_SELECTOR, ".chooser summary").click()
     browser.find_element(By.LINK_TEXT, "The usual ones").click()
-    WebDriverWait(browser, 10).until(lambda b: len(heads()) > 3)
+    wait(browser, lambda b: len(heads()) > 3)
     browser.get(page)
     assert len(heads()) > 3
 
@@ -162,17 +161,17 @@ def test_a_version_is_moved_named_tagged_and_described(aerie, browser, two_versi
     browser.get(page)
     browser.find_element(By.CSS_SELECTOR, "select[name=stage] option[value=Production]").click()
     browser.find_element(By.XPATH, "//button[text()='Move']").click()
-    WebDriverWait(browser, 10).until(
-        lambda b: client.get_model_version(two_versions, "2").current_stage == "Production")
+    wait(
+        browser, lambda b: client.get_model_version(two_versions, "2").current_stage == "Production")
     browser.get(page)
     assert "console" in browser.find_elements(By.CSS_SELECTOR, "table")[-1].text
     browser.find_element(By.CSS_SELECTOR, "input[name=alias]").send_keys("champion" + Keys.ENTER)
-    WebDriverWait(browser, 10).until(lambda b: "@champion" in text(b))
+    wait(browser, lambda b: "@champion" in text(b))
     assert client.get_model_version_by_alias(two_versions, "champion").version in (2, "2")
     browser.find_element(By.CSS_SELECTOR, "details summary").click()
     browser.find_element(By.ID, "description").send_keys("# Card\n\nUse it for **churn** <script>document.title='owned'</script>")
     browser.find_element(By.XPATH, "//button[text()='Save']").click()
-    WebDriverWait(browser, 10).until(lambda b: b.find_elements(By.CSS_SELECTOR, ".prose strong"))
+    wait(browser, lambda b: b.find_elements(By.CSS_SELECTOR, ".prose strong"))
     assert "owned" not in browser.title and not browser.find_elements(By.CSS_SELECTOR, "main script")
     assert browser.find_element(By.CSS_SELECTOR, ".prose h2").text == "Card"
     look(browser, "registry-described")
@@ -189,7 +188,7 @@ def test_a_version_is_moved_named_tagged_and_described(aerie, browser, two_versi
 def test_versions_are_compared(aerie, browser, two_versions):  # noqa: F811
     browser.get(f"{aerie.http}/console/models/{two_versions}")
     browser.find_element(By.XPATH, "//button[text()='Compare']").click()
-    WebDriverWait(browser, 10).until(lambda b: "versions" in b.current_url)
+    wait(browser, lambda b: "versions" in b.current_url)
     differs = [row.text for row in browser.find_elements(By.CSS_SELECTOR, "tr.differs")]
     for what in ("auc 0.8100 0.8200", "C 1 2", "input income – double", "input wage double –"):
         assert what in differs, (what, differs)
@@ -202,11 +201,11 @@ def test_logged_models_are_listed_and_searched(aerie, browser, two_versions):  #
     assert len(browser.find_elements(By.CSS_SELECTOR, "tbody tr")) == 2
     look(browser, "logged-models")
     browser.find_element(By.ID, "filter").send_keys("name = 'nothing'" + Keys.ENTER)
-    WebDriverWait(browser, 10).until(lambda b: "No model fits" in text(b))
+    wait(browser, lambda b: "No model fits" in text(b))
     box = browser.find_element(By.ID, "filter")
     box.clear()
     box.send_keys("name > >" + Keys.ENTER)
-    WebDriverWait(browser, 10).until(lambda b: b.find_elements(By.ID, "problem"))
+    wait(browser, lambda b: b.find_elements(By.ID, "problem"))
 
 
 def test_no_page_is_wider_than_a_narrow_window(aerie, browser, swept, two_versions):  # noqa: F811

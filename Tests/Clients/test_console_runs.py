@@ -5,9 +5,8 @@ import requests
 from mlflow.entities import Metric, Param
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import WebDriverWait
 
-from test_console import browser, look, text  # noqa: F401
+from test_console import browser, look, text, wait  # noqa: F401
 
 
 @pytest.fixture(scope="module")
@@ -33,12 +32,12 @@ def test_a_filter_leaves_what_fits_and_says_where_it_is_wrong(aerie, browser, si
     browser.get(f"{aerie.http}/console/experiments/{sixty_runs[0]}")
     assert len(names(browser)) == 50
     browser.find_element(By.ID, "filter").send_keys("metrics.score > 0.9 AND params.depth = '6'" + Keys.ENTER)
-    WebDriverWait(browser, 10).until(lambda b: "q=" in b.current_url and names(b) == ["run-55"])
+    wait(browser, lambda b: "q=" in b.current_url and names(b) == ["run-55"])
     look(browser, "runs-filtered")
     box = browser.find_element(By.ID, "filter")
     box.clear()
     box.send_keys("metrics.score > > 1" + Keys.ENTER)
-    WebDriverWait(browser, 10).until(lambda b: b.find_elements(By.ID, "problem"))
+    wait(browser, lambda b: b.find_elements(By.ID, "problem"))
     assert "character 17" in browser.find_element(By.ID, "problem").text
     look(browser, "runs-wrong-filter")
 
@@ -46,16 +45,16 @@ def test_a_filter_leaves_what_fits_and_says_where_it_is_wrong(aerie, browser, si
 def test_the_store_sorts_and_pages(aerie, browser, sixty_runs):  # noqa: F811
     browser.get(f"{aerie.http}/console/experiments/{sixty_runs[0]}?size=25")
     browser.find_element(By.CSS_SELECTOR, "th a[title='metrics.score']").click()
-    WebDriverWait(browser, 10).until(lambda b: names(b)[:1] == ["run-59"])
+    wait(browser, lambda b: names(b)[:1] == ["run-59"])
     seen = names(browser)
     assert browser.find_elements(By.CSS_SELECTOR, "td.best")
     for _ in range(2):
         browser.find_element(By.CSS_SELECTOR, "a[rel=next]").click()
-        WebDriverWait(browser, 10).until(lambda b: names(b)[:1] != seen[-25:-24])
+        wait(browser, lambda b: names(b)[:1] != seen[-25:-24])
         seen += names(browser)
     assert seen == [f"run-{index:02d}" for index in reversed(range(60))]
     browser.find_element(By.CSS_SELECTOR, "a[rel=prev]").click()
-    WebDriverWait(browser, 10).until(lambda b: names(b)[:1] == ["run-34"])
+    wait(browser, lambda b: names(b)[:1] == ["run-34"])
     assert not [e for e in browser.find_elements(By.CSS_SELECTOR, "table.runs script")]
     assert "owned" not in browser.title
     look(browser, "runs-page-two")
@@ -69,7 +68,7 @@ def test_the_chosen_columns_are_in_the_address(aerie, browser, sixty_runs):  # n
         if box.is_selected() != (box.get_attribute("value") == "params.depth"):
             box.click()
     browser.find_element(By.CSS_SELECTOR, ".chooser button").click()
-    WebDriverWait(browser, 10).until(lambda b: "col=params.depth" in b.current_url)
+    wait(browser, lambda b: "col=params.depth" in b.current_url)
     heads = [head.get_attribute("title") for head in browser.find_elements(By.CSS_SELECTOR, "th a")]
     assert heads == ["run_name", "status", "start_time", "params.depth"]
 
@@ -83,7 +82,7 @@ def test_keys_and_ranges_choose_runs_and_the_choice_is_tagged_and_deleted(aerie,
     assert browser.find_element(By.ID, "count").text == "2 chosen"
     browser.find_element(By.CSS_SELECTOR, "input[name=tag]").send_keys("team=risk")
     browser.find_element(By.CSS_SELECTOR, "button[value=tag]").click()
-    WebDriverWait(browser, 10).until(lambda b: client.get_run(sixty_runs[1][1]).data.tags.get("team") == "risk")
+    wait(browser, lambda b: client.get_run(sixty_runs[1][1]).data.tags.get("team") == "risk")
     assert client.get_run(sixty_runs[1][0]).data.tags["team"] == "risk"
     path = f"{aerie.http}/console/experiments/{sixty_runs[0]}/runs"
     for do, stage in (("delete", "deleted"), ("restore", "active")):

@@ -82,7 +82,7 @@ enum RunPage {
 
     private static func made(_ models: [Made], versions: [ModelVersionKey]) -> HTML {
         func link(_ key: ModelVersionKey) -> HTML {
-            "<a href=\"\(ModelPages.path(key.name))\">\(key.name) version \(key.version)</a>"
+            "<a href=\"\(VersionPage.path(key))\">\(key.name) version \(key.version)</a>"
         }
         let known = Set(models.flatMap(\.versions))
         let loose = versions.filter { !known.contains($0) }

@@ -17,7 +17,7 @@ enum VersionComparison {
             [
                 "stage": item.version.stage.rawValue,
                 "aliases": item.version.aliases.map { "@" + $0 }.joined(separator: " "),
-                "registered": Format.time(item.version.creationTime), "by": item.version.userID,
+                "registered": Format.time(item.version.creationTime), "registered by": item.version.userID,
                 "run": item.run.map(ExperimentPages.name) ?? "–", "description": item.version.description,
             ]
         }

@@ -166,7 +166,7 @@ edge("Console", uses: ["AerieCore", "AerieJSON", "AerieYAML", "AerieTelemetry", 
 
 // MARK: Promises that several adapters keep
 
-conformance("MetadataConformance", uses: ["AerieCore", "AerieJSON", "Experiments", "Registry", "StoreSQLite", "StorePostgres"])
+conformance("MetadataConformance", uses: ["AerieCore", "AerieJSON", "Experiments", "Registry", "Retention", "StoreSQLite", "StorePostgres"])
 conformance("OnlineConformance", uses: ["AerieCore", "Features", "StoreLMDB", "StoreRedis"])
 
 // MARK: The executable: commands, roles, composition

@@ -97,7 +97,19 @@ def test_a_team_works_on_postgresql(start_aerie, postgres, tmp_path):
     assert len(client.search_runs([experiment])) == 5
     assert client.get_run(ids[4]).data.metrics["auc"] == pytest.approx(0.59)
     assert client.get_model_version("scorer", "1").current_stage == "Production"
-    assert server.cli("gc", "--yes", check=False).returncode != 0
+
+    # What is deleted for good goes from the database, and its files from the store.
+    every = mlflow.entities.ViewType.ALL
+    for run in ids[2:4]:
+        client.delete_run(run)
+    assert "2 runs" in server.cli("gc", "--older-than", "0", "--dry-run").stdout
+    assert len(client.search_runs([experiment], run_view_type=every)) == 5
+    assert server.cli("gc", "--older-than", "0", "--yes").stdout.startswith("deleted 2 runs")
+    assert {run.info.run_id for run in client.search_runs([experiment], run_view_type=every)} == {*ids[:2], ids[4]}
+    client.delete_experiment(experiment)
+    assert server.cli("gc", "--older-than", "0", "--yes").returncode == 0
+    with pytest.raises(MlflowException, match="(?i)no experiment|not exist|not found"):
+        client.get_experiment(experiment)
 
 
 def test_calls_wait_for_a_database_that_comes_back(start_aerie, postgres, tmp_path):

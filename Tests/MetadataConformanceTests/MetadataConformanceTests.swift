@@ -20,13 +20,14 @@ struct MetadataBackend: Sendable, CustomTestStringConvertible {
         defer { try? FileManager.default.removeItem(atPath: folder) }
         let database = try MetadataDatabase(
             path: folder + "/metadata.db",
-            migrations: SQLiteExperimentStore.migrations + SQLiteRegistryStore.migrations)
+            migrations: SQLiteExperimentStore.migrations + SQLiteRegistryStore.migrations
+                + SQLitePurgeStore.migrations)
         try await body(
             TrackingStores(
                 experiments: SQLiteExperimentStore(database), runs: SQLiteRunStore(database),
                 models: SQLiteLoggedModelStore(database), registry: SQLiteRegistryStore(database),
                 versions: SQLiteModelVersionStore(database),
-                traces: SQLiteTraceStore(database)))
+                traces: SQLiteTraceStore(database), purge: SQLitePurgeStore(database)))
     }
 }
 
@@ -38,7 +39,7 @@ extension MetadataBackend {
                 experiments: PostgresExperimentStore(database), runs: PostgresRunStore(database),
                 models: PostgresLoggedModelStore(database), registry: PostgresRegistryStore(database),
                 versions: PostgresModelVersionStore(database),
-                traces: PostgresTraceStore(database)))
+                traces: PostgresTraceStore(database), purge: PostgresPurgeStore(database)))
     }
 }
 

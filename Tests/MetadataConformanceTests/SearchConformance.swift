@@ -30,6 +30,25 @@ enum SearchConformance {
             let wrong = query
             #expect(await TrackingConformance.code { _ = try await stores.runs.search(wrong) } == .invalidArgument)
         },
+        .init("a page token whose values are not of the search's kinds is refused") { stores in
+            _ = try await fill(stores, count: 20)
+            var query = SearchQuery(experimentIDs: ["0"], limit: 1)
+            let next = try #require(try await stores.runs.search(query).next)
+            for place in next.after.indices {
+                var forged = next
+                if case .text = forged.after[place] {
+                    // Below every identifier, so that rows follow, which say what kind was meant.
+                    forged.after[place] = .integer(1)
+                    forged.after[0] = .integer(.max)
+                } else {
+                    forged.after[place] = .text("x")
+                }
+                query.position = forged
+                let wrong = query
+                let code = await TrackingConformance.code { _ = try await stores.runs.search(wrong) }
+                #expect(code == .invalidArgument, "\(forged)")
+            }
+        },
     ]
 
     /// Runs of three experiments, some deleted, with values missing, equal and NaN.

@@ -1,6 +1,7 @@
 import AerieCore
 import Experiments
 import Registry
+import Retention
 import Testing
 
 /// The stores of one backend, fresh.
@@ -11,6 +12,7 @@ struct TrackingStores: Sendable {
     var registry: any RegistryStore
     var versions: any ModelVersionStore
     var traces: any TraceStore
+    var purge: any PurgeStore
 }
 
 /// The promises of the tracking and registry ports, one check each, for any backend.
@@ -24,7 +26,7 @@ struct TrackingConformance: Sendable, CustomTestStringConvertible {
         self.body = body
     }
 
-    static let all = experiments + runs + registry + traces + SearchConformance.all
+    static let all = experiments + runs + registry + traces + SearchConformance.all + purges
     static func at(_ milliseconds: Int64) -> Timestamp { Timestamp(milliseconds: milliseconds) }
 
     static func experiment(_ stores: TrackingStores, _ name: String = "e") async throws -> Experiment {

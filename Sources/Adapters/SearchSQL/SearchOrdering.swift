@@ -52,6 +52,8 @@ struct SearchOrdering {
 }
 
 extension PageValue {
+    var isText: Bool { if case .text = self { true } else { false } }
+
     /// The value as an argument of a statement. No term is ever NULL, so a token that says so is none of ours.
     func argument() throws(AerieError) -> SQLArgument {
         switch self {

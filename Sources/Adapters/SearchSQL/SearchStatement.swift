@@ -168,7 +168,12 @@ public struct SearchStatement {
             "SELECT t.\(tables.key), \(terms.map(\.sql).joined(separator: ", ")) FROM \(from)"
             + " WHERE \(conditions.joined(separator: " AND ")) ORDER BY \(order) LIMIT ?"
         all.append(.integer(Int64(limit)))
-        return try connection.rows(sql, all)
+        let rows = try connection.rows(sql, all)
+        // SQLite compares a text and a number without a word; the rows tell what the terms are.
+        if let after, let row = rows.first, zip(after, row.values).contains(where: { $0.isText != $1.isText }) {
+            throw PagePosition.wrong()
+        }
+        return rows
     }
 
     /// Cuts the rows to a page, of which there is another if one row more was found.

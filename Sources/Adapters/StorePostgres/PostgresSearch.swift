@@ -9,8 +9,16 @@ struct PostgresSearch: SearchConnection {
 
     var dialect: SQLDialect { .postgres }
 
+    /// - Throws: `invalidArgument` for a value that is not of the kind of what it is compared with. Filters are checked
+    ///   before they come here, so it is one of a page token that this server did not give.
     func rows(_ sql: String, _ arguments: [SQLArgument]) throws -> [SearchRow] {
-        try connection.query(sql, arguments.map(Self.bound)).map { row in
+        let found: [PostgresRow]
+        do throws(PostgresConnection.Failure) {
+            found = try connection.query(sql, arguments.map(Self.bound))
+        } catch {
+            throw ["22P02", "22003", "22021"].contains(error.sqlState) ? PagePosition.wrong() : error
+        }
+        return try found.map { row in
             SearchRow(key: try row.int(0), values: try (1..<row.values.count).map { try Self.value(row, $0) })
         }
     }

@@ -39,7 +39,7 @@ struct MetadataStores: Sendable {
     }
 
     /// Resources, pipeline runs and webhooks stay with the data folder; experiments, runs, models and traces, of which
-    /// there are many and which several processes share, are in the database.
+    /// there are many and which several processes share, are in the database, and deleted for good there.
     private static func postgres(url: String, folder: String) async throws(AerieError) -> MetadataStores {
         var stores = try sqlite(folder: folder)
         let database = try await PostgresDatabase(url: url)
@@ -50,7 +50,7 @@ struct MetadataStores: Sendable {
         stores.registeredModels = PostgresRegistryStore(database)
         stores.modelVersions = PostgresModelVersionStore(database)
         stores.imports = PostgresImportStore(database)
-        stores.purge = nil
+        stores.purge = PostgresPurgeStore(database)
         return stores
     }
 

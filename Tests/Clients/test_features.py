@@ -262,6 +262,38 @@ def test_the_command_line(features, tmp_path):
     assert done.returncode == 2 and not (tmp_path / "o.csv").exists()
 
 
+FOUNDING = """
+project: ml_platform
+entities:
+  - {name: user_id, value_type: STRING}
+  - {name: transaction_id, value_type: STRING}
+features:
+  - {name: transaction_amount, dtype: FLOAT, description: "Transaction amount in USD"}
+  - {name: transaction_hour, dtype: INT32}
+  - {name: device_trust_score, dtype: FLOAT}
+feature_views:
+  - name: transaction_features
+    entities: [transaction_id]
+    features: [transaction_amount, transaction_hour]
+    online: true
+    batch_source: {type: BigQuery, table: "project.dataset.transactions"}
+"""
+
+
+def test_feast_style_yaml_is_taken_as_it_is(features):
+    done = features.cli("apply", "-f", "-", input=FOUNDING)
+    said = done.stdout + done.stderr
+    assert "transaction_features" in said and "BigQuery table project.dataset.transactions is not connected" in said
+    assert "'device_trust_score' is in no feature view" in said
+    rows = {"transaction_id": ["t1"], "event_timestamp": ["2026-11-01"], "transaction_amount": [9.5], "transaction_hour": [3]}
+    requests.post(f"{features.http}/push", json={"push_source_name": "transaction_features", "df": rows}, timeout=30)
+    got = columns(online(features, entities={"transaction_id": ["t1"]}, features=["transaction_features/transaction_amount"]))
+    assert got["transaction_amount"]["values"] == [9.5]
+    done = requests.post(f"{features.http}/materialize", timeout=30, json={
+        "start_ts": "2026-01-01", "end_ts": "2026-02-01", "feature_views": ["transaction_features"]})
+    assert done.status_code == 422 and "not connected" in done.text
+
+
 def test_feasts_own_sdk_online(features, tmp_path):
     from feast import Entity, FeatureService, FeatureStore, FeatureView, Field, FileSource, RepoConfig, ValueType
     from feast.types import Float32, Int64, String

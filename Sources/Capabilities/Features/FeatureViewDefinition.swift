@@ -35,6 +35,9 @@ public struct FeatureViewDefinition: Sendable, Hashable {
         return view
     }
 
+    /// Whether this process can read the source.
+    public var isConnected: Bool { sourceType != "bigquery" }
+
     /// What stands after `FROM` to read the source.
     public var relation: String {
         switch sourceType {
@@ -56,8 +59,10 @@ public struct FeatureViewDefinition: Sendable, Hashable {
         let source = spec["source"]?.object ?? [:]
         let file = source["path"]?.string
         let table = source["table"]?.string
-        if (file ?? "").isEmpty == (table ?? "").isEmpty { wrong("source", "needs either a path or a table") }
         var type = source["type"]?.string ?? (table != nil ? "table" : "file")
+        // A table of a warehouse may have its rows in files besides.
+        if type == "bigquery", let file, !file.isEmpty { type = "file" }
+        else if (file ?? "").isEmpty == (table ?? "").isEmpty { wrong("source", "needs either a path or a table") }
         if type == "table", table == nil { wrong("source.table", "is required for a source of type table") }
         if type == "file" { type = (file ?? "").contains(".csv") ? "csv" : "parquet" }
         if file?.contains("://") == true { wrong("source.path", "must be a path on this machine, not a URL") }

@@ -24,7 +24,7 @@ public struct FeatureViewKind: ResourceKind {
         Field(
             "source",
             .object([
-                Field("type", .choice(["parquet", "csv", "file", "table"])),
+                Field("type", .choice(["parquet", "csv", "file", "table", "bigquery"])),
                 Field("path", .string),
                 Field("table", .string),
                 Field("timestampField", .string),
@@ -53,6 +53,17 @@ public struct FeatureViewKind: ResourceKind {
         var problems: [AerieError.Detail] = []
         _ = FeatureViewDefinition.read(resource.spec, name: resource.metadata.name, path: "spec", problems: &problems)
         return problems
+    }
+
+    public func warnings(_ resource: Resource) -> [String] {
+        var problems: [AerieError.Detail] = []
+        let view = FeatureViewDefinition.read(
+            resource.spec, name: resource.metadata.name, path: "spec", problems: &problems)
+        if view.isConnected { return [] }
+        return [
+            "spec.source: the BigQuery table \(view.location) is not connected; until spec.source.path names files with "
+                + "its rows, features can be pushed and read online, and not be materialized or joined"
+        ]
     }
 }
 

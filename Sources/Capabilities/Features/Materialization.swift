@@ -252,6 +252,12 @@ extension FeatureViewDefinition {
     /// `event_timestamp`.
     /// - Throws: `invalidArgument` if the source cannot be read, or has several times and none of that name.
     public func timestampColumn(_ engine: any SQLEngine) async throws(AerieError) -> String {
+        guard isConnected else {
+            throw AerieError(
+                .failedPrecondition,
+                "the source of feature view '\(name)', the BigQuery table \(location), is not connected; name files with "
+                    + "its rows by spec.source.path", reason: "source.unconnected")
+        }
         if let timestampField { return timestampField }
         let table = try await engine.query("DESCRIBE SELECT * FROM \(relation)")
         var times: [String] = []

@@ -30,6 +30,9 @@ extension FeastRoutes {
             ]
             return json(Array(detail.text().utf8), status: .unprocessableContent)
         }
+        if error.reason == "source.unconnected" {
+            return json(Array(JSONValue.string(error.message).text().utf8), status: .unprocessableContent)
+        }
         if error.reason == "materialization.running" {
             let body: JSONValue = ["error": .string(error.message), "feature_views": []]
             return json(Array(body.text().utf8), status: .conflict)

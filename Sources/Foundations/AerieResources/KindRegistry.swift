@@ -5,10 +5,13 @@ public struct KindRegistry: Sendable {
     /// In the order in which they were given.
     public let all: [any ResourceKind]
     private let byName: [String: Int]
+    /// Shapes of text that mean objects of these kinds.
+    let foreign: [any ForeignManifest]
 
     /// - Precondition: no two kinds share a name or an alias; that is a mistake of the program's.
-    public init(_ kinds: [any ResourceKind]) {
+    public init(_ kinds: [any ResourceKind], foreign: [any ForeignManifest] = []) {
         all = kinds
+        self.foreign = foreign
         var byName: [String: Int] = [:]
         for (index, kind) in kinds.enumerated() {
             for name in Self.words(of: kind) {

@@ -43,23 +43,49 @@ public struct ManifestReader: Sendable {
         var problems: [AerieError.Detail] = []
         var seen: [ResourceKey: Int] = [:]
         for document in documents {
-            let (manifest, wrong) = read(document)
-            problems += wrong
-            guard let manifest else { continue }
-            if let earlier = seen[manifest.resource.key] {
-                let problem = "\(manifest.resource.key) stands in this text already, on line \(earlier)"
-                problems.append(
-                    .init(field: "metadata.name", problem: problem, line: document.line(of: "metadata.name")))
+            for (manifest, wrong) in read(all: document) {
+                problems += wrong
+                guard let manifest else { continue }
+                if let earlier = seen[manifest.resource.key] {
+                    let problem = "\(manifest.resource.key) stands in this text already, on line \(earlier)"
+                    let line = document.line(of: "metadata.name")
+                    problems.append(.init(field: "metadata.name", problem: problem, line: line))
+                }
+                seen[manifest.resource.key] = manifest.line ?? 1
+                manifests.append(manifest)
             }
-            seen[manifest.resource.key] = document.line(of: "") ?? 1
-            manifests.append(manifest)
         }
         if let error = AerieError.invalid("the manifest is wrong", problems: problems) { throw error }
         return manifests
     }
 
-    private func read(_ document: YAMLDocument) -> (Manifest?, [AerieError.Detail]) {
-        let value = document.value
+    /// The objects of a document: one, or as many as a foreign one means.
+    private func read(all document: YAMLDocument) -> [(Manifest?, [AerieError.Detail])] {
+        guard let foreign = kinds.foreign.lazy.compactMap({ $0.translate(document.value) }).first else {
+            return [read(document.value, at: "", of: document)]
+        }
+        var results = foreign.objects.map { object -> (Manifest?, [AerieError.Detail]) in
+            read(object.value, at: object.path, of: document)
+        }
+        if results.first?.0 != nil { results[0].0?.warnings += foreign.warnings }
+        results.append((nil, document.locate(foreign.problems)))
+        return results
+    }
+
+    /// - Parameter path: where in the document the object comes from; problems are on its line then.
+    private func read(
+        _ value: JSONValue, at path: String, of document: YAMLDocument
+    ) -> (Manifest?, [AerieError.Detail]) {
+        func located(_ problems: [AerieError.Detail]) -> [AerieError.Detail] {
+            path.isEmpty
+                ? document.locate(problems)
+                : problems.map { problem in
+                    var placed = problem
+                    placed.line = document.line(of: path)
+                    placed.field = "\(path) (\(problem.field))"
+                    return placed
+                }
+        }
         guard value.object != nil else {
             return (nil, [.init(field: "", problem: "an object with apiVersion, kind, metadata and spec was expected",
                                 line: document.line(of: ""))])
@@ -72,15 +98,15 @@ public struct ManifestReader: Sendable {
             problems += SchemaChecker.check(.object(JSONObject()), against: kind.schema, at: "spec").problems
         }
         problems += checkMetadata(value["metadata"], allowsUnderscores: kind?.allowsUnderscores ?? false)
-        guard problems.isEmpty, let kind else { return (nil, document.locate(problems)) }
-        guard let resource = resource(value, kind: kind) else { return (nil, document.locate(problems)) }
+        guard problems.isEmpty, let kind else { return (nil, located(problems)) }
+        guard let resource = resource(value, kind: kind) else { return (nil, located(problems)) }
         problems = kind.validate(resource)
         warnings += kind.warnings(resource)
         return (
             Manifest(
                 resource: resource, warnings: warnings,
-                version: Self.version(value["metadata"]?["resourceVersion"]), line: document.line(of: "")),
-            document.locate(problems)
+                version: Self.version(value["metadata"]?["resourceVersion"]), line: document.line(of: path)),
+            located(problems)
         )
     }
 

@@ -12,11 +12,10 @@ public import Retention
 /// optional. The answer is lines of JSON, one for each step, and at the end either `report` or `error`; a client that
 /// hangs up ends the pass between two steps.
 public struct RetentionRoutes<Context: RequestContext>: Sendable {
-    private let retention: RetentionService?
+    private let retention: RetentionService
     private let clock: any WallClock
 
-    /// - Parameter retention: `nil` where the metadata store does not delete for good; asking for it is then refused.
-    public init(retention: RetentionService?, clock: any WallClock = SystemClock()) {
+    public init(retention: RetentionService, clock: any WallClock = SystemClock()) {
         self.retention = retention
         self.clock = clock
     }
@@ -28,10 +27,6 @@ public struct RetentionRoutes<Context: RequestContext>: Sendable {
 
     private func collect(_ request: Request) async throws -> Response {
         let (selection, isDryRun) = try await selection(request)
-        guard let retention else {
-            throw AerieError(
-                .unsupported, "deleting for good works on SQLite only; on PostgreSQL what is deleted can be restored")
-        }
         return Response(
             status: .ok, headers: [.contentType: "application/x-ndjson"],
             body: ResponseBody { writer in

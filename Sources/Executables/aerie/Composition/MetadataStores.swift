@@ -21,8 +21,7 @@ struct MetadataStores: Sendable {
     var resources: any ResourceStore
     var pipelineRuns: any PipelineRunStore
     var webhooks: any WebhookStore
-    /// `nil` where nothing is deleted for good yet.
-    var purge: (any PurgeStore)?
+    var purge: any PurgeStore
     var imports: any ImportStore
     /// Leaves everything where the next start finds it fastest; called once, after the last write.
     var close: @Sendable () async -> Void

@@ -36,7 +36,7 @@ struct Platform: Sendable {
     let sampler: DeploymentSampler
     let runner: PipelineRunner
     let reconcile: ReconcileLoop
-    let retention: RetentionService?
+    let retention: RetentionService
     let imports: ImportService
     let tables: ParquetPreviewer
     let webhooks: WebhookService
@@ -57,7 +57,7 @@ struct Platform: Sendable {
         experiments = ExperimentService(
             experiments: stores.experiments, runs: stores.runs, models: stores.loggedModels)
         let artifacts = artifacts
-        retention = stores.purge.map { RetentionService(store: $0, artifacts: artifacts, logger: logger) }
+        retention = RetentionService(store: stores.purge, artifacts: artifacts, logger: logger)
         imports = ImportService(
             experiments: stores.experiments, runs: stores.runs, models: stores.loggedModels, traces: stores.traces,
             registry: stores.imports, artifacts: artifacts)

@@ -262,6 +262,20 @@ def test_the_command_line(features, tmp_path):
     assert done.returncode == 2 and not (tmp_path / "o.csv").exists()
 
 
+def test_what_is_in_use_stays(features):
+    for arguments, words in [(("featureview", "driver_stats"), "feature 'driver_stats:conv_rate' is used by FeatureService/driver_stats_service"),
+                             (("entity", "driver"), "entity 'driver' is used by FeatureView/driver_stats")]:
+        done = features.cli("delete", *arguments, check=False)
+        assert done.returncode == 4 and words in done.stderr, done.stderr
+    less = manifest(features.folder / "drivers.parquet").replace("  - {name: trips, dtype: INT64}\n", "")
+    done = features.cli("apply", "-f", "-", input=less, check=False)
+    assert done.returncode == 4 and "driver_stats:trips" in done.stderr, done.stderr
+    # What nobody uses may go.
+    assert features.cli("apply", "-f", "-", input=manifest(features.folder / "drivers.parquet").replace(
+        "  - {name: lately, dtype: INT64_LIST}\n", "")).returncode == 0
+    features.cli("apply", "-f", "-", input=manifest(features.folder / "drivers.parquet"))
+
+
 FOUNDING = """
 project: ml_platform
 entities:

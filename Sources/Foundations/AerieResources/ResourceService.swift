@@ -8,11 +8,13 @@ import AerieYAML
 public final class ResourceService: Sendable {
     public let kinds: KindRegistry
     public let store: any ResourceStore
+    private let guards: [any ChangeGuard]
     private let signal = ChangeSignal()
 
-    public init(store: any ResourceStore, kinds: KindRegistry) {
+    public init(store: any ResourceStore, kinds: KindRegistry, guards: [any ChangeGuard] = []) {
         self.store = store
         self.kinds = kinds
+        self.guards = guards
     }
 
     // MARK: Declaring
@@ -75,6 +77,9 @@ public final class ResourceService: Sendable {
         var result = AppliedResource(resource: wanted, previous: old, outcome: outcome, warnings: manifest.warnings)
         if dryRun, version == 0, old != nil { throw AerieError(.alreadyExists, "\(wanted.key) exists already") }
         if let old { result.resource.metadata = old.metadata.replacing(wanted.metadata) }
+        if outcome != .unchanged {
+            for one in guards { try await one.check(from: old, to: wanted, in: store) }
+        }
         guard !dryRun else { return result }
         result.resource = try await store.put(wanted, expecting: version, actor: actor)
         if outcome != .unchanged { signal.raise() }
@@ -91,6 +96,10 @@ public final class ResourceService: Sendable {
     /// Deletes the object; its reconciler then takes down what it stood for.
     /// - Throws: `notFound`.
     public func delete(_ key: ResourceKey, actor: String) async throws(AerieError) -> Resource {
+        if !guards.isEmpty {
+            let old = try await store.get(key)
+            for one in guards { try await one.check(from: old, to: nil, in: store) }
+        }
         let resource = try await store.delete(key, actor: actor)
         signal.raise()
         return resource

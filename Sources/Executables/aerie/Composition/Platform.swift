@@ -84,7 +84,7 @@ struct Platform: Sendable {
             kinds: KindRegistry([
                 SeldonDeploymentKind(), PipelineKind(catalog: catalog), EntityKind(), FeatureViewKind(),
                 FeatureServiceKind(), ExpectationSuiteKind(),
-            ], foreign: [FeastManifest()]))
+            ], foreign: [FeastManifest()]), guards: [FeatureUse()])
         features = FeatureStore(
             resources: resources, online: try Self.onlineStore(configuration.online, folder: folder)
         ) { () throws(AerieError) in

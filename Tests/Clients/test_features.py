@@ -262,6 +262,37 @@ def test_the_command_line(features, tmp_path):
     assert done.returncode == 2 and not (tmp_path / "o.csv").exists()
 
 
+def test_a_materialization_that_is_killed_is_run_again_and_reads_go_on(start_aerie, tmp_path):
+    count = 150_000
+    rng = np.random.default_rng(5)
+    frame = pd.DataFrame({"driver_id": np.arange(count), "conv_rate": rng.random(count).astype("float32"),
+                          "trips": rng.integers(0, 99, count), "city": "x", "lately": [[1]] * count,
+                          "event_timestamp": pd.Timestamp("2026-10-02", tz="UTC"), "created": pd.Timestamp("2026-10-02", tz="UTC")})
+    frame.to_parquet(tmp_path / "many.parquet", index=False)
+    server = start_aerie(tmp_path / "data")
+    server.cli("apply", "-f", "-", input=manifest(tmp_path / "many.parquet"))
+    body = {"start_ts": "2026-10-01", "end_ts": "2026-10-03", "feature_views": ["driver_stats"]}
+    begun = requests.post(f"{server.http}/materialize?async=true", json=body, timeout=30)
+    assert (begun.status_code, begun.json()) == (202, {"status": "accepted", "feature_views": ["driver_stats"]})
+    again = requests.post(f"{server.http}/materialize", json=body, timeout=120)
+    assert again.status_code == 409 and "already" in again.text
+    sample = [int(x) for x in rng.integers(0, count, 400)]
+
+    def present():
+        got = columns(online(server, entities={"driver_id": sample}, features=["driver_stats:trips"]))["trips"]
+        return got["values"], got["statuses"].count("PRESENT")
+
+    while present()[1] == 0:
+        pass
+    server.kill()
+    server = start_aerie(tmp_path / "data")
+    assert 0 < present()[1] <= len(sample)
+    status = json.loads(server.cli("get", "featureview", "driver_stats", "-o", "json").stdout).get("status") or {}
+    assert "materializedUntil" not in status
+    server.cli("features", "materialize", "2026-10-01", "2026-10-03")
+    assert present()[0] == [int(frame.trips[driver]) for driver in sample]
+
+
 def test_what_is_in_use_stays(features):
     for arguments, words in [(("featureview", "driver_stats"), "feature 'driver_stats:conv_rate' is used by FeatureService/driver_stats_service"),
                              (("entity", "driver"), "entity 'driver' is used by FeatureView/driver_stats")]:

@@ -29,20 +29,45 @@ extension FeatureStore {
         _ names: [String]?, from start: Int64?, to end: Int64, namespace: String = "default",
         progress: @Sendable (MaterializationProgress) -> Void = { _ in }
     ) async throws(AerieError) -> [MaterializationProgress] {
+        try await reserve(names, from: start, to: end, namespace: namespace).run(progress)
+    }
+
+    /// Views that nobody else materializes until `run` has ended. It must be run.
+    public struct ReservedMaterialization: Sendable {
+        public let views: [FeatureCatalog.View]
+        fileprivate let store: FeatureStore
+        fileprivate let ranges: [ClosedRange<Int64>]
+
+        public func run(
+            _ progress: @Sendable (MaterializationProgress) -> Void = { _ in }
+        ) async throws(AerieError) -> [MaterializationProgress] {
+            defer { store.end(views) }
+            var results: [MaterializationProgress] = []
+            for (view, range) in zip(views, ranges) {
+                let result = try await store.materialize(
+                    view, from: range.lowerBound, to: range.upperBound, progress)
+                try await store.record(view, from: range.lowerBound, to: range.upperBound, rows: result.total)
+                results.append(result)
+            }
+            return results
+        }
+    }
+
+    /// The first half of `materialize`: everything that can be wrong with the question is said here.
+    public func reserve(
+        _ names: [String]?, from start: Int64?, to end: Int64, namespace: String = "default"
+    ) async throws(AerieError) -> ReservedMaterialization {
         let views = try await materializable(names, namespace)
-        try begin(views)
-        defer { self.end(views) }
-        var results: [MaterializationProgress] = []
+        var ranges: [ClosedRange<Int64>] = []
         for view in views {
             let from = start ?? Self.mark(view) ?? view.definition.timeToLive.map { end - $0 } ?? 0
             guard from <= end else {
                 throw .invalid("start_ts", "\(FeatureTime.text(from)) is after the end, \(FeatureTime.text(end))")
             }
-            let result = try await materialize(view, from: from, to: end, progress)
-            try await record(view, from: from, to: end, rows: result.total)
-            results.append(result)
+            ranges.append(from...end)
         }
-        return results
+        try begin(views)
+        return ReservedMaterialization(views: views, store: self, ranges: ranges)
     }
 
     /// The views that `materialize` would take.

@@ -129,20 +129,18 @@ public struct FeastRoutes: Sendable {
             end = try Self.time(call.body, "end_ts")
             if !isIncremental { start = try Self.time(call.body, "start_ts") }
         }
-        let chosen = try await store.materializable(views, call.namespace).map(\.definition.name)
-        let (from, to) = (start, end)
+        let reserved = try await store.reserve(views, from: start, to: end, namespace: call.namespace)
         if call.isAsync {
             Task {
-                do throws(AerieError) {
-                    _ = try await store.materialize(chosen, from: from, to: to, namespace: call.namespace)
-                } catch { logger.error("materialization failed", metadata: ["error": "\(error)"]) }
+                do throws(AerieError) { _ = try await reserved.run() } catch {
+                    logger.error("materialization failed", metadata: ["error": "\(error)"])
+                }
             }
-            let accepted: JSONValue = [
-                "status": "accepted", "feature_views": .array(chosen.map { .string($0) }),
-            ]
+            let names = reserved.views.map { JSONValue.string($0.definition.name) }
+            let accepted: JSONValue = ["status": "accepted", "feature_views": .array(names)]
             return Self.json(Array(accepted.text().utf8), status: .accepted)
         }
-        _ = try await store.materialize(chosen, from: from, to: to, namespace: call.namespace)
+        _ = try await reserved.run()
         return Self.json(Array("null".utf8))
     }
 

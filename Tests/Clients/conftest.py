@@ -68,6 +68,20 @@ class Aerie:
         self.process.wait(30)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def no_client_state_of_other_files():
+    """The MLflow client keeps addresses, the experiment and the run for the whole process: each file begins without."""
+    import mlflow
+    from mlflow.tracking import fluent
+    while mlflow.active_run():
+        mlflow.end_run()
+    mlflow.set_registry_uri("")
+    mlflow.tracking._model_registry.utils._registry_uri = None
+    fluent._active_experiment_id = None
+    for name in ("MLFLOW_REGISTRY_URI", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_RUN_ID"):
+        os.environ.pop(name, None)
+
+
 @pytest.fixture(scope="session")
 def aerie(tmp_path_factory):
     server = Aerie(tmp_path_factory.mktemp("aerie"))

@@ -32,6 +32,7 @@ def server(start_aerie, tmp_path_factory):
 @pytest.fixture(scope="module")
 def client(server):
     mlflow.set_tracking_uri(server.http)
+    mlflow.set_experiment("commands")
     return MlflowClient(server.http, server.http)
 
 

@@ -388,7 +388,8 @@ def test_traces_are_kept_found_tagged_and_deleted(client, caplog):
     failed = mlflow.get_trace(mlflow.get_last_active_trace_id())
     assert failed.info.state == "ERROR" and {s.name for s in failed.data.spans} == {"score", "features"}
     frame = mlflow.search_traces(locations=[experiment])
-    assert len(frame) == 3 and frame["state"].tolist()[0] == "ERROR"
+    # Two may begin in one millisecond, so their order says nothing.
+    assert sorted(state.value for state in frame["state"]) == ["ERROR", "OK", "OK"]
     found = client.search_traces([experiment], f"attributes.run_id = '{run.info.run_id}' AND trace.status = 'OK'")
     assert len(found) == 1 and found[0].data.spans[0].inputs == {"amount": 1}
     one = found[0].info.trace_id

@@ -21,7 +21,7 @@ enum Floor: Int {
     /// The floors that a target on this floor may use besides its own neighbours allowed below.
     func mayUse(_ other: Floor) -> Bool {
         switch self {
-        case .c: false
+        case .c: other == .c
         case .foundation: other == .foundation
         case .capability: other == .foundation || other == .capability
         case .adapter: other == .c || other == .foundation || other == .capability || other == .adapter
@@ -56,7 +56,7 @@ func room(
     order.append(name)
 }
 
-func shim(_ name: String) { room(.c, name, tests: false) }
+func shim(_ name: String, uses: [String] = []) { room(.c, name, uses: uses, tests: false) }
 func foundation(_ name: String, uses: [String] = [], packages: [Target.Dependency] = [], tests: Bool = true) {
     room(.foundation, name, uses: uses, packages: packages, tests: tests)
 }
@@ -101,11 +101,12 @@ let lifecycle = product("ServiceLifecycle", "swift-service-lifecycle")
 
 // MARK: C
 
-shim("CDuckDB")
+shim("CLibrary")
+shim("CDuckDB", uses: ["CLibrary"])
 shim("COnnxRuntime")
-shim("CLightGBM")
-shim("CPostgres")
-shim("CLMDB")
+shim("CLightGBM", uses: ["CLibrary"])
+shim("CPostgres", uses: ["CLibrary"])
+shim("CLMDB", uses: ["CLibrary"])
 
 // MARK: Foundations
 
@@ -124,7 +125,7 @@ capability("Registry", uses: ["AerieCore", "AerieJSON", "Experiments"])
 capability("Webhooks", uses: ["AerieCore", "AerieJSON", "Experiments", "Registry"], packages: [crypto, log])
 capability("Retention", uses: ["AerieCore", "Experiments", "Registry"], packages: [log])
 capability("Imports", uses: ["AerieCore", "Experiments", "Registry"], tests: false)
-capability("Datasets", uses: ["AerieCore", "AerieData"])
+capability("Datasets", uses: ["AerieCore", "AerieData", "AerieJSON"])
 capability("Quality", uses: ["AerieCore", "AerieJSON", "AerieResources", "Datasets"], testUses: ["StoreDuckDB"])
 capability("Features", uses: ["AerieCore", "AerieJSON", "AerieWire", "AerieResources", "Datasets"], testUses: ["StoreDuckDB"])
 capability("Training", uses: ["AerieCore", "AerieData", "AerieJSON"])
@@ -208,7 +209,7 @@ for name in order {
     let path = "Sources/\(room.floor.folder)/\(name)"
     switch room.floor {
     case .c:
-        targets.append(.target(name: name, path: path, linkerSettings: [.linkedLibrary("dl")]))
+        targets.append(.target(name: name, dependencies: dependencies, path: path, linkerSettings: [.linkedLibrary("dl")]))
     case .executable:
         targets.append(.executableTarget(name: name, dependencies: dependencies, path: path,
                                          swiftSettings: swiftSettings))

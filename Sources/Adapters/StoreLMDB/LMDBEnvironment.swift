@@ -50,7 +50,7 @@ final class LMDBEnvironment: @unchecked Sendable {
 
     func check(_ code: Int32, _ doing: String) throws(AerieError) {
         if code == 0 { return }
-        if code == CLMDB_MAP_FULL.rawValueInt {
+        if code == CLMDB_MAP_FULL {
             throw AerieError(
                 .resourceExhausted, "the online feature store \(path) has reached its greatest size",
                 reason: "lmdb.full")
@@ -100,9 +100,4 @@ final class LMDBEnvironment: @unchecked Sendable {
         try check(clmdb_used(environment, &bytes, &entries, database), "read")
         return (Int64(bytes), Int64(entries))
     }
-}
-
-extension Int {
-    /// Anonymous C enumerations come over as `Int`.
-    var rawValueInt: Int32 { Int32(truncatingIfNeeded: self) }
 }

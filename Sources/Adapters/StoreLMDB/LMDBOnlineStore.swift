@@ -106,7 +106,7 @@ public final class LMDBOnlineStore: OnlineStore {
         var data: UnsafeRawPointer?
         var size = 0
         let code = clmdb_get(transaction, environment.database, name, name.count, &data, &size)
-        if code == CLMDB_NOTFOUND.rawValueInt { return nil }
+        if code == CLMDB_NOTFOUND { return nil }
         try environment.check(code, "read")
         return try body(try OnlineRecordCoding(UnsafeRawBufferPointer(start: data, count: size)))
     }
@@ -116,8 +116,7 @@ public final class LMDBOnlineStore: OnlineStore {
         _ view: OnlineView, where isOld: @escaping @Sendable (OnlineRecordCoding) -> Bool
     ) async throws(AerieError) -> Int {
         let prefix = Self.prefix(view)
-        let place = Mutex<[UInt8]?>(prefix)
-        let state = SweepState(place)
+        let state = SweepState(at: prefix)
         var removed = 0
         while state.place.withLock({ $0 }) != nil {
             removed += try await commit { transaction, environment throws(AerieError) in
@@ -130,7 +129,7 @@ public final class LMDBOnlineStore: OnlineStore {
     /// Where a sweep goes on; `nil` at its end.
     private final class SweepState: Sendable {
         let place: Mutex<[UInt8]?>
-        init(_ place: consuming sending Mutex<[UInt8]?>) { self.place = place }
+        init(at start: [UInt8]) { place = Mutex(start) }
     }
 
     private static func removeSome(
@@ -146,7 +145,7 @@ public final class LMDBOnlineStore: OnlineStore {
         var removed = 0
         var code = clmdb_cursor_seek(cursor, start, start.count, &key, &keySize, &data, &size)
         for _ in 0..<10_000 {
-            if code == CLMDB_NOTFOUND.rawValueInt { break }
+            if code == CLMDB_NOTFOUND { break }
             try environment.check(code, "read")
             let name = UnsafeRawBufferPointer(start: key, count: keySize)
             guard name.starts(with: prefix) else {

@@ -1,8 +1,6 @@
 #include "CDuckDB.h"
+#include "CLibrary.h"
 
-#include <dlfcn.h>
-#include <pthread.h>
-#include <stdio.h>
 #include <string.h>
 
 typedef void *h;
@@ -60,43 +58,11 @@ typedef struct {
     F(void *, vector_get_data, (h))                                       \
     F(uint64_t *, vector_get_validity, (h))
 
-#define DECLARE(result, name, parameters) result(*name) parameters;
-static struct {
-    FUNCTIONS(DECLARE)
-} api;
+#define library_prefix "duckdb_"
+LIBRARY_TABLE
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static bool loaded = false;
-static char problem[1024];
-
-static const char *load(const char *libpython, const char *path) {
-    // Global, because the extension module names no library for the interpreter's symbols that it wants.
-    if (!dlopen(libpython, RTLD_NOW | RTLD_GLOBAL)) {
-        snprintf(problem, sizeof problem, "%s", dlerror());
-        return problem;
-    }
-    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    if (!library) {
-        snprintf(problem, sizeof problem, "%s", dlerror());
-        return problem;
-    }
-#define RESOLVE(result, name, parameters)                                                     \
-    *(void **)&api.name = dlsym(library, "duckdb_" #name);                                    \
-    if (!api.name) {                                                                          \
-        snprintf(problem, sizeof problem, "%s has no function duckdb_%s", path, #name);       \
-        return problem;                                                                       \
-    }
-    FUNCTIONS(RESOLVE)
-    loaded = true;
-    return NULL;
-}
-
-const char *cduckdb_load(const char *libpython, const char *path) {
-    pthread_mutex_lock(&lock);
-    const char *result = loaded ? NULL : load(libpython, path);
-    pthread_mutex_unlock(&lock);
-    return result;
-}
+// The interpreter for everybody, because the extension module names no library for the symbols of it that it wants.
+const char *cduckdb_load(const char *libpython, const char *path) { return library_load(libpython, path); }
 
 const char *cduckdb_version(void) { return api.library_version(); }
 int cduckdb_create_config(h *config) { return api.create_config(config); }

@@ -1,9 +1,5 @@
 #include "CLMDB.h"
-
-#include <dlfcn.h>
-#include <pthread.h>
-#include <stdbool.h>
-#include <stdio.h>
+#include "CLibrary.h"
 
 typedef void *p;
 
@@ -46,38 +42,10 @@ enum { NEXT = 8, SET_RANGE = 17 };
     F(int, cursor_get, (p, struct value *, struct value *, int)) \
     F(int, cursor_del, (p, unsigned int))
 
-#define DECLARE(result, name, parameters) result(*name) parameters;
-static struct {
-    FUNCTIONS(DECLARE)
-} api;
+#define library_prefix "mdb_"
+LIBRARY_TABLE
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static bool loaded = false;
-static char problem[1024];
-
-static const char *load(void) {
-    void *library = dlopen("liblmdb.so.0", RTLD_NOW | RTLD_LOCAL);
-    if (!library) {
-        snprintf(problem, sizeof problem, "%s", dlerror());
-        return problem;
-    }
-#define RESOLVE(result, name, parameters)                                               \
-    *(void **)&api.name = dlsym(library, "mdb_" #name);                                 \
-    if (!api.name) {                                                                    \
-        snprintf(problem, sizeof problem, "liblmdb.so.0 has no function mdb_%s", #name); \
-        return problem;                                                                 \
-    }
-    FUNCTIONS(RESOLVE)
-    loaded = true;
-    return NULL;
-}
-
-const char *clmdb_load(void) {
-    pthread_mutex_lock(&lock);
-    const char *result = loaded ? NULL : load();
-    pthread_mutex_unlock(&lock);
-    return result;
-}
+const char *clmdb_load(void) { return library_load(NULL, "liblmdb.so.0"); }
 
 const char *clmdb_strerror(int code) { return api.strerror(code); }
 

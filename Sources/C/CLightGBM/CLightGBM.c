@@ -1,10 +1,5 @@
 #include "CLightGBM.h"
-
-#include <dlfcn.h>
-#include <pthread.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdio.h>
+#include "CLibrary.h"
 
 typedef void *h;
 
@@ -35,38 +30,10 @@ enum { FLOAT32 = 0, FLOAT64 = 1, ROW_MAJOR = 1, PREDICT_NORMAL = 0, IMPORTANCE_G
     F(int, BoosterPredictForMat,                                                                                 \
       (h, const void *, int, int32_t, int32_t, int, int, int, int, const char *, int64_t *, double *))
 
-#define DECLARE(result, name, parameters) result(*name) parameters;
-static struct {
-    FUNCTIONS(DECLARE)
-} api;
+#define library_prefix "LGBM_"
+LIBRARY_TABLE
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static bool loaded = false;
-static char problem[1024];
-
-static const char *load(const char *path) {
-    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    if (!library) {
-        snprintf(problem, sizeof problem, "%s", dlerror());
-        return problem;
-    }
-#define RESOLVE(result, name, parameters)                                                   \
-    *(void **)&api.name = dlsym(library, "LGBM_" #name);                                    \
-    if (!api.name) {                                                                        \
-        snprintf(problem, sizeof problem, "%s has no function LGBM_%s", path, #name);       \
-        return problem;                                                                     \
-    }
-    FUNCTIONS(RESOLVE)
-    loaded = true;
-    return NULL;
-}
-
-const char *clgbm_load(const char *path) {
-    pthread_mutex_lock(&lock);
-    const char *result = loaded ? NULL : load(path);
-    pthread_mutex_unlock(&lock);
-    return result;
-}
+const char *clgbm_load(const char *path) { return library_load(NULL, path); }
 
 static void ignore(const char *message) { (void)message; }
 

@@ -1,10 +1,5 @@
 #include "CPostgres.h"
-
-#include <dlfcn.h>
-#include <pthread.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdio.h>
+#include "CLibrary.h"
 
 typedef void *p;
 
@@ -32,38 +27,10 @@ enum { CONNECTION_OK = 0, SQLSTATE = 'C', SILENT = 0 };
     F(char *, cmdTuples, (p))                                                                     \
     F(void, clear, (p))
 
-#define DECLARE(result, name, parameters) result(*name) parameters;
-static struct {
-    FUNCTIONS(DECLARE)
-} api;
+#define library_prefix "PQ"
+LIBRARY_TABLE
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static bool loaded = false;
-static char problem[1024];
-
-static const char *load(void) {
-    void *library = dlopen("libpq.so.5", RTLD_NOW | RTLD_LOCAL);
-    if (!library) {
-        snprintf(problem, sizeof problem, "%s", dlerror());
-        return problem;
-    }
-#define RESOLVE(result, name, parameters)                                           \
-    *(void **)&api.name = dlsym(library, "PQ" #name);                               \
-    if (!api.name) {                                                                \
-        snprintf(problem, sizeof problem, "libpq.so.5 has no function PQ%s", #name); \
-        return problem;                                                             \
-    }
-    FUNCTIONS(RESOLVE)
-    loaded = true;
-    return NULL;
-}
-
-const char *cpg_load(void) {
-    pthread_mutex_lock(&lock);
-    const char *result = loaded ? NULL : load();
-    pthread_mutex_unlock(&lock);
-    return result;
-}
+const char *cpg_load(void) { return library_load(NULL, "libpq.so.5"); }
 
 static void be_silent(void *unused, const char *message) {
     (void)unused;

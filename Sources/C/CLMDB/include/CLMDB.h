@@ -12,7 +12,8 @@ typedef void *clmdb_txn;
 typedef void *clmdb_cursor;
 typedef unsigned int clmdb_dbi;
 
-enum { CLMDB_NOTFOUND = -30798, CLMDB_MAP_FULL = -30792, CLMDB_READERS_FULL = -30790 };
+// Of the type of the results, which an anonymous enumeration is not in Swift.
+static const int CLMDB_NOTFOUND = -30798, CLMDB_MAP_FULL = -30792;
 
 // Returns NULL, or what is wrong; the text lives as long as the process. The first success lasts; any thread.
 const char *clmdb_load(void);

@@ -54,10 +54,7 @@ enum RowScript {
         """
 
     /// The name by which a server knows the script: SHA-1 in hexadecimal.
-    static let digest: [UInt8] = Insecure.SHA1.hash(data: Array(text.utf8)).flatMap { byte in
-        let digits = Array("0123456789abcdef".utf8)
-        return [digits[Int(byte >> 4)], digits[Int(byte & 15)]]
-    }
+    static let digest = Array(Hexadecimal.encode(Insecure.SHA1.hash(data: Array(text.utf8))).utf8)
 
     /// What follows the script in `EVAL` and `EVALSHA`.
     static func words(_ row: OnlineRow, _ view: OnlineView, _ name: [UInt8]) -> [[UInt8]] {

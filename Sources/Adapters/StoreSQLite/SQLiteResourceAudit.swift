@@ -75,9 +75,6 @@ enum ResourceAudit {
             .string(entry.action), .string(entry.key.kind), .string(entry.key.namespace), .string(entry.key.name),
             .int(entry.generation), .string(body),
         ]
-        let digits = Array("0123456789abcdef".utf8)
-        let bytes = SHA256.hash(
-            data: Array(fields.text().utf8)).flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }
-        return String(decoding: bytes, as: UTF8.self)
+        return Hexadecimal.encode(SHA256.hash(data: Array(fields.text().utf8)))
     }
 }

@@ -1,3 +1,5 @@
+import AerieCore
+
 extension TransactionStream {
     /// The ten documented columns, then `user_id` and `event_time`.
     public static let columns = [
@@ -23,17 +25,8 @@ extension TransactionStream {
     /// `2026-01-31 12:34:56` in UTC, by the Gregorian calendar.
     static func dateText(_ seconds: Int64) -> String {
         let (days, second) = (Int(seconds / 86_400), Int(seconds % 86_400))
-        // Days since 0000-03-01, so that the leap day ends a year; an era has 400 years.
-        let shifted = days + 719_468
-        let era = shifted / 146_097
-        let dayOfEra = shifted % 146_097
-        let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
-        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-        let month = (5 * dayOfYear + 2) / 153
-        let day = dayOfYear - (153 * month + 2) / 5 + 1
-        let calendarMonth = month < 10 ? month + 3 : month - 9
-        let year = yearOfEra + era * 400 + (calendarMonth <= 2 ? 1 : 0)
-        return "\(year)-\(twoDigits(calendarMonth))-\(twoDigits(day)) "
+        let date = CivilDate(daysSince1970: Int64(days))
+        return "\(date.year)-\(twoDigits(Int(date.month)))-\(twoDigits(Int(date.day))) "
             + "\(twoDigits(second / 3600)):\(twoDigits(second / 60 % 60)):\(twoDigits(second % 60))"
     }
 }

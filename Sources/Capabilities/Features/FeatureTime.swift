@@ -1,3 +1,5 @@
+import AerieCore
+
 /// Moments as text: ISO 8601, in microseconds since 1970-01-01T00:00:00Z.
 public enum FeatureTime {
     /// `2026-11-24`, `2026-11-24T10:00:00`, with a fraction and `Z` or `+01:00` or without; a space may stand for the
@@ -22,7 +24,7 @@ public enum FeatureTime {
         guard let year = number(4), take("-") != nil, let month = number(2), take("-") != nil, let day = number(2),
             (1...12).contains(month), (1...31).contains(day)
         else { return nil }
-        var seconds = days(year, month, day) * 86_400
+        var seconds = CivilDate(year: year, month: month, day: day).daysSince1970 * 86_400
         var micros: Int64 = 0
         if !rest.isEmpty {
             guard take("Tt ") != nil, let hour = number(2), take(":") != nil, let minute = number(2), hour < 24,
@@ -63,7 +65,7 @@ public enum FeatureTime {
         var day = seconds / 86_400
         var second = seconds % 86_400
         if second < 0 { (day, second) = (day - 1, second + 86_400) }
-        let (year, month, date) = civil(day)
+        let date = CivilDate(daysSince1970: day)
         func padded(_ value: Int64, _ digits: Int) -> String {
             let text = String(value)
             return String(repeating: "0", count: max(0, digits - text.count)) + text
@@ -75,27 +77,6 @@ public enum FeatureTime {
         } else if fraction != 0 {
             tail = "." + padded(fraction / 1000, 3)
         }
-        return "\(padded(year, 4))-\(padded(month, 2))-\(padded(date, 2))T\(time)\(tail)Z"
-    }
-
-    /// Days since 1970-01-01 in the Gregorian calendar, counted in years that begin in March (Howard Hinnant, "chrono-
-    /// compatible low-level date algorithms").
-    private static func days(_ year: Int64, _ month: Int64, _ day: Int64) -> Int64 {
-        let year = month <= 2 ? year - 1 : year
-        let era = (year >= 0 ? year : year - 399) / 400
-        let yearOfEra = year - era * 400
-        let dayOfYear = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1
-        return era * 146_097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear - 719_468
-    }
-
-    private static func civil(_ days: Int64) -> (Int64, Int64, Int64) {
-        let days = days + 719_468
-        let era = (days >= 0 ? days : days - 146_096) / 146_097
-        let dayOfEra = days - era * 146_097
-        let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
-        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-        let part = (5 * dayOfYear + 2) / 153
-        let month = part < 10 ? part + 3 : part - 9
-        return (yearOfEra + era * 400 + (month <= 2 ? 1 : 0), month, dayOfYear - (153 * part + 2) / 5 + 1)
+        return "\(padded(date.year, 4))-\(padded(date.month, 2))-\(padded(date.day, 2))T\(time)\(tail)Z"
     }
 }

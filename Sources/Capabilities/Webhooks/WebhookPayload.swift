@@ -61,9 +61,7 @@ enum WebhookPayload {
 
     /// With microseconds and offset, as Python writes it.
     private static func iso(_ time: Timestamp) -> String {
-        let rest = (time.milliseconds % 1000 + 1000) % 1000
-        let digits = String(rest)
-        return time.iso8601.dropLast() + "." + String(repeating: "0", count: 3 - digits.count) + digits + "000+00:00"
+        time.iso8601Milliseconds.dropLast() + "000+00:00"
     }
 
     private static func content(_ event: RegistryEvent) -> (WebhookEvent, JSONObject) {

@@ -31,6 +31,14 @@ public struct Timestamp: Hashable, Comparable, Sendable, Codable {
     }
 }
 
+extension Timestamp {
+    /// `2026-03-01T12:34:56.789Z`.
+    public var iso8601Milliseconds: String {
+        let rest = ((milliseconds % 1000) + 1000) % 1000
+        return iso8601.dropLast() + "." + (rest < 100 ? "0" : "") + (rest < 10 ? "0" : "") + "\(rest)Z"
+    }
+}
+
 /// What time it is. Injected wherever a time is recorded, so that tests decide it.
 public protocol WallClock: Sendable {
     func now() -> Timestamp

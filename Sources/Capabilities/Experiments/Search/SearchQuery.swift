@@ -140,13 +140,14 @@ public struct PagePosition: Hashable, Sendable {
             case .text(let text): .string(text)
             }
         }
-        return Base64URL.encode(Array(JSONValue.array([.string(String(newest))] + values).text().utf8))
+        return Base64.url.encode(Array(JSONValue.array([.string(String(newest))] + values).text().utf8))
     }
 
     /// A store checks besides that the values are such as its order has.
     /// - Throws: `invalidArgument` naming the field.
     public init(token: String, field: String = "page_token") throws(AerieError) {
-        guard let values = Base64URL.decode(token).flatMap({ try? JSONValue.parse($0).array }),
+        guard token.utf8.count <= 64 << 10,
+            let values = Base64.url.decode(token).flatMap({ try? JSONValue.parse($0).array }),
             let newest = values.first?.string.flatMap(Int64.init)
         else { throw Self.wrong(field) }
         self.newest = newest
@@ -168,43 +169,5 @@ public struct PagePosition: Hashable, Sendable {
 
     public static func wrong(_ field: String = "page_token") -> AerieError {
         .invalid(field, "is no page token of this search; pass next_page_token as it was given, with the same search")
-    }
-}
-
-/// Base64 with the alphabet that needs no escaping in a URL, without padding.
-enum Base64URL {
-    private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
-
-    static func encode(_ bytes: [UInt8]) -> String {
-        var out: [UInt8] = []
-        var bits: UInt32 = 0
-        var count = 0
-        for byte in bytes {
-            bits = bits << 8 | UInt32(byte)
-            count += 8
-            while count >= 6 {
-                count -= 6
-                out.append(alphabet[Int(bits >> UInt32(count)) & 63])
-            }
-        }
-        if count > 0 { out.append(alphabet[Int(bits << UInt32(6 - count)) & 63]) }
-        return String(decoding: out, as: UTF8.self)
-    }
-
-    static func decode(_ text: String) -> [UInt8]? {
-        guard text.utf8.count <= 64 << 10 else { return nil }
-        var out: [UInt8] = []
-        var bits: UInt32 = 0
-        var count = 0
-        for character in text.utf8 where character != UInt8(ascii: "=") {
-            guard let value = alphabet.firstIndex(of: character) else { return nil }
-            bits = (bits & 0xff) << 6 | UInt32(value)
-            count += 6
-            if count >= 8 {
-                count -= 8
-                out.append(UInt8(truncatingIfNeeded: bits >> UInt32(count)))
-            }
-        }
-        return out
     }
 }

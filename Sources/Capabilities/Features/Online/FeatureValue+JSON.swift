@@ -46,7 +46,7 @@ extension FeatureValue {
             }
             self = .timestamp(value)
         case .bytes:
-            guard let bytes = json.string.flatMap(Base64.decode) else { throw wrong() }
+            guard let bytes = json.string.flatMap(Base64.standard.decode) else { throw wrong() }
             self = .bytes(bytes)
         default:
             guard let text = json.string else { throw wrong() }
@@ -83,7 +83,7 @@ extension FeatureValue {
         case .float(let value): Self.json(Double(value))
         case .double(let value): Self.json(value)
         case .string(let value): .string(value)
-        case .bytes(let value): .string(Base64.encode(value))
+        case .bytes(let value): .string(Base64.standard.encode(value))
         case .list(_, let values): .array(values.map(\.json))
         }
     }
@@ -92,42 +92,5 @@ extension FeatureValue {
         if value.isNaN { return .string("NaN") }
         if value.isInfinite { return .string(value < 0 ? "-Infinity" : "Infinity") }
         return .double(value)
-    }
-}
-
-/// RFC 4648, with padding.
-enum Base64 {
-    private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
-
-    static func encode(_ bytes: [UInt8]) -> String {
-        var out: [UInt8] = []
-        for start in stride(from: 0, to: bytes.count, by: 3) {
-            let part = bytes[start..<min(start + 3, bytes.count)]
-            var bits: UInt32 = 0
-            for byte in part { bits = bits << 8 | UInt32(byte) }
-            bits <<= UInt32(8 * (3 - part.count))
-            for place in 0..<4 {
-                let digit = alphabet[Int(bits >> UInt32(18 - 6 * place)) & 63]
-                out.append(place <= part.count ? digit : UInt8(ascii: "="))
-            }
-        }
-        return String(decoding: out, as: UTF8.self)
-    }
-
-    static func decode(_ text: String) -> [UInt8]? {
-        var out: [UInt8] = []
-        var bits: UInt32 = 0
-        var held: UInt32 = 0
-        for byte in text.utf8 where byte != UInt8(ascii: "=") {
-            guard let digit = alphabet.firstIndex(of: byte) else { return nil }
-            bits = bits << 6 | UInt32(digit)
-            held += 6
-            if held >= 8 {
-                held -= 8
-                out.append(UInt8(truncatingIfNeeded: bits >> held))
-                bits &= (1 << held) - 1
-            }
-        }
-        return out
     }
 }

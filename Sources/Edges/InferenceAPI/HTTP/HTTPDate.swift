@@ -1,3 +1,5 @@
+import AerieCore
+
 /// The header field `Date` with its line's end. A loop makes it anew once a second, not for each answer.
 struct HTTPDate {
     private(set) var line: [UInt8] = []
@@ -19,17 +21,10 @@ struct HTTPDate {
     static func text(_ seconds: Int64) -> String {
         let time = Int(max(0, min(seconds, 253_402_300_799)))
         let (days, rest) = (time / 86_400, time % 86_400)
-        // Years are counted from March, so that the leap day is the last; 400 of them have 146,097 days.
-        let shifted = days + 719_468
-        let (era, day) = (shifted / 146_097, shifted % 146_097)
-        let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365
-        let dayOfYear = day - (365 * year + year / 4 - year / 100)
-        let month = (5 * dayOfYear + 2) / 153
-        let dayOfMonth = dayOfYear - (153 * month + 2) / 5 + 1
-        let monthOfYear = month < 10 ? month + 2 : month - 10
-        let fullYear = year + era * 400 + (monthOfYear < 2 ? 1 : 0)
+        let date = CivilDate(daysSince1970: Int64(days))
         func two(_ value: Int) -> String { value < 10 ? "0\(value)" : "\(value)" }
         let clock = "\(two(rest / 3600)):\(two(rest / 60 % 60)):\(two(rest % 60))"
-        return "\(weekdays[days % 7]), \(two(dayOfMonth)) \(months[monthOfYear]) \(fullYear) \(clock) GMT"
+        let day = "\(two(Int(date.day))) \(months[Int(date.month) - 1]) \(date.year)"
+        return "\(weekdays[days % 7]), \(day) \(clock) GMT"
     }
 }

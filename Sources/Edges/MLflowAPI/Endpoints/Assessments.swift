@@ -101,7 +101,7 @@ extension Assessment {
     var mlflow: JSONValue {
         var object: JSONObject = [
             "assessment_id": .string(id.text), "assessment_name": .string(name), "trace_id": .string(traceID.text),
-            "create_time": .string(createTime.rfc3339), "last_update_time": .string(lastUpdateTime.rfc3339),
+            "create_time": .string(createTime.iso8601Milliseconds), "last_update_time": .string(lastUpdateTime.iso8601Milliseconds),
             "valid": .bool(isValid),
         ]
         object.add("overrides", overrides?.text)

@@ -141,7 +141,7 @@ extension Trace {
             "trace_location": [
                 "type": "MLFLOW_EXPERIMENT", "mlflow_experiment": ["experiment_id": .string(experimentID.text)],
             ],
-            "request_time": .string(requestTime.rfc3339), "state": .string(state.rawValue),
+            "request_time": .string(requestTime.iso8601Milliseconds), "state": .string(state.rawValue),
         ]
         if let duration {
             let fraction = String(1000 + duration.magnitude % 1000).dropFirst()
@@ -166,12 +166,6 @@ extension Trace {
 }
 
 extension Timestamp {
-    /// `2026-03-01T12:34:56.789Z`, as protobuf's JSON writes a moment.
-    var rfc3339: String {
-        let fraction = ((milliseconds % 1000) + 1000) % 1000
-        return "\(iso8601.dropLast()).\(String(1000 + fraction).dropFirst())Z"
-    }
-
     /// A moment in UTC; digits past the millisecond are left out. `nil` for anything else.
     init?(rfc3339 text: String) {
         let bytes = Array(text.utf8)
@@ -193,12 +187,7 @@ extension Timestamp {
             }
             for place in 0..<3 { fraction = fraction * 10 + (place < digits.count ? Int64(bytes[20 + place] - 48) : 0) }
         }
-        // Days since 1970 in the calendar whose years begin in March, so that leap days come last.
-        let shifted = month <= 2 ? year - 1 : year
-        let era = shifted / 400
-        let yearOfEra = shifted % 400
-        let dayOfYear = (153 * ((month + 9) % 12) + 2) / 5 + day - 1
-        let days = era * 146_097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear - 719_468
+        let days = CivilDate(year: year, month: month, day: day).daysSince1970
         self.init(milliseconds: ((days * 24 + hour) * 60 + minute) * 60_000 + second * 1000 + fraction)
     }
 }

@@ -49,7 +49,7 @@ struct MessageReader {
     private mutating func read(_ kind: MessageSchema.Kind, wire: UInt64) throws(AerieError) -> JSONValue {
         switch (kind, wire) {
         case (.text, 2): return .string(String(decoding: bytes[try chunk()], as: UTF8.self))
-        case (.bytes, 2): return .string(Base64.encode(bytes[try chunk()]))
+        case (.bytes, 2): return .string(Base64.standard.encode(bytes[try chunk()]))
         case (.message(let schema), 2):
             var inner = MessageReader(bytes, try chunk(), depth: depth + 1)
             return .object(try inner.read(schema()))
@@ -142,7 +142,7 @@ extension MessageSchema {
         case .bytes:
             guard let text = value.string else { break }
             guard field.isIdentifier else { return value }
-            if let bytes = Hexadecimal.decode(text) { return .string(Base64.encode(bytes)) }
+            if let bytes = Hexadecimal.decode(text) { return .string(Base64.standard.encode(bytes)) }
         case .signed: if let number = value.int ?? value.string.flatMap(Int64.init) { return .string(String(number)) }
         case .fixed64:
             if let number = value.string.flatMap(UInt64.init) ?? value.int.flatMap(UInt64.init(exactly:)) {
@@ -166,72 +166,4 @@ extension MessageSchema {
         "SPAN_KIND_INTERNAL": 1, "SPAN_KIND_SERVER": 2, "SPAN_KIND_CLIENT": 3, "SPAN_KIND_PRODUCER": 4,
         "SPAN_KIND_CONSUMER": 5,
     ]
-}
-
-enum Hexadecimal {
-    static func decode(_ text: String) -> [UInt8]? {
-        let digits = Array(text.utf8)
-        guard digits.count % 2 == 0 else { return nil }
-        var bytes: [UInt8] = []
-        for index in stride(from: 0, to: digits.count, by: 2) {
-            guard let high = value(digits[index]), let low = value(digits[index + 1]) else { return nil }
-            bytes.append(high << 4 | low)
-        }
-        return bytes
-    }
-
-    static func encode(_ bytes: some Collection<UInt8>) -> String {
-        let digits = Array("0123456789abcdef".utf8)
-        return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
-    }
-
-    private static func value(_ digit: UInt8) -> UInt8? {
-        switch digit {
-        case UInt8(ascii: "0")...UInt8(ascii: "9"): digit - UInt8(ascii: "0")
-        case UInt8(ascii: "a")...UInt8(ascii: "f"): digit - UInt8(ascii: "a") + 10
-        case UInt8(ascii: "A")...UInt8(ascii: "F"): digit - UInt8(ascii: "A") + 10
-        default: nil
-        }
-    }
-}
-
-/// Base64 with padding, as protobuf's JSON writes bytes.
-enum Base64 {
-    private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
-
-    static func encode(_ bytes: some Collection<UInt8>) -> String {
-        var out: [UInt8] = []
-        out.reserveCapacity((bytes.count + 2) / 3 * 4)
-        var group: UInt32 = 0
-        var count = 0
-        for byte in bytes {
-            group = group << 8 | UInt32(byte)
-            count += 1
-            guard count == 3 else { continue }
-            for shift in [18, 12, 6, 0] { out.append(alphabet[Int(group >> UInt32(shift)) & 63]) }
-            (group, count) = (0, 0)
-        }
-        if count > 0 {
-            group <<= UInt32(8 * (3 - count))
-            for place in 0...count { out.append(alphabet[Int(group >> UInt32(18 - 6 * place)) & 63]) }
-            out += Array(repeating: UInt8(ascii: "="), count: 3 - count)
-        }
-        return String(decoding: out, as: UTF8.self)
-    }
-
-    static func decode(_ text: String) -> [UInt8]? {
-        var out: [UInt8] = []
-        var bits: UInt32 = 0
-        var count = 0
-        for character in text.utf8 where character != UInt8(ascii: "=") {
-            guard let value = alphabet.firstIndex(of: character) else { return nil }
-            bits = (bits & 0xff) << 6 | UInt32(value)
-            count += 6
-            if count >= 8 {
-                count -= 8
-                out.append(UInt8(truncatingIfNeeded: bits >> UInt32(count)))
-            }
-        }
-        return out
-    }
 }

@@ -79,7 +79,7 @@ struct SpanIntake {
     private static func span(_ value: JSONValue) throws(AerieError) -> Span {
         guard var object = value.object else { throw .invalid("spans", "an object was expected") }
         func identifier(_ key: String, _ length: Int) throws(AerieError) -> String? {
-            guard let bytes = object[key]?.string.flatMap(Base64.decode), !bytes.isEmpty else { return nil }
+            guard let bytes = object[key]?.string.flatMap(Base64.standard.decode), !bytes.isEmpty else { return nil }
             guard bytes.count <= length, bytes.contains(where: { $0 != 0 }) else {
                 throw .invalid(key, "has \(bytes.count) bytes; an identifier has \(length), not all 0")
             }

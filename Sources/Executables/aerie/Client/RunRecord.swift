@@ -157,11 +157,3 @@ enum RunColumn: Hashable, Sendable {
         }
     }
 }
-
-extension Timestamp {
-    /// `2026-03-01T12:34:56.789Z`.
-    var iso8601Milliseconds: String {
-        let rest = ((milliseconds % 1000) + 1000) % 1000
-        return iso8601.dropLast() + "." + (rest < 100 ? "0" : "") + (rest < 10 ? "0" : "") + "\(rest)Z"
-    }
-}

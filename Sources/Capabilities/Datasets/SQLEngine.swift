@@ -94,6 +94,15 @@ public protocol SQLEngine: Sendable {
 extension SQLEngine {
     public func execute(_ sql: String) async throws(AerieError) { try await execute(sql, []) }
     public func query(_ sql: String) async throws(AerieError) -> SQLTable { try await query(sql, []) }
+
+    /// Names and types of the columns of what stands after `FROM`, in their order.
+    public func columns(of relation: String) async throws(AerieError) -> [(name: String, type: String)] {
+        let table = try await query("SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM \(relation))")
+        guard case .text(let names)? = table["column_name"]?.values,
+            case .text(let types)? = table["column_type"]?.values
+        else { throw AerieError(.internal, "the engine's description of a table has no column names") }
+        return Array(zip(names, types)).map { (name: $0, type: $1) }
+    }
 }
 
 /// `name` as a quoted SQL identifier.

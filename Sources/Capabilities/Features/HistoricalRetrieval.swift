@@ -65,16 +65,9 @@ extension FeatureStore {
     private static func columns(
         _ relation: String, _ engine: any SQLEngine
     ) async throws(AerieError) -> [(name: String, type: String)] {
-        let table: SQLTable
-        do { table = try await engine.query("DESCRIBE SELECT * FROM \(relation)") } catch {
+        do { return try await engine.columns(of: relation) } catch {
             guard error.code == .invalidArgument else { throw error }
             throw .invalid("entity rows", "the file cannot be read: \(error.message)")
-        }
-        guard let names = table["column_name"], let types = table["column_type"] else {
-            throw AerieError(.internal, "the SQL engine describes a table without names")
-        }
-        return (0..<table.rowCount).compactMap { row in
-            if case .text(let name) = names[row], case .text(let type) = types[row] { (name, type) } else { nil }
         }
     }
 

@@ -284,15 +284,8 @@ extension FeatureViewDefinition {
                     + "its rows by spec.source.path", reason: "source.unconnected")
         }
         if let timestampField { return timestampField }
-        let table = try await engine.query("DESCRIBE SELECT * FROM \(relation)")
-        var times: [String] = []
-        guard let names = table["column_name"], let types = table["column_type"] else {
-            throw AerieError(.internal, "the SQL engine describes a table without names")
-        }
-        for row in 0..<table.rowCount {
-            guard case .text(let name) = names[row], case .text(let type) = types[row] else { continue }
-            if type.hasPrefix("TIMESTAMP"), name != createdTimestampColumn { times.append(name) }
-        }
+        let times = try await engine.columns(of: relation)
+            .filter { $0.type.hasPrefix("TIMESTAMP") && $0.name != createdTimestampColumn }.map(\.name)
         if times.count == 1 { return times[0] }
         if times.contains("event_timestamp") { return "event_timestamp" }
         throw .invalid(

@@ -13,7 +13,7 @@ public struct ExpectationEvaluator: Sendable {
     /// - Throws: what the engine throws if the relation cannot be read. An expectation that cannot be evaluated (no
     ///   such column, a number compared with text) is unmet, and its result says why.
     public func evaluate(_ suite: ExpectationSuite, relation: String) async throws(AerieError) -> SuiteResult {
-        let shape = TableShape(relation: relation, columns: try await describe(relation))
+        let shape = TableShape(relation: relation, columns: try await engine.columns(of: relation))
         let names = Set(shape.columns.map(\.name))
         var results = [ExpectationResult?](repeating: nil, count: suite.expectations.count)
         var open: [(index: Int, query: ExpectationQuery)] = []
@@ -39,14 +39,6 @@ public struct ExpectationEvaluator: Sendable {
             for item in open { results[item.index] = await single(suite.expectations[item.index], item.query, shape) }
         }
         return SuiteResult(suiteName: suite.name, results: results.compactMap(\.self))
-    }
-
-    private func describe(_ relation: String) async throws(AerieError) -> [(name: String, type: String)] {
-        let table = try await engine.query("SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM \(relation))")
-        guard case .text(let names)? = table["column_name"]?.values,
-            case .text(let types)? = table["column_type"]?.values
-        else { throw AerieError(.internal, "the engine's description of a table has no column names") }
-        return Array(zip(names, types)).map { (name: $0, type: $1) }
     }
 
     private func single(_ expectation: Expectation, _ query: ExpectationQuery, _ shape: TableShape) async
@@ -149,19 +141,5 @@ private struct RowCounts {
         }
         result["partial_unexpected_index_list"] = .array(examples.map { .int($0.row) })
         return result
-    }
-}
-
-extension JSONValue {
-    /// A value of a result as JSON; a timestamp as `2026-01-31T12:34:56Z`.
-    init(_ value: SQLValue) {
-        switch value {
-        case .null: self = .null
-        case .bool(let flag): self = .bool(flag)
-        case .int(let number): self = .int(number)
-        case .double(let number): self = .double(number)
-        case .text(let text): self = .string(text)
-        case .timestamp(let microseconds): self = .string(Timestamp(milliseconds: microseconds / 1000).iso8601)
-        }
     }
 }

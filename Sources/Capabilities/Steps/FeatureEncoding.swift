@@ -26,9 +26,8 @@ struct FeatureEncoding {
     static func learn(
         _ names: [String], from relation: String, engine: any SQLEngine
     ) async throws(AerieError) -> FeatureEncoding {
-        let table = try await engine.query("SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM \(relation))")
         var types: [String: String] = [:]
-        for row in 0..<table.rowCount { types[table.text("column_name", row) ?? ""] = table.text("column_type", row) }
+        for column in try await engine.columns(of: relation) { types[column.name] = column.type }
         var features: [Feature] = []
         for name in names {
             guard let type = types[name] else { throw .invalid("with.features", "the table has no column '\(name)'") }

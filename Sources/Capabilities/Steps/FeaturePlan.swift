@@ -78,7 +78,7 @@ struct FeaturePlan {
             views.append(
                 PointInTimeJoin.View(
                     definition, keys: keys.map { (entity: $0, view: $0) },
-                    timestampField: try await Self.timestamp(definition, engine)))
+                    timestampField: try await definition.timestampColumn(engine)))
         }
         let join = PointInTimeJoin(
             entities: relation, entityColumns: names + ["row_index"], timestamp: eventTime, views: views,
@@ -93,19 +93,6 @@ struct FeaturePlan {
             }
         }
         return added
-    }
-
-    private static func timestamp(
-        _ definition: FeatureViewDefinition, _ engine: any SQLEngine
-    ) async throws(AerieError) -> String? {
-        if let name = definition.timestampField { return name }
-        let table = try await engine.query(
-            "SELECT column_name FROM (DESCRIBE SELECT * FROM \(definition.relation)) WHERE column_type LIKE "
-                + "'TIMESTAMP%'"
-        )
-        let names = (0..<table.rowCount).compactMap { table.text("column_name", $0) }
-            .filter { $0 != definition.createdTimestampColumn }
-        return names.count == 1 ? names[0] : nil
     }
 
     mutating func addExpressions(_ input: StepInput, log: (String) -> Void) throws(AerieError) -> [String] {

@@ -145,11 +145,7 @@ struct TableSource {
     }
 
     func columns(_ engine: any SQLEngine) async throws(AerieError) -> [(name: String, type: String)] {
-        let table = try await engine.query("SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM \(relation))")
-        guard case .text(let names)? = table["column_name"]?.values,
-            case .text(let types)? = table["column_type"]?.values
-        else { throw AerieError(.internal, "the engine's description of a table has no column names") }
-        return Array(zip(names, types)).map { (name: $0, type: $1) }
+        try await engine.columns(of: relation)
     }
 }
 
@@ -166,18 +162,5 @@ extension SQLTable {
     func text(_ name: String, _ row: Int = 0) -> String? {
         guard let column = self[name], row < column.count, case .text(let value) = column[row] else { return nil }
         return value
-    }
-}
-
-extension JSONValue {
-    init(_ value: SQLValue) {
-        switch value {
-        case .null: self = .null
-        case .bool(let flag): self = .bool(flag)
-        case .int(let number): self = .int(number)
-        case .double(let number): self = .double(number)
-        case .text(let text): self = .string(text)
-        case .timestamp(let microseconds): self = .string(Timestamp(milliseconds: microseconds / 1000).iso8601)
-        }
     }
 }

@@ -66,13 +66,7 @@ struct ParquetPreviewer: TablePreviewer {
 
     private func table(_ place: String, rows: Int) async throws(AerieError) -> TablePreview {
         let file = "read_parquet(\(sqlString(place)))"
-        let description = try await engine.query("DESCRIBE SELECT * FROM \(file)")
-        guard let names = description["column_name"], let types = description["column_type"] else {
-            throw AerieError(.internal, "the SQL engine describes a table without names")
-        }
-        let all = (0..<description.rowCount).map {
-            TablePreview.Column(name: Self.text(names[$0]) ?? "", type: Self.text(types[$0]) ?? "")
-        }
+        let all = try await engine.columns(of: file).map { TablePreview.Column(name: $0.name, type: $0.type) }
         let columns = Array(all.prefix(Self.columnLimit))
         let cells = columns.map { "left(CAST(\(sqlIdentifier($0.name)) AS VARCHAR), 200)" }.joined(separator: ", ")
         let table = try await engine.query("SELECT \(cells) FROM \(file) LIMIT \(max(0, rows))")

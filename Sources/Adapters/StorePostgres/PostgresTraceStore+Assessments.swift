@@ -7,10 +7,10 @@ extension PostgresTraceStore {
         try await database.write { db in
             try Self.lock(db, [assessment.traceID])
             guard let owner = try Self.find(db, assessment.traceID) else {
-                throw AerieError.notFound("Trace with ID '\(assessment.traceID)' not found.")
+                throw AerieError.missing(assessment.traceID)
             }
             if let old = assessment.overrides, try !Self.mark(db, old, owner: owner, isValid: false) {
-                throw AerieError.notFound("Assessment with ID '\(old)' not found for trace '\(assessment.traceID)'")
+                throw AerieError.missing(old, of: assessment.traceID)
             }
             try Self.write(db, assessment, owner: owner)
         }
@@ -24,7 +24,7 @@ extension PostgresTraceStore {
             try Self.lock(db, [trace])
             guard let owner = try Self.find(db, trace),
                 let old = try Self.assessments(db, [owner])[owner]?.first(where: { $0.id == id })
-            else { throw AerieError.notFound("Assessment with ID '\(id)' not found for trace '\(trace)'") }
+            else { throw AerieError.missing(id, of: trace) }
             guard let new = try change(old) else {
                 try db.execute("DELETE FROM trace_assessments WHERE id = ?", [.init(id.text)])
                 if let overridden = old.overrides { _ = try Self.mark(db, overridden, owner: owner, isValid: true) }
@@ -57,15 +57,11 @@ extension PostgresTraceStore {
                 .init(JSONValue.object(assessment.content).text()),
             ])
         guard written > 0 else {
-            throw AerieError(
-                .alreadyExists, "An assessment with ID '\(assessment.id)' belongs to another trace",
-                reason: "assessment.exists")
+            throw AerieError.taken(assessment.id)
         }
         let count = try db.query("SELECT COUNT(*) FROM trace_assessments WHERE owner = ?", [.init(owner)])
         guard try count.first?.int(0) ?? 0 <= TraceLimits.assessmentsPerTrace else {
-            throw AerieError(
-                .resourceExhausted, "A trace has at most \(TraceLimits.assessmentsPerTrace) assessments",
-                reason: "trace.assessments")
+            throw AerieError.tooManyAssessments
         }
     }
 

@@ -60,7 +60,7 @@ extension PostgresTraceStore {
         try await database.write { db in
             for id in ids.sorted(by: { $0.text < $1.text }) {
                 guard let owner = try Self.find(db, id) else {
-                    throw AerieError.notFound("Trace with ID '\(id)' not found.")
+                    throw AerieError.missing(id)
                 }
                 try db.execute(
                     """

@@ -73,7 +73,7 @@ public struct PostgresTraceStore: TraceStore {
     public func update(_ id: TraceID, setTags: [Tag], deleteTags: [String]) async throws(AerieError) {
         try await database.write { db in
             guard let seq = try Self.find(db, id) else {
-                throw AerieError.notFound("Trace with ID '\(id)' not found.")
+                throw AerieError.missing(id)
             }
             try PostgresSatellite.write(db, "trace_tags", owner: seq, setTags)
             for tag in deleteTags where try !PostgresSatellite.delete(db, "trace_tags", owner: seq, key: tag) {

@@ -88,7 +88,7 @@ extension SQLiteTraceStore {
                 sql: "INSERT INTO trace_links (owner, kind, target) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
             for id in ids {
                 guard let owner = try Self.find(db, id) else {
-                    throw AerieError.notFound("Trace with ID '\(id)' not found.")
+                    throw AerieError.missing(id)
                 }
                 for target in targets { try statement.execute(arguments: [owner, kind.rawValue, target]) }
             }

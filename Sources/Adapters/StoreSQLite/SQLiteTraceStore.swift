@@ -90,7 +90,7 @@ public struct SQLiteTraceStore: TraceStore {
     public func update(_ id: TraceID, setTags: [Tag], deleteTags: [String]) async throws(AerieError) {
         try await database.write { db in
             guard let seq = try Self.find(db, id) else {
-                throw AerieError.notFound("Trace with ID '\(id)' not found.")
+                throw AerieError.missing(id)
             }
             try Satellite.write(db, "trace_tags", owner: seq, setTags)
             for tag in deleteTags where try !Satellite.delete(db, "trace_tags", owner: seq, key: tag) {

@@ -34,3 +34,25 @@ public struct Assessment: Hashable, Sendable {
         self.content = content
     }
 }
+
+extension AerieError {
+    /// In MLflow's words, whichever store looked for it.
+    public static func missing(_ trace: TraceID) -> AerieError { .notFound("Trace with ID '\(trace)' not found.") }
+
+    public static func missing(_ assessment: AssessmentID, of trace: TraceID) -> AerieError {
+        .notFound("Assessment with ID '\(assessment)' not found for trace '\(trace)'")
+    }
+
+    /// An identifier that a client chose is that of another trace's assessment.
+    public static func taken(_ assessment: AssessmentID) -> AerieError {
+        AerieError(
+            .alreadyExists, "An assessment with ID '\(assessment)' belongs to another trace",
+            reason: "assessment.exists")
+    }
+
+    public static var tooManyAssessments: AerieError {
+        AerieError(
+            .resourceExhausted, "A trace has at most \(TraceLimits.assessmentsPerTrace) assessments",
+            reason: "trace.assessments")
+    }
+}

@@ -12,7 +12,7 @@ extension TraceService {
 
     public func assessment(_ id: AssessmentID, of trace: TraceID) async throws(AerieError) -> Assessment {
         guard let found = try await self.trace(trace).assessments.first(where: { $0.id == id }) else {
-            throw .notFound("Assessment with ID '\(id)' not found for trace '\(trace)'")
+            throw AerieError.missing(id, of: trace)
         }
         return found
     }
@@ -29,7 +29,7 @@ extension TraceService {
             try checkAssessment(new)
             return new
         }
-        guard let changed else { throw .notFound("Assessment with ID '\(id)' not found for trace '\(trace)'") }
+        guard let changed else { throw AerieError.missing(id, of: trace) }
         return changed
     }
 

@@ -46,7 +46,7 @@ public struct TraceService: Sendable {
     }
 
     public func trace(_ id: TraceID) async throws(AerieError) -> Trace {
-        guard let found = try await traces.get([id]).first else { throw .notFound("Trace with ID '\(id)' not found.") }
+        guard let found = try await traces.get([id]).first else { throw AerieError.missing(id) }
         return found
     }
 

@@ -24,14 +24,6 @@ public final class RedisOnlineStore: OnlineStore {
         client = RedisClient(addresses, isCluster: isCluster, timeout: .milliseconds(timeout), patience: patience)
     }
 
-    /// Whether the servers answer.
-    public func ping() async throws(AerieError) {
-        for address in try await client.masters() {
-            let reply = try await client.send(RedisCommand("PING"), to: address)
-            if let words = reply.error { throw AerieError(.unavailable, "Redis at \(address): \(words)") }
-        }
-    }
-
     public func read(_ reads: [OnlineRead]) async throws(AerieError) -> [[OnlineRecord?]] {
         var commands: [(key: [UInt8], command: RedisCommand)] = []
         commands.reserveCapacity(reads.reduce(0) { $0 + $1.keys.count })

@@ -27,8 +27,6 @@ public struct FeatureCatalog: Sendable {
         public var pushSource: String?
         public var entityKey: EntityKey
         public var online: OnlineView
-        /// When values count as late, in microseconds; `nil` without a promise.
-        public var freshness: Int64?
     }
 
     public struct Service: Sendable {
@@ -81,8 +79,7 @@ public struct FeatureCatalog: Sendable {
             tags: tags, joinKeys: sorted, isOnline: resource.spec["online"]?.bool ?? true,
             pushSource: resource.spec["pushSource"]?.string, entityKey: entityKey,
             online: OnlineView(
-                project: namespace, name: definition.name, features: definition.features.map(\.name)),
-            freshness: resource.spec["freshness"].flatMap { FeatureViewDefinition.microseconds($0) })
+                project: namespace, name: definition.name, features: definition.features.map(\.name)))
     }
 
     /// - Throws: `notFound` (`feature_view.unknown`), in the words that Feast's clients know.

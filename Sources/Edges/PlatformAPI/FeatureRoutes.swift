@@ -89,35 +89,17 @@ public struct FeatureRoutes<Context: RequestContext>: Sendable {
         let namespace = Self.namespace(request)
         // What is wrong with the names is said before anything is streamed.
         _ = try await store.materializable(views, namespace)
-        return Response(
-            status: .ok, headers: [.contentType: "application/x-ndjson"],
-            body: ResponseBody { writer in
-                let (events, continuation) = AsyncStream<JSONValue>.makeStream()
-                let work = Task {
-                    do throws(AerieError) {
-                        let results = try await store.materialize(views, from: start, to: end, namespace: namespace) {
-                            continuation.yield([
-                                "type": "progress", "view": .string($0.view), "rows": .int($0.rows),
-                                "total": .int($0.total),
-                            ])
-                        }
-                        continuation.yield([
-                            "type": "report",
-                            "views": .array(results.map { ["view": .string($0.view), "rows": .int($0.rows)] }),
-                            "until": .string(FeatureTime.text(end)),
-                        ])
-                    } catch { continuation.yield(error.platformJSON) }
-                    continuation.finish()
-                }
-                do {
-                    for await event in events { try await writer.write(ByteBuffer(string: event.text() + "\n")) }
-                } catch {
-                    work.cancel()
-                    await work.value
-                    throw error
-                }
-                try await writer.finish(nil)
-            })
+        return .lines { tell throws(AerieError) in
+            let results = try await store.materialize(views, from: start, to: end, namespace: namespace) {
+                tell([
+                    "type": "progress", "view": .string($0.view), "rows": .int($0.rows), "total": .int($0.total),
+                ])
+            }
+            return [
+                "type": "report", "views": .array(results.map { ["view": .string($0.view), "rows": .int($0.rows)] }),
+                "until": .string(FeatureTime.text(end)),
+            ]
+        }
     }
 
     private static func time(_ object: JSONObject, _ name: String) throws(AerieError) -> Int64? {

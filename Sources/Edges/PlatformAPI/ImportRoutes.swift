@@ -49,31 +49,14 @@ public struct ImportRoutes<Context: RequestContext>: Sendable {
         guard isRunning.begin() else {
             throw AerieError(.failedPrecondition, "another import is under way; wait for it", reason: "import.running")
         }
-        return Response(
-            status: .ok, headers: [.contentType: "application/x-ndjson"],
-            body: ResponseBody { writer in
-                defer { isRunning.end() }
-                let (events, continuation) = AsyncStream<JSONValue>.makeStream()
-                let pass = Task {
-                    do throws(AerieError) {
-                        let report = try await imports.run(from: source, isDryRun: isDryRun) {
-                            event throws(AerieError) in
-                            guard !Task.isCancelled else { throw AerieError(.cancelled, "the client has gone") }
-                            continuation.yield(Self.json(event))
-                        }
-                        continuation.yield(Self.json(report))
-                    } catch { continuation.yield(error.platformJSON) }
-                    continuation.finish()
-                }
-                do {
-                    for await event in events { try await writer.write(ByteBuffer(string: event.text() + "\n")) }
-                } catch {
-                    pass.cancel()
-                    await pass.value
-                    throw error
-                }
-                try await writer.finish(nil)
-            })
+        return .lines { tell throws(AerieError) in
+            defer { isRunning.end() }
+            let report = try await imports.run(from: source, isDryRun: isDryRun) { event throws(AerieError) in
+                guard !Task.isCancelled else { throw AerieError(.cancelled, "the client has gone") }
+                tell(Self.json(event))
+            }
+            return Self.json(report)
+        }
     }
 
     private static func json(_ event: ImportEvent) -> JSONValue {

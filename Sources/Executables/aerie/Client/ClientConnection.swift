@@ -73,6 +73,28 @@ struct PlatformClient: Sendable {
         }
     }
 
+    /// Follows work whose answer is lines of JSON, the last of them `report` or `error`.
+    /// - Parameter each: the lines before.
+    /// - Returns: the report.
+    /// - Throws: the error of the last line; `unavailable` if there is neither, and the work may be asked for again.
+    func follow(
+        _ path: String, query: [(String, String)] = [], body: JSONValue,
+        each: (JSONValue) async throws(AerieError) -> Void
+    ) async throws(AerieError) -> JSONValue {
+        var report: JSONValue?
+        try await stream(path, query: query, body: (body.text(), "application/json")) { line throws(AerieError) in
+            if let error = line["error"] {
+                throw AerieError(
+                    AerieError.Code(wireName: error["code"]?.string ?? ""), error["message"]?.string ?? "it failed")
+            }
+            if line["type"]?.string == "report" { report = line } else { try await each(line) }
+        }
+        guard let report else {
+            throw AerieError(.unavailable, "the server ended before it was done; run it again to go on")
+        }
+        return report
+    }
+
     // MARK: Inside
 
     func send(

@@ -65,3 +65,39 @@ enum TagChange: Equatable {
         return changes
     }
 }
+
+extension TrackingClient {
+    /// Carries out changes of tags, one after the other.
+    /// - Parameters:
+    ///   - owner: what names the thing in each call's body.
+    ///   - set: where a tag is set, by POST.
+    ///   - remove: takes a tag away, by the method that the thing's kind has for it.
+    func apply(
+        _ changes: [TagChange], to owner: JSONObject, set: String, remove: (JSONObject) async throws(AerieError) -> Void
+    ) async throws(AerieError) {
+        for change in changes {
+            var body = owner
+            switch change {
+            case .set(let key, let value):
+                body["key"] = .string(key)
+                body["value"] = .string(value)
+                try await send(set, body)
+            case .remove(let key):
+                body["key"] = .string(key)
+                try await remove(body)
+            }
+        }
+    }
+}
+
+/// How much a comparison shows.
+struct DiffOptions: ParsableArguments {
+    @Flag(help: "Also what is equal.") var all = false
+    @Flag(help: "Compare the text of files that both have, up to 1 MiB each.") var artifacts = false
+    @Flag(help: "End with 1 if they differ.") var exitCode = false
+
+    func show(_ diff: TrackingDiff, _ output: TrackingOutput) throws {
+        output.show(diff.json) { diff.text(width: Terminal.width, showsAll: all) }
+        if exitCode, !diff.isEqual { throw ExitCode(1) }
+    }
+}

@@ -172,18 +172,9 @@ struct ExperimentsTag: AsyncParsableCommand {
             let changes = try TagChange.all(tags)
             let tracking = try server.tracking()
             let id = try await tracking.experimentID(experiment)
-            for change in changes {
-                switch change {
-                case .set(let key, let value):
-                    let body: JSONObject = [
-                        "experiment_id": .string(id), "key": .string(key), "value": .string(value),
-                    ]
-                    try await tracking.send("experiments/set-experiment-tag", body)
-                case .remove(let key):
-                    try await tracking.send(
-                        "experiments/delete-experiment-tag", ["experiment_id": .string(id), "key": .string(key)])
-                }
-            }
+            try await tracking.apply(
+                changes, to: ["experiment_id": .string(id)], set: "experiments/set-experiment-tag"
+            ) { body throws(AerieError) in try await tracking.send("experiments/delete-experiment-tag", body) }
             print("experiment \(id) tagged")
         }
     }

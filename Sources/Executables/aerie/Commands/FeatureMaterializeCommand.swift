@@ -14,35 +14,22 @@ struct FeatureViewsOptions: ParsableArguments {
         if let views { body["feature_views"] = .array(views.split(separator: ",").map { .string(String($0)) }) }
         if let start { body["start"] = .string(start) }
         if let end { body["end"] = .string(end) }
-        let isTerminal = isatty(STDERR_FILENO) == 1
-        var report: JSONValue?
-        try await server.client().stream(
+        var progress = ProgressLine()
+        let report = try await server.client().follow(
             "/api/aerie/v1/features/materialize", query: [("namespace", namespace.namespace ?? "default")],
-            body: (JSONValue.object(body).text(), "application/json")
+            body: .object(body)
         ) { line throws(AerieError) in
-            if let error = line["error"] {
-                throw AerieError(
-                    AerieError.Code(wireName: error["code"]?.string ?? ""), error["message"]?.string ?? "it failed")
-            }
-            if line["type"]?.string == "report" { report = line } else if isTerminal { Self.draw(line) }
+            let (rows, total) = (line["rows"]?.int ?? 0, line["total"]?.int ?? 0)
+            progress.show(
+                "\(line["view"]?.string ?? ""): \(rows) of \(total) entities",
+                share: total > 0 ? Double(rows) / Double(total) : 0)
         }
-        if isTerminal { FileHandle.standardError.write(Data("\r\u{1b}[2K".utf8)) }
-        guard let report else {
-            throw AerieError(.unavailable, "the server ended before it was done; run it again to go on")
-        }
+        progress.clear()
         for view in report["views"]?.array ?? [] {
             print(
                 "\(view["view"]?.string ?? ""): \(view["rows"]?.int ?? 0) entities until \(report["until"]?.string ?? "")"
             )
         }
-    }
-
-    private static func draw(_ line: JSONValue) {
-        let (rows, total) = (line["rows"]?.int ?? 0, line["total"]?.int ?? 0)
-        let full = total > 0 ? Int(24 * rows / total) : 0
-        let bar = String(repeating: "█", count: full) + String(repeating: "░", count: 24 - full)
-        let text = "\r\u{1b}[2K\(bar) \(line["view"]?.string ?? ""): \(rows) of \(total) entities"
-        FileHandle.standardError.write(Data(text.utf8))
     }
 }
 

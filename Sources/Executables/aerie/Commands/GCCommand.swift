@@ -44,39 +44,20 @@ struct GCCommand: AsyncParsableCommand {
         }
     }
 
-    private func body(_ seconds: Int64, isDryRun: Bool) -> (String, String) {
-        let body: JSONValue = [
+    private func body(_ seconds: Int64, isDryRun: Bool) -> JSONValue {
+        [
             "older_than_seconds": .int(seconds), "dry_run": .bool(isDryRun),
             "experiments": .array(experiments.map { .string($0) }), "runs": .array(runs.map { .string($0) }),
         ]
-        return (body.text(), "application/json")
-    }
-
-    /// Follows a pass until its report.
-    private func follow(
-        _ client: PlatformClient, _ seconds: Int64, isDryRun: Bool,
-        each: (JSONValue) async throws(AerieError) -> Void
-    ) async throws(AerieError) -> JSONValue {
-        var report: JSONValue?
-        try await client.stream("/api/aerie/v1/gc", body: body(seconds, isDryRun: isDryRun)) {
-            line throws(AerieError) in
-            if let error = line["error"] {
-                throw AerieError(
-                    AerieError.Code(wireName: error["code"]?.string ?? ""), error["message"]?.string ?? "it failed")
-            }
-            if line["type"]?.string == "report" { report = line } else { try await each(line) }
-        }
-        guard let report else {
-            throw AerieError(.unavailable, "the server ended before it was done; run it again to go on")
-        }
-        return report
     }
 
     private func preview(_ client: PlatformClient, _ seconds: Int64) async throws(AerieError) -> JSONValue {
         var rows: [[String]] = []
         var notes: [String] = []
         let now = SystemClock().now()
-        let report = try await follow(client, seconds, isDryRun: true) { line throws(AerieError) in
+        let report = try await client.follow(
+            "/api/aerie/v1/gc", body: body(seconds, isDryRun: true)
+        ) { line throws(AerieError) in
             if line["type"]?.string == "skipped" { return notes.append(Self.note(line)) }
             let time = line["deleted_time"]?.int.map { Timestamp(milliseconds: $0) }
             rows.append([
@@ -93,31 +74,26 @@ struct GCCommand: AsyncParsableCommand {
     }
 
     private func collect(_ client: PlatformClient, _ seconds: Int64) async throws(AerieError) {
-        let isTerminal = isatty(STDERR_FILENO) == 1
+        var progress = ProgressLine()
         var removed: Int64 = 0
         var places = 0
         var bytes: Int64 = 0
-        var drawn: UInt64 = 0
-        let report = try await follow(client, seconds, isDryRun: false) { line throws(AerieError) in
+        let report = try await client.follow("/api/aerie/v1/gc", body: body(seconds, isDryRun: false)) {
+            line throws(AerieError) in
             switch line["type"]?.string {
             case "removed": removed += line["count"]?.int ?? 0
             case "files":
                 places += 1
                 bytes += line["bytes"]?.int ?? 0
             default:
-                if isTerminal { FileHandle.standardError.write(Data("\r\u{1b}[2K".utf8)) }
+                progress.clear()
                 ClientOutput.note(Self.note(line))
             }
-            let now = monotonicNanoseconds()
-            guard isTerminal, now &- drawn > 66_000_000 else { return }
-            drawn = now
-            let share = removed > 0 ? min(1, Double(places) / Double(removed)) : 1
-            let full = Int(share * 24)
-            let bar = String(repeating: "█", count: full) + String(repeating: "░", count: 24 - full)
-            let text = "\r\u{1b}[2K\(bar) \(removed) removed, files of \(places) deleted, \(Self.size(bytes))"
-            FileHandle.standardError.write(Data(text.utf8))
+            progress.show(
+                "\(removed) removed, files of \(places) deleted, \(Self.size(bytes))",
+                share: removed > 0 ? Double(places) / Double(removed) : 1)
         }
-        if isTerminal { FileHandle.standardError.write(Data("\r\u{1b}[2K".utf8)) }
+        progress.clear()
         print(Self.summary(report))
     }
 

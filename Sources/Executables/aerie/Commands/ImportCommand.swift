@@ -36,7 +36,7 @@ struct ImportMLflowCommand: AsyncParsableCommand {
             }
             var body: JSONObject = ["from": .string(try Self.file(from)), "dry_run": .bool(dryRun)]
             if let artifacts { body["artifacts"] = .string(Self.absolute(artifacts)) }
-            let report = try await follow(try server.client(), JSONValue.object(body).text())
+            let report = try await follow(try server.client(), .object(body))
             if output == "json" {
                 print(report.text(indent: 2))
             } else {
@@ -62,39 +62,25 @@ struct ImportMLflowCommand: AsyncParsableCommand {
 
     private static func absolute(_ path: String) -> String { URL(fileURLWithPath: path).standardizedFileURL.path }
 
-    private func follow(_ client: PlatformClient, _ body: String) async throws(AerieError) -> JSONValue {
-        let isTerminal = isatty(STDERR_FILENO) == 1
+    private func follow(_ client: PlatformClient, _ body: JSONValue) async throws(AerieError) -> JSONValue {
+        var progress = ProgressLine()
         var totals: JSONValue = .null
-        var report: JSONValue?
-        try await client.stream("/api/aerie/v1/imports", body: (body, "application/json")) { line throws(AerieError) in
-            if let error = line["error"] {
-                throw AerieError(
-                    AerieError.Code(wireName: error["code"]?.string ?? ""), error["message"]?.string ?? "it failed")
-            }
+        let report = try await client.follow("/api/aerie/v1/imports", body: body) { line throws(AerieError) in
             switch line["type"]?.string {
             case "began": totals = line
             case "warning":
-                if isTerminal { FileHandle.standardError.write(Data("\r\u{1b}[2K".utf8)) }
+                progress.clear()
                 ClientOutput.note("warning: \(line["message"]?.string ?? "")")
-            case "report": report = line
-            default: if isTerminal { Self.draw(line, totals) }
+            default:
+                let kind = line["kind"]?.string ?? ""
+                let done = line["done"]?.int ?? 0
+                let total = max(totals[kind]?.int ?? done, 1)
+                progress.show(
+                    "\(done) of \(total) \(kind.replacing("_", with: " "))", share: Double(done) / Double(total))
             }
         }
-        if isTerminal { FileHandle.standardError.write(Data("\r\u{1b}[2K".utf8)) }
-        guard let report else {
-            throw AerieError(.unavailable, "the server ended before it was done; run it again to go on")
-        }
+        progress.clear()
         return report
-    }
-
-    private static func draw(_ line: JSONValue, _ totals: JSONValue) {
-        let kind = line["kind"]?.string ?? ""
-        let done = line["done"]?.int ?? 0
-        let total = max(totals[kind]?.int ?? done, 1)
-        let full = Int(min(1, Double(done) / Double(total)) * 24)
-        let bar = String(repeating: "█", count: full) + String(repeating: "░", count: 24 - full)
-        let text = "\r\u{1b}[2K\(bar) \(done) of \(total) \(kind.replacing("_", with: " "))"
-        FileHandle.standardError.write(Data(text.utf8))
     }
 
     private static func table(_ report: JSONValue) -> String {

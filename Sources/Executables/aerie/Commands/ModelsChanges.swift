@@ -78,17 +78,8 @@ struct ModelsTag: AsyncParsableCommand {
             var owner: JSONObject = ["name": .string(name)]
             if let version { owner["version"] = try await tracking.version(name, version)["version"] }
             let kind = version == nil ? "registered-models" : "model-versions"
-            for change in changes {
-                var body = owner
-                switch change {
-                case .set(let key, let value):
-                    body["key"] = .string(key)
-                    body["value"] = .string(value)
-                    try await tracking.send("\(kind)/set-tag", body)
-                case .remove(let key):
-                    body["key"] = .string(key)
-                    try await tracking.delete("\(kind)/delete-tag", body)
-                }
+            try await tracking.apply(changes, to: owner, set: "\(kind)/set-tag") { body throws(AerieError) in
+                try await tracking.delete("\(kind)/delete-tag", body)
             }
             print("\(name.visible)\(owner["version"]?.string.map { " version \($0)" } ?? "") tagged")
         }

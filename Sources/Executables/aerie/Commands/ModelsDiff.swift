@@ -126,9 +126,7 @@ struct ModelsDiff: AsyncParsableCommand {
     @Argument(help: "The model.") var name: String
     @Argument(help: "The one version.") var first: String
     @Argument(help: "The other.") var second: String
-    @Flag(help: "Also what is equal.") var all = false
-    @Flag(help: "Compare the text of files that both have, up to 1 MiB each.") var artifacts = false
-    @Flag(help: "End with 1 if they differ.") var exitCode = false
+    @OptionGroup var diffOptions: DiffOptions
     @OptionGroup var output: TrackingOutput
     @OptionGroup var server: ServerOptions
 
@@ -144,10 +142,9 @@ struct ModelsDiff: AsyncParsableCommand {
             diff.add("tags", RunRecord.pairs(a.version["tags"]), RunRecord.pairs(b.version["tags"]))
             diff.add("signature", a.signature, b.signature)
             if let left = a.artifacts, let right = b.artifacts {
-                try await diff.addFiles("files", left, right, comparesText: artifacts)
+                try await diff.addFiles("files", left, right, comparesText: diffOptions.artifacts)
             }
-            output.show(diff.json) { diff.text(width: Terminal.width, showsAll: all) }
-            if exitCode, !diff.isEqual { throw ExitCode(1) }
+            try diffOptions.show(diff, output)
         }
     }
 }

@@ -15,14 +15,8 @@ struct RunsTag: AsyncParsableCommand {
             let changes = try TagChange.all(tags)
             let tracking = try server.tracking()
             let id = try await tracking.runID(reference)
-            for change in changes {
-                switch change {
-                case .set(let key, let value):
-                    try await tracking.send(
-                        "runs/set-tag", ["run_id": .string(id), "key": .string(key), "value": .string(value)])
-                case .remove(let key):
-                    try await tracking.send("runs/delete-tag", ["run_id": .string(id), "key": .string(key)])
-                }
+            try await tracking.apply(changes, to: ["run_id": .string(id)], set: "runs/set-tag") {
+                body throws(AerieError) in try await tracking.send("runs/delete-tag", body)
             }
             print("run \(id) tagged")
         }

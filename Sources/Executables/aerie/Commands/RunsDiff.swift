@@ -9,9 +9,7 @@ struct RunsDiff: AsyncParsableCommand {
 
     @Argument(help: "The one run.") var first: String
     @Argument(help: "The other.") var second: String
-    @Flag(help: "Also what is equal.") var all = false
-    @Flag(help: "Compare the text of files that both have, up to 1 MiB each.") var artifacts = false
-    @Flag(help: "End with 1 if they differ.") var exitCode = false
+    @OptionGroup var diffOptions: DiffOptions
     @OptionGroup var output: TrackingOutput
     @OptionGroup var server: ServerOptions
 
@@ -25,9 +23,8 @@ struct RunsDiff: AsyncParsableCommand {
             diff.add("tags", a.tags, b.tags)
             let left = try TrackingArtifacts(client: tracking.client, location: a.artifactURI)
             let right = try TrackingArtifacts(client: tracking.client, location: b.artifactURI)
-            try await diff.addFiles("artifacts", left, right, comparesText: artifacts)
-            output.show(diff.json) { diff.text(width: Terminal.width, showsAll: all) }
-            if exitCode, !diff.isEqual { throw ExitCode(1) }
+            try await diff.addFiles("artifacts", left, right, comparesText: diffOptions.artifacts)
+            try diffOptions.show(diff, output)
         }
     }
 }

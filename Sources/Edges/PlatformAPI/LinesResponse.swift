@@ -1,0 +1,35 @@
+import AerieCore
+import AerieJSON
+import HTTPTypes
+import Hummingbird
+import NIOCore
+
+extension Response {
+    /// Work that takes a while, as lines of JSON: what it tells on its way, and last what it gives or why it failed. A
+    /// client that hangs up ends the work, which is waited for.
+    /// - Parameter work: tells by its argument; gives the last line.
+    static func lines(
+        _ work:
+            @escaping @Sendable (_ tell: @escaping @Sendable (JSONValue) -> Void) async throws(AerieError) -> JSONValue
+    ) -> Response {
+        Response(
+            status: .ok, headers: [.contentType: "application/x-ndjson"],
+            body: ResponseBody { writer in
+                let (events, continuation) = AsyncStream<JSONValue>.makeStream()
+                let task = Task {
+                    do throws(AerieError) {
+                        continuation.yield(try await work { continuation.yield($0) })
+                    } catch { continuation.yield(error.platformJSON) }
+                    continuation.finish()
+                }
+                do {
+                    for await event in events { try await writer.write(ByteBuffer(string: event.text() + "\n")) }
+                } catch {
+                    task.cancel()
+                    await task.value
+                    throw error
+                }
+                try await writer.finish(nil)
+            })
+    }
+}

@@ -9,7 +9,7 @@ import Synchronization
 ///
 /// A read is a snapshot and costs a microsecond or so; it takes no lock that a writer holds. Writers that come at the
 /// same time share one commit, which is on the disk when they return.
-public final class LMDBOnlineStore: OnlineStore {
+public final class LMDBOnlineStore: ImmediateOnlineStore {
     private typealias Work = @Sendable (clmdb_txn, LMDBEnvironment) throws(AerieError) -> Int
 
     private struct Pending {
@@ -33,7 +33,6 @@ public final class LMDBOnlineStore: OnlineStore {
 
     public func read(_ reads: [OnlineRead]) async throws(AerieError) -> [[OnlineRecord?]] { try readNow(reads) }
 
-    /// The same without leaving the thread.
     public func readNow(_ reads: [OnlineRead]) throws(AerieError) -> [[OnlineRecord?]] {
         try environment.read { transaction throws(AerieError) in
             var answer: [[OnlineRecord?]] = []

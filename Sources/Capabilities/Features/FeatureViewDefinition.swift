@@ -8,6 +8,8 @@ public struct FeatureViewDefinition: Sendable, Hashable {
         public var name: String
         public var type: FeatureType
         public var description = ""
+        /// What a model gets where no value is known; `nil` for nothing.
+        public var fallback: FeatureValue?
     }
 
     public var name: String
@@ -61,8 +63,11 @@ public struct FeatureViewDefinition: Sendable, Hashable {
         let table = source["table"]?.string
         var type = source["type"]?.string ?? (table != nil ? "table" : "file")
         // A table of a warehouse may have its rows in files besides.
-        if type == "bigquery", let file, !file.isEmpty { type = "file" }
-        else if (file ?? "").isEmpty == (table ?? "").isEmpty { wrong("source", "needs either a path or a table") }
+        if type == "bigquery", let file, !file.isEmpty {
+            type = "file"
+        } else if (file ?? "").isEmpty == (table ?? "").isEmpty {
+            wrong("source", "needs either a path or a table")
+        }
         if type == "table", table == nil { wrong("source.table", "is required for a source of type table") }
         if type == "file" { type = (file ?? "").contains(".csv") ? "csv" : "parquet" }
         if file?.contains("://") == true { wrong("source.path", "must be a path on this machine, not a URL") }
@@ -109,7 +114,15 @@ public struct FeatureViewDefinition: Sendable, Hashable {
                             + FeatureType.names.joined(separator: ", ")))
                 continue
             }
-            features.append(Feature(name: name, type: type, description: element["description"]?.string ?? ""))
+            var feature = Feature(name: name, type: type, description: element["description"]?.string ?? "")
+            if let fallback = element["default"], !fallback.isNull {
+                do throws(AerieError) {
+                    feature.fallback = try FeatureValue(json: fallback, type: type, field: "\(place).default")
+                } catch {
+                    problems.append(.init(field: "\(place).default", problem: "\(fallback.text()) is no \(word)"))
+                }
+            }
+            features.append(feature)
         }
         return features
     }

@@ -38,7 +38,7 @@ public struct FeatureViewKind: ResourceKind {
                     Field("name", .string, required: true),
                     Field("dtype", .string, required: true),
                     Field("description", .string),
-                    Field("default", .any, support: later),
+                    Field("default", .any),
                     Field("tags", .map(.string)),
                 ])), required: true),
         Field("online", .bool),

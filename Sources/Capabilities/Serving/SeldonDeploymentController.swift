@@ -17,6 +17,7 @@ public actor SeldonDeploymentController: Reconciler {
     private let service: ServingService
     private let source: any ModelSource
     private let pool: ModelPool
+    private let features: (any FeatureReader)?
     private let clock: any WallClock
     private let logger: Logger
     private let watchInterval: Duration
@@ -26,14 +27,17 @@ public actor SeldonDeploymentController: Reconciler {
 
     /// - Parameters:
     ///   - inferenceURL: where the data plane listens, such as `http://127.0.0.1:8000`; asked at each reconciliation.
-    ///   - watchInterval: how often a stage or an alias is looked up.
+    ///   - features: where a deployment's feature service is read; `nil` where there is no feature store.
+    ///   - watchInterval: how often a stage, an alias or a feature service is looked up.
     public init(
-        service: ServingService, source: any ModelSource, loader: ModelLoader, clock: any WallClock = SystemClock(),
+        service: ServingService, source: any ModelSource, loader: ModelLoader,
+        features: (any FeatureReader)? = nil, clock: any WallClock = SystemClock(),
         watchInterval: Duration = .seconds(2), logger: Logger, inferenceURL: @escaping @Sendable () -> String
     ) {
         self.service = service
         self.source = source
         self.pool = ModelPool(loader: loader)
+        self.features = features
         self.clock = clock
         self.watchInterval = watchInterval
         self.logger = logger
@@ -49,7 +53,7 @@ public actor SeldonDeploymentController: Reconciler {
                 state(resource, .loading, "the models are being loaded", asked.map { Outcome(asked: $0) }), served: nil)
         }
         var outcomes: [Outcome] = []
-        for predictor in asked { outcomes.append(await load(predictor)) }
+        for predictor in asked { outcomes.append(await load(predictor, namespace: namespace)) }
         let problems = outcomes.filter { !$0.problem.isEmpty }.map { "\($0.asked.name): \($0.problem)" }
         let served = serve(resource, outcomes, old: old, failed: !problems.isEmpty)
         let stale = served === old && !problems.isEmpty
@@ -70,20 +74,34 @@ public actor SeldonDeploymentController: Reconciler {
         var asked: SeldonDeploymentSpec.Predictor
         var location: ModelLocation?
         var model: (any InferenceModel)?
+        var features: FeatureBinding?
         var problem = ""
     }
 
-    private func load(_ predictor: SeldonDeploymentSpec.Predictor) async -> Outcome {
+    private func load(_ predictor: SeldonDeploymentSpec.Predictor, namespace: String) async -> Outcome {
         var outcome = Outcome(asked: predictor)
         if predictor.isShadow { return outcome }
         do throws(AerieError) {
             let location = try await source.fetch(predictor.modelURI)
             outcome.location = location
-            outcome.model = try await pool.model(at: location)
+            let model = try await pool.model(at: location)
+            outcome.features = try await bind(predictor, model, namespace: namespace)
+            outcome.model = model
         } catch {
             outcome.problem = error.message
         }
         return outcome
+    }
+
+    private func bind(
+        _ predictor: SeldonDeploymentSpec.Predictor, _ model: any InferenceModel, namespace: String
+    ) async throws(AerieError) -> FeatureBinding? {
+        guard let service = predictor.featureService else { return nil }
+        guard let features else {
+            throw AerieError(.failedPrecondition, "feature service \(service): this server has no feature store")
+        }
+        let lookup = try await features.lookup(service: service, namespace: namespace)
+        return try FeatureBinding(lookup, timeout: predictor.featureTimeout, model: model)
     }
 
     /// The deployment that is to answer: the old object if nothing changes for the data plane.
@@ -93,7 +111,7 @@ public actor SeldonDeploymentController: Reconciler {
         if failed, let old { return old }
         let predictors = outcomes.compactMap { outcome -> ServedPredictor? in
             guard let model = outcome.model, let location = outcome.location else { return nil }
-            return makePredictor(resource, outcome.asked, model, location)
+            return makePredictor(resource, outcome, model, location)
         }
         guard !predictors.isEmpty else { return nil }
         if let old, old.predictors.count == predictors.count,
@@ -108,17 +126,19 @@ public actor SeldonDeploymentController: Reconciler {
     }
 
     private func makePredictor(
-        _ resource: Resource, _ asked: SeldonDeploymentSpec.Predictor, _ model: any InferenceModel,
-        _ location: ModelLocation
+        _ resource: Resource, _ outcome: Outcome, _ model: any InferenceModel, _ location: ModelLocation
     ) -> ServedPredictor {
+        let asked = outcome.asked
         let labels = Self.labels(asked.labels, model)
-        let slot = service.slot(for: SlotLabels(
-            namespace: resource.metadata.namespace, deployment: resource.metadata.name, predictor: asked.name,
-            predictorVersion: asked.version, modelName: asked.modelName, modelVersion: location.version,
-            negativeLabel: labels?.negative, positiveLabel: labels?.positive))
+        let slot = service.slot(
+            for: SlotLabels(
+                namespace: resource.metadata.namespace, deployment: resource.metadata.name, predictor: asked.name,
+                predictorVersion: asked.version, modelName: asked.modelName, modelVersion: location.version,
+                negativeLabel: labels?.negative, positiveLabel: labels?.positive))
         return ServedPredictor(
             name: asked.name, weight: asked.traffic, modelName: asked.modelName, modelVersion: location.version,
-            modelURI: asked.modelURI, model: model, metricsSlot: slot, labels: labels)
+            modelURI: asked.modelURI, model: model, metricsSlot: slot, labels: labels,
+            features: outcome.features)
     }
 
     /// Predictions are counted for a model with one number a row, unless it says that the number is no probability and
@@ -174,17 +194,21 @@ extension SeldonDeploymentController {
         _ resource: Resource, _ outcomes: [Outcome], _ served: ServedDeployment?, _ reason: String
     ) -> Reconciliation {
         let failed = !reason.isEmpty
-        let isWatched = outcomes.contains { !$0.asked.isShadow && ModelURI.isMoving($0.asked.modelURI) }
+        let isWatched = outcomes.contains {
+            !$0.asked.isShadow && (ModelURI.isMoving($0.asked.modelURI) || $0.asked.featureService != nil)
+        }
         var status: JSONObject = ["state": .string(failed ? "Failed" : "Available")]
         status["description"] = failed ? .string(reason) : nil
         status["replicas"] = .int(Int64(served?.predictors.count ?? 0))
         status["version"] = .string(served?.predictors.map(\.modelVersion).joined(separator: ", ") ?? "")
         status["address"] = .object(["url": .string("\(inferenceURL())/v2/models/\(resource.metadata.name)/infer")])
-        status["deploymentStatus"] = .object(JSONObject(outcomes.map { outcome in
-            let isServed = served?.predictors.contains { $0.name == outcome.asked.name } ?? false
-            let name = "\(resource.metadata.name)-\(outcome.asked.name)-0-\(outcome.asked.modelName)"
-            return (name, .object(["replicas": 1, "availableReplicas": .int(isServed ? 1 : 0)]))
-        }))
+        status["deploymentStatus"] = .object(
+            JSONObject(
+                outcomes.map { outcome in
+                    let isServed = served?.predictors.contains { $0.name == outcome.asked.name } ?? false
+                    let name = "\(resource.metadata.name)-\(outcome.asked.name)-0-\(outcome.asked.modelName)"
+                    return (name, .object(["replicas": 1, "availableReplicas": .int(isServed ? 1 : 0)]))
+                }))
         status["predictors"] = .array(outcomes.map { predictorStatus($0, served) })
         let condition = ResourceCondition(
             isTrue: !failed, reason: failed ? "ModelNotLoaded" : "Available", message: reason, since: clock.now())
@@ -209,6 +233,7 @@ extension SeldonDeploymentController {
         status["modelUri"] = .string(outcome.asked.modelURI)
         status["modelVersion"] = .string(answering?.modelVersion ?? "")
         status["platform"] = .string(answering?.model.description.platform ?? "")
+        if let service = outcome.asked.featureService { status["featureService"] = .string(service) }
         status["ready"] = .bool(answering != nil && outcome.problem.isEmpty)
         if outcome.asked.isShadow {
             status["message"] = "a shadow is not loaded"
@@ -226,6 +251,11 @@ extension ServedPredictor {
     fileprivate func isSame(as other: ServedPredictor) -> Bool {
         name == other.name && weight == other.weight && modelName == other.modelName && modelURI == other.modelURI
             && modelVersion == other.modelVersion && model === other.model && metricsSlot == other.metricsSlot
-            && labels == other.labels
+            && labels == other.labels && hasSameFeatures(as: other)
+    }
+
+    private func hasSameFeatures(as other: ServedPredictor) -> Bool {
+        guard let features, let others = other.features else { return features == nil && other.features == nil }
+        return features.isSame(as: others)
     }
 }

@@ -41,7 +41,7 @@ public struct SeldonDeploymentKind: ResourceKind {
             }
             for (at, parameter) in (predictor["graph"]?["parameters"]?.array ?? []).enumerated() {
                 let name = parameter["name"]?.string ?? ""
-                if LabelSetting(rawValue: name) == nil {
+                if LabelSetting(rawValue: name) == nil, FeatureSetting(rawValue: name) == nil {
                     warnings.append("\(path).graph.parameters[\(at)]: \(name) has no effect on a natively served model")
                 }
             }
@@ -84,9 +84,11 @@ enum SeldonDeploymentSchema {
         accepted("componentSpecs", .array(componentSpec), "no container is started; the model runs in this process"),
         accepted("autoscaling", autoscaling, oneProcess),
         accepted("explainer", explainer, "no explainer is started"),
-        accepted("svcOrchSpec", .object([
-            Field("replicas", replicas), Field("resources", .any), Field("env", .array(.any)),
-        ]), "there is no orchestrator beside the model"),
+        accepted(
+            "svcOrchSpec",
+            .object([
+                Field("replicas", replicas), Field("resources", .any), Field("env", .array(.any)),
+            ]), "there is no orchestrator beside the model"),
         accepted("engineResources", .any, "there is no orchestrator beside the model"),
         accepted("ssl", .object([Field("certSecretName", .string)]), "TLS is a setting of the server"),
         accepted("progressDeadlineSeconds", .integer(0 ... .max), "a model is loaded however long that takes"),
@@ -94,28 +96,37 @@ enum SeldonDeploymentSchema {
 
     static let node: FieldSchema = .object([
         Field("name", .string, required: true),
-        Field("type", .choice([
-            "MODEL", "ROUTER", "COMBINER", "TRANSFORMER", "OUTPUT_TRANSFORMER", "UNKNOWN_TYPE",
-        ])),
+        Field(
+            "type",
+            .choice([
+                "MODEL", "ROUTER", "COMBINER", "TRANSFORMER", "OUTPUT_TRANSFORMER", "UNKNOWN_TYPE",
+            ])),
         Field("implementation", .choice(servers + graphNodes)),
         Field("modelUri", .string),
-        Field("parameters", .array(.object([
-            Field("name", .string, required: true),
-            Field("value", .string, required: true),
-            Field("type", .choice(["INT", "FLOAT", "DOUBLE", "STRING", "BOOL"])),
-        ]))),
+        Field(
+            "parameters",
+            .array(
+                .object([
+                    Field("name", .string, required: true),
+                    Field("value", .string, required: true),
+                    Field("type", .choice(["INT", "FLOAT", "DOUBLE", "STRING", "BOOL"])),
+                ]))),
         Field("children", .array(.deferred { node })),
         accepted("methods", .array(.string), "the model has one method"),
-        accepted("endpoint", .object([
-            Field("service_host", .string), Field("service_port", port), Field("httpPort", port),
-            Field("grpcPort", port), Field("type", .choice(["REST", "GRPC"])),
-        ]), "the model is called in this process"),
+        accepted(
+            "endpoint",
+            .object([
+                Field("service_host", .string), Field("service_port", port), Field("httpPort", port),
+                Field("grpcPort", port), Field("type", .choice(["REST", "GRPC"])),
+            ]), "the model is called in this process"),
         accepted("serviceAccountName", .string, "models are fetched with the server's own rights"),
         accepted("envSecretRefName", .string, "models are fetched with the server's own rights"),
         accepted("storageInitializerImage", .string, "models are fetched by the server itself"),
-        accepted("logger", .object([
-            Field("url", .string), Field("mode", .choice(["all", "request", "response"])),
-        ]), "requests are not logged to another service"),
+        accepted(
+            "logger",
+            .object([
+                Field("url", .string), Field("mode", .choice(["all", "request", "response"])),
+            ]), "requests are not logged to another service"),
     ])
 
     /// Prepackaged servers; the format is recognized from the files, whatever stands here.
@@ -141,10 +152,12 @@ enum SeldonDeploymentSchema {
         Field("targetCPUUtilization", .integer(1...100)),
     ])
     private static let explainer = FieldSchema.object([
-        Field("type", .choice([
-            "AnchorTabular", "AnchorImages", "AnchorText", "Counterfactuals", "Contrastive", "KernelShap",
-            "IntegratedGradients", "ALE", "TreeShap",
-        ])),
+        Field(
+            "type",
+            .choice([
+                "AnchorTabular", "AnchorImages", "AnchorText", "Counterfactuals", "Contrastive", "KernelShap",
+                "IntegratedGradients", "ALE", "TreeShap",
+            ])),
         Field("modelUri", .string), Field("serviceAccountName", .string), Field("envSecretRefName", .string),
         Field("containerSpec", .any), Field("config", .map(.string)), Field("endpoint", .any),
         Field("replicas", replicas), Field("initParameters", .string), Field("storageInitializerImage", .string),

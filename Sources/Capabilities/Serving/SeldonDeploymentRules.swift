@@ -14,8 +14,8 @@ struct SeldonDeploymentRules {
     }
 
     mutating func check() {
-        checkLabelSettings(resource.metadata.annotations, at: "metadata.annotations")
-        checkLabelSettings(SeldonDeploymentSpec.texts(resource.spec["annotations"]), at: "spec.annotations")
+        checkSettings(resource.metadata.annotations, at: "metadata.annotations")
+        checkSettings(SeldonDeploymentSpec.texts(resource.spec["annotations"]), at: "spec.annotations")
         if resource.spec["serverType"]?.string == "kafka" {
             report("spec.serverType", "kafka is not carried out; requests come over HTTP and gRPC (\"rpc\")")
         }
@@ -29,7 +29,7 @@ struct SeldonDeploymentRules {
         checkTraffic()
         for (index, predictor) in predictors.enumerated() {
             let path = "spec.predictors[\(index)]"
-            checkLabelSettings(SeldonDeploymentSpec.texts(predictor["annotations"]), at: path + ".annotations")
+            checkSettings(SeldonDeploymentSpec.texts(predictor["annotations"]), at: path + ".annotations")
             checkAutoscaling(predictor["autoscaling"], at: path + ".autoscaling")
             if let graph = predictor["graph"] { checkGraph(graph, at: path + ".graph") }
         }
@@ -96,7 +96,8 @@ struct SeldonDeploymentRules {
         guard let implementation else { return }
         if SeldonDeploymentSchema.graphNodes.contains(implementation) {
             report(
-                path, "\(implementation) is not carried out; known are "
+                path,
+                "\(implementation) is not carried out; known are "
                     + SeldonDeploymentSchema.servers.joined(separator: ", ") + ", or leave it out")
         }
         let pythonServers = ["SKLEARN_SERVER", "XGBOOST_SERVER", "MLFLOW_SERVER", "HUGGINGFACE_SERVER"]
@@ -114,18 +115,26 @@ struct SeldonDeploymentRules {
             if let setting = LabelSetting(rawValue: name), let problem = setting.problem(value) {
                 report("\(path)[\(index)].value", problem)
             }
-            let fits = switch parameter["type"]?.string {
-            case "INT": Int64(value) != nil
-            case "FLOAT", "DOUBLE": Double(value) != nil
-            case "BOOL": ["true", "false"].contains(value.lowercased())
-            default: true
+            if let setting = FeatureSetting(rawValue: name), let problem = setting.problem(value) {
+                report("\(path)[\(index)].value", problem)
             }
+            let fits =
+                switch parameter["type"]?.string {
+                case "INT": Int64(value) != nil
+                case "FLOAT", "DOUBLE": Double(value) != nil
+                case "BOOL": ["true", "false"].contains(value.lowercased())
+                default: true
+                }
             if !fits { report("\(path)[\(index)].value", "\"\(value)\" is no \(parameter["type"]?.string ?? "")") }
         }
     }
 
-    private mutating func checkLabelSettings(_ annotations: [String: String], at path: String) {
+    private mutating func checkSettings(_ annotations: [String: String], at path: String) {
         for setting in LabelSetting.allCases {
+            guard let value = annotations[setting.rawValue], let problem = setting.problem(value) else { continue }
+            report("\(path).\(setting.rawValue)", problem)
+        }
+        for setting in FeatureSetting.allCases {
             guard let value = annotations[setting.rawValue], let problem = setting.problem(value) else { continue }
             report("\(path).\(setting.rawValue)", problem)
         }

@@ -15,6 +15,9 @@ struct SeldonDeploymentSpec {
         var modelURI: String
         /// What the deployment says of its classes; `nil` where it says nothing.
         var labels: PredictionLabels?
+        /// The feature service that the model reads, and the milliseconds it may take.
+        var featureService: String?
+        var featureTimeout = FeatureBinding.usualTimeout
     }
 
     var predictors: [Predictor]
@@ -37,7 +40,10 @@ struct SeldonDeploymentSpec {
                 version: annotations["version"] ?? Self.texts(predictor["labels"])["version"] ?? "",
                 modelName: graph?["name"]?.string ?? "",
                 modelURI: graph?["modelUri"]?.string ?? "",
-                labels: Self.labels(settings))
+                labels: Self.labels(settings),
+                featureService: settings[FeatureSetting.service.rawValue],
+                featureTimeout: settings[FeatureSetting.timeout.rawValue].flatMap { Int($0) }
+                    ?? FeatureBinding.usualTimeout)
         }
     }
 

@@ -87,10 +87,13 @@ public final class ServedPredictor: Sendable {
     public let metricsSlot: Int
     /// How to count predictions by class; `nil` where the first output is not one probability.
     public let labels: PredictionLabels?
+    /// Where the model's columns come from, if its deployment names a feature service.
+    public let features: FeatureBinding?
 
     public init(
         name: String, weight: Int, modelName: String, modelVersion: String, modelURI: String,
-        model: any InferenceModel, metricsSlot: Int, labels: PredictionLabels? = nil
+        model: any InferenceModel, metricsSlot: Int, labels: PredictionLabels? = nil,
+        features: FeatureBinding? = nil
     ) {
         self.name = name
         self.weight = weight
@@ -101,5 +104,6 @@ public final class ServedPredictor: Sendable {
         self.tabular = model as? any TabularModel
         self.metricsSlot = metricsSlot
         self.labels = labels
+        self.features = features
     }
 }

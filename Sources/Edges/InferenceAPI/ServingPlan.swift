@@ -65,6 +65,8 @@ final class PredictorPlan: Sendable {
     let served: ServedPredictor
     let model: any Serving.InferenceModel
     let tabular: (any TabularModel)?
+    /// Set where the columns of a row come from the feature store, not from the request alone.
+    let features: FeatureBinding?
     let deploymentName: String
     let index: Int
     let inputs: [TensorSpec]
@@ -89,6 +91,7 @@ final class PredictorPlan: Sendable {
         self.index = index
         model = served.model
         tabular = served.tabular
+        features = served.features
         deploymentName = deployment.name
         let description = served.model.description
         inputs = description.inputs
@@ -111,6 +114,9 @@ final class PredictorPlan: Sendable {
         let columns = max(1, outputCount)
         seldonNames = Array("[\((0..<columns).map { "\"t:\($0)\"" }.joined(separator: ","))]".utf8)
     }
+
+    /// The element type into which a request's numbers are read at once; `nil` where its inputs are kept as they are.
+    var directType: DataType? { tabular == nil || features != nil ? nil : rowType }
 
     /// True if `predict` alone answers: the model is tabular and has one output of numbers.
     var isFast: Bool { tabular != nil && outputs.count == 1 && (outputs[0].dataType.byteCount ?? 0) > 0 }

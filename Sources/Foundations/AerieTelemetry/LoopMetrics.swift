@@ -11,14 +11,15 @@ import Synchronization
 public final class LoopMetrics: @unchecked Sendable {
     typealias Cells = UnsafeMutablePointer<Atomic<Int>>
 
-    /// Which duration a series holds: the whole request, or the model's part of it.
-    enum Part: Int { case server, client }
+    /// Which duration a series holds: the whole request, the model's part of it, or the read of its features.
+    enum Part: Int, CaseIterable { case server, client, features }
 
     private static let chunkCount = 1024
     private static let slotsPerChunk = 256
-    private static let seriesPerSlot = 2 * ServiceKind.allCases.count * OutcomeCode.count
-    /// Cells 0 and 1 of a slot count negative and positive predictions, 2 counts rows; the rest point to series.
-    private static let firstSeries = 3
+    private static let seriesPerSlot = Part.allCases.count * ServiceKind.allCases.count * OutcomeCode.count
+    /// Cells 0 and 1 of a slot count negative and positive predictions, 2 counts rows, 3 and 4 missing and stale
+    /// features; the rest point to series.
+    private static let firstSeries = 5
     /// Cells 0 and 1 of a series are the sum and the maximum in nanoseconds; the rest are its buckets.
     private static let firstBucket = 2
 
@@ -73,6 +74,20 @@ public final class LoopMetrics: @unchecked Sendable {
     public func recordRows(slot: Int, count: Int) {
         guard let block = block(for: slot) else { return }
         Self.add(block + 2, count)
+    }
+
+    /// Counts one read of features.
+    /// - Parameters:
+    ///   - code: 200 or 0 for a read that came back, as `service` counts; else that of what went wrong.
+    ///   - missing: cells that a default or nothing stands in for.
+    ///   - stale: cells whose value was too old.
+    public func recordFeatures(
+        slot: Int, service: ServiceKind, code: Int, nanoseconds: UInt64, missing: Int, stale: Int
+    ) {
+        record(.features, slot, service, code, nanoseconds)
+        guard let block = block(for: slot) else { return }
+        Self.add(block + 3, missing)
+        Self.add(block + 4, stale)
     }
 
     private func record(_ part: Part, _ slot: Int, _ service: ServiceKind, _ code: Int, _ nanoseconds: UInt64) {
@@ -130,6 +145,8 @@ extension LoopMetrics {
         var negative: Int
         var positive: Int
         var rows: Int
+        var missingFeatures: Int
+        var staleFeatures: Int
     }
 
     /// Everything that this loop has counted. Called from any thread.
@@ -149,8 +166,11 @@ extension LoopMetrics {
 
     private func read(_ block: Cells, slot: Int, _ series: inout [Series], _ counts: inout [Counts]) {
         func value(_ cell: Int) -> Int { block[cell].load(ordering: .relaxed) }
-        counts.append(Counts(slot: slot, negative: value(0), positive: value(1), rows: value(2)))
-        for part in [Part.server, .client] {
+        counts.append(
+            Counts(
+                slot: slot, negative: value(0), positive: value(1), rows: value(2), missingFeatures: value(3),
+                staleFeatures: value(4)))
+        for part in Part.allCases {
             for service in ServiceKind.allCases {
                 for code in 0..<OutcomeCode.count {
                     guard let cells = Self.follow(block + Self.seriesIndex(part, service, code)) else { continue }

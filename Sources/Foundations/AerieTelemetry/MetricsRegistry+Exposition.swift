@@ -28,6 +28,9 @@ extension MetricsRegistry {
 struct LoopSnapshot {
     private var server: [String: LatencyHistogram] = [:]
     private var client: [String: LatencyHistogram] = [:]
+    private var features: [String: LatencyHistogram] = [:]
+    private var missingFeatures: [String: Int] = [:]
+    private var staleFeatures: [String: Int] = [:]
     private var predictions: [String: Int] = [:]
     private var rows: [String: Int] = [:]
     private var unrouted: [String: Int] = [:]
@@ -61,6 +64,8 @@ struct LoopSnapshot {
         switch series.part {
         case .server:
             server[Exposition.labels(predictor + outcome), default: .init()].merge(series.histogram)
+        case .features:
+            features[Exposition.labels(predictor + outcome), default: .init()].merge(series.histogram)
         case .client:
             let model = [
                 ("model_name", slot.modelName), ("model_image", ""), ("model_version", slot.modelVersion),
@@ -75,6 +80,10 @@ struct LoopSnapshot {
             ("model_version", slot.modelVersion),
         ]
         if counts.rows > 0 { rows[Exposition.labels(model), default: 0] += counts.rows }
+        if counts.missingFeatures > 0 {
+            missingFeatures[Exposition.labels(model), default: 0] += counts.missingFeatures
+        }
+        if counts.staleFeatures > 0 { staleFeatures[Exposition.labels(model), default: 0] += counts.staleFeatures }
         for (label, count) in [(slot.negativeLabel, counts.negative), (slot.positiveLabel, counts.positive)] {
             guard let label else { continue }
             predictions[Exposition.labels(model + [("prediction", label)]), default: 0] += count
@@ -85,6 +94,9 @@ struct LoopSnapshot {
         let name = "seldon_api_executor"
         latency("\(name)_server_requests_seconds", "Duration of inference requests, by outcome", server, &out)
         latency("\(name)_client_requests_seconds", "The model's part of inference requests", client, &out)
+        latency("aerie_feature_fetch_seconds", "The read of features inside inference requests", features, &out)
+        counts("aerie_features_missing_total", "Features without a value, at inference", missingFeatures, &out)
+        counts("aerie_features_stale_total", "Features whose value was too old, at inference", staleFeatures, &out)
         counts("model_predictions_total", "Predictions by class, by the deployment's threshold", predictions, &out)
         counts("aerie_inference_rows_total", "Rows predicted", rows, &out)
         counts("aerie_inference_unrouted_requests_total", "Requests for no known deployment", unrouted, &out)

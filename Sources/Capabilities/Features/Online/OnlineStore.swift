@@ -62,6 +62,12 @@ public struct OnlineRead: Sendable {
     }
 }
 
+/// A store in this process, whose reads take microseconds and wait for nobody.
+public protocol ImmediateOnlineStore: OnlineStore {
+    /// `read` on the caller's thread.
+    func readNow(_ reads: [OnlineRead]) throws(AerieError) -> [[OnlineRecord?]]
+}
+
 /// Keeps the newest values of every entity, for reads in microseconds.
 ///
 /// Contract: what `write` has counted survives a crash of the process and is seen by every later read. Of two rows of

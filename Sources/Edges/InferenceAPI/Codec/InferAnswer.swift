@@ -1,6 +1,6 @@
-import Serving
 import AerieData
 import NIOCore
+import Serving
 
 /// Writes the body of an Open Inference Protocol answer.
 struct InferAnswer {
@@ -8,10 +8,11 @@ struct InferAnswer {
 
     /// - Parameters:
     ///   - id: the request's `id` as it stood in its JSON, escapes and all.
+    ///   - features: told as the answer's parameters.
     ///   - tail: takes the binary tensors, which come behind the JSON.
     func writeJSON(
-        _ prediction: Prediction, id: ArraySlice<UInt8>?, selection: [SelectedOutput], results: UnsafeRawBufferPointer,
-        to out: inout ByteBuffer, tail: inout ByteBuffer
+        _ prediction: Prediction, id: ArraySlice<UInt8>?, selection: [SelectedOutput],
+        features: FeatureReport?, results: UnsafeRawBufferPointer, to out: inout ByteBuffer, tail: inout ByteBuffer
     ) {
         out.writeBytes(plan.jsonStart)
         if let id {
@@ -19,6 +20,7 @@ struct InferAnswer {
             out.writeBytes(id)
             out.writeStaticString("\"")
         }
+        if let features { write(features, to: &out) }
         out.writeStaticString(",\"outputs\":[")
         for (place, output) in selection.enumerated() {
             if place > 0 { out.writeStaticString(",") }
@@ -46,6 +48,20 @@ struct InferAnswer {
             }
         }
         out.writeStaticString("]}")
+    }
+
+    private func write(_ features: FeatureReport, to out: inout ByteBuffer) {
+        out.writeStaticString(",\"parameters\":{")
+        for (place, parameter) in features.parameters.enumerated() {
+            if place > 0 { out.writeStaticString(",") }
+            out.writeQuoted(parameter.name.utf8)
+            out.writeStaticString(":")
+            switch parameter.value {
+            case .text(let text): out.writeQuoted(text.utf8)
+            case .number(let number): out.writeDecimal(Int(number))
+            }
+        }
+        out.writeStaticString("}")
     }
 
     private func write(

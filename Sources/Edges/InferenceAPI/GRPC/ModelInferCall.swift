@@ -1,9 +1,9 @@
-import Serving
 import AerieCore
 import AerieData
 import AerieTelemetry
 import ErrorMapping
 import NIOCore
+import Serving
 
 /// One `ModelInfer`, or one message of a `ModelStreamInfer`. Lives on its event loop, hence `@unchecked Sendable`.
 final class ModelInferCall: @unchecked Sendable {
@@ -43,50 +43,89 @@ final class ModelInferCall: @unchecked Sendable {
             plan = named
         }
         slot = plan.served.metricsSlot
-        try BinaryTensors.readRaw(in: scratch, rowType: plan.tabular == nil ? nil : plan.rowType)
+        try BinaryTensors.readRaw(in: scratch, rowType: plan.directType)
         try state.selectOutputs(plan, into: &state.selection)
         let job: ModelJob
-        if let tabular = plan.tabular {
+        if let features = plan.features {
+            let tensors = try TensorBuilder(scratch: scratch, body: message).build()
+            if let fetch = try FeatureFetch(features, tensors) {
+                return try inferWithFeatures(plan, fetch, id: Array(request.id))
+            }
+            job = ModelJob(plan, tensors: tensors)
+        } else if let tabular = plan.tabular {
             let (rows, count) = try RowAssembler(plan: plan, scratch: scratch).assemble()
             try plan.checkRows(count)
             if plan.isFast, plan.nanosecondsPerRow * Double(count) <= state.options.inlineNanoseconds || count == 0 {
                 state.predict(plan, tabular, rows, count, service)
                 let spec = plan.outputs[0]
-                send(response(plan, request.id, state.selection) { writer, _ in
-                    Self.describe(spec.name, spec.dataType, outputShape(plan, rows: count), &writer)
-                } raw: { writer, _ in
-                    writer.bytes(6, scratch.results.bytes)
-                })
+                send(
+                    response(plan, request.id, state.selection) { writer, _ in
+                        Self.describe(spec.name, spec.dataType, outputShape(plan, rows: count), &writer)
+                    } raw: { writer, _ in
+                        writer.bytes(6, scratch.results.bytes)
+                    })
                 state.count(plan, rows: count, scratch.results.bytes)
                 return
             }
-            job = plan.isFast
+            job =
+                plan.isFast
                 ? ModelJob(plan, rows: rows, count: count)
                 : ModelJob(plan, tensors: [rowTensor(plan, rows, count)])
         } else {
             job = ModelJob(plan, tensors: try TensorBuilder(scratch: scratch, body: message).build())
         }
-        let id = Array(request.id)
-        let selection = state.selection
+        try run(job, Asked(id: Array(request.id), selection: state.selection))
+    }
+
+    /// What of a request is needed for its answer.
+    private struct Asked: Sendable {
+        var id: [UInt8]
+        var selection: [SelectedOutput]
+        var features: FeatureReport?
+    }
+
+    private func run(_ job: ModelJob, _ asked: Asked) throws(AerieError) {
         let result = try state.run(job, service, interest: call.interest) { [self] result in
             call.onEarlyEnd = nil
-            finish(job, id, selection, result)
+            finish(job, asked, result)
         }
-        if let result { return finish(job, id, selection, result) }
+        if let result { return finish(job, asked, result) }
         call.onEarlyEnd = { [self] status in record(status) }
     }
 
-    private func finish(
-        _ job: ModelJob, _ id: [UInt8], _ selection: [SelectedOutput], _ result: Result<[Tensor], AerieError>
-    ) {
+    /// Reads features, then runs the model: at once where the store is in this process.
+    private func inferWithFeatures(
+        _ plan: PredictorPlan, _ fetch: FeatureFetch, id: [UInt8]
+    ) throws(AerieError) {
+        try plan.checkRows(fetch.rows.count)
+        var asked = Asked(id: id, selection: state.selection)
+        if let read = try state.readFeatures(fetch, plan, service) {
+            asked.features = read.report
+            return try run(ModelJob(plan, tensors: [try fetch.rows(read.features)]), asked)
+        }
+        call.onEarlyEnd = { [self] status in record(status) }
+        let kept = asked
+        state.readFeaturesLater(fetch, plan, service, interest: call.interest) { [self] result in
+            call.onEarlyEnd = nil
+            do throws(AerieError) {
+                let read = try result.get()
+                var asked = kept
+                asked.features = read.report
+                try run(ModelJob(plan, tensors: [try fetch.rows(read.features)]), asked)
+            } catch { fail(error) }
+        }
+    }
+
+    private func finish(_ job: ModelJob, _ asked: Asked, _ result: Result<[Tensor], AerieError>) {
         switch result {
         case .success(let tensors):
-            send(response(job.plan, id, selection) { writer, output in
-                let tensor = tensors[output.index]
-                Self.describe(tensor.name, tensor.dataType, tensor.shape, &writer)
-            } raw: { writer, output in
-                tensors[output.index].bytes.withUnsafeBytes { writer.bytes(6, $0) }
-            })
+            send(
+                response(job.plan, asked.id, asked.selection, asked.features) { writer, output in
+                    let tensor = tensors[output.index]
+                    Self.describe(tensor.name, tensor.dataType, tensor.shape, &writer)
+                } raw: { writer, output in
+                    tensors[output.index].bytes.withUnsafeBytes { writer.bytes(6, $0) }
+                })
             state.count(job.plan, rows: job.rows, tensors)
         case .failure(let error): fail(error)
         }
@@ -96,18 +135,35 @@ final class ModelInferCall: @unchecked Sendable {
 
     private func response(
         _ plan: PredictorPlan, _ id: some Collection<UInt8>, _ selection: [SelectedOutput],
+        _ features: FeatureReport? = nil,
         describe: (inout ProtobufWriter, SelectedOutput) -> Void, raw: (inout ProtobufWriter, SelectedOutput) -> Void
     ) -> ByteBuffer {
         func body(_ writer: inout ProtobufWriter) {
             writer.text(1, plan.deploymentName.utf8)
             writer.text(2, plan.versionBytes)
             writer.text(3, id)
+            for parameter in features?.parameters ?? [] { writer.message(4) { Self.parameter(parameter, &$0) } }
             for output in selection { writer.message(5) { describe(&$0, output) } }
             for output in selection { raw(&writer, output) }
         }
         var writer = ProtobufWriter(ByteBufferAllocator().buffer(capacity: 256))
         if isStream { writer.message(2, body) } else { body(&writer) }
         return writer.buffer
+    }
+
+    /// An entry of the map of parameters: its name, and an `InferParameter` with a number (2) or a text (3).
+    private static func parameter(
+        _ parameter: (name: String, value: FeatureReport.Value), _ writer: inout ProtobufWriter
+    ) {
+        writer.text(1, parameter.name.utf8)
+        writer.message(2) { value in
+            switch parameter.value {
+            case .number(let number):
+                value.varint(2 << 3)
+                value.varint(UInt64(bitPattern: number))
+            case .text(let text): value.message(3) { $0.buffer.writeString(text) }
+            }
+        }
     }
 
     private static func describe(_ name: String, _ type: DataType, _ shape: [Int], _ writer: inout ProtobufWriter) {

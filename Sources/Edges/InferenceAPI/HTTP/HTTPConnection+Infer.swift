@@ -1,9 +1,9 @@
-import Serving
 import AerieCore
 import AerieData
 import AerieTelemetry
 import ErrorMapping
 import NIOCore
+import Serving
 
 extension HTTPConnection {
     /// `POST /v2/models/{model}[/versions/{version}]/infer`
@@ -40,7 +40,7 @@ extension HTTPConnection {
     ) throws(AerieError) {
         let scratch = state.scratch
         scratch.clear()
-        let rowType = plan.tabular == nil ? nil : plan.rowType
+        let rowType = plan.directType
         var jsonLength = body.count
         if !headerLength.isEmpty {
             guard let length = decimalNumber(headerLength) else {
@@ -75,7 +75,8 @@ extension HTTPConnection {
             throw .invalid("", "\(body.count) bytes are not whole rows of \(spec.dataType.rawValue) \(spec.shape)")
         }
         var part = InputPart()
-        part.name = spec.name.utf8.withContiguousStorageIfAvailable { state.scratch.keep(UnsafeRawBufferPointer($0)) }
+        part.name =
+            spec.name.utf8.withContiguousStorageIfAvailable { state.scratch.keep(UnsafeRawBufferPointer($0)) }
             ?? 0..<0
         part.dims = 0..<spec.shape.count
         state.scratch.dims.append(contentsOf: spec.shape.map { $0 < 0 ? body.count / fixed : $0 })
@@ -94,7 +95,11 @@ extension HTTPConnection {
     ) throws(AerieError) -> Bool {
         try state.selectOutputs(plan, into: &state.selection)
         let job: ModelJob
-        if let tabular = plan.tabular {
+        if let features = plan.features {
+            let tensors = try TensorBuilder(scratch: state.scratch, body: body).build()
+            if let fetch = try FeatureFetch(features, tensors) { return try runWithFeatures(plan, fetch, exchange) }
+            job = ModelJob(plan, tensors: tensors)
+        } else if let tabular = plan.tabular {
             let (rows, count) = try RowAssembler(plan: plan, scratch: state.scratch).assemble()
             try plan.checkRows(count)
             if plan.isFast, plan.nanosecondsPerRow * Double(count) <= state.options.inlineNanoseconds || count == 0 {
@@ -103,7 +108,8 @@ extension HTTPConnection {
                 state.count(plan, rows: count, state.scratch.results.bytes)
                 return true
             }
-            job = plan.isFast
+            job =
+                plan.isFast
                 ? ModelJob(plan, rows: rows, count: count)
                 : ModelJob(plan, tensors: [rowTensor(plan, rows, count)])
         } else {
@@ -112,33 +118,78 @@ extension HTTPConnection {
         return try runSlowly(job, exchange)
     }
 
-    private func runSlowly(_ job: ModelJob, _ exchange: HTTPExchange) throws(AerieError) -> Bool {
-        let id = state.scratch.id.map { Array(state.scratch.text[$0]) }
-        let selection = state.selection
-        let plan = job.plan
+    /// What of a request is needed for its answer, kept while others use the loop's scratch.
+    private struct Asked: Sendable {
+        var id: [UInt8]?
+        var selection: [SelectedOutput]
+    }
+
+    private func keepAsked() -> Asked {
+        Asked(id: state.scratch.id.map { Array(state.scratch.text[$0]) }, selection: state.selection)
+    }
+
+    /// Answers a request after others have used the scratch.
+    private func complete(_ exchange: HTTPExchange, _ asked: Asked, _ write: () -> Void) {
+        complete(exchange) {
+            state.scratch.clear()
+            if let id = asked.id { state.scratch.id = id.withUnsafeBytes { state.scratch.keep($0) } }
+            state.selection = asked.selection
+            write()
+        }
+    }
+
+    private func runSlowly(
+        _ job: ModelJob, _ exchange: HTTPExchange, features: FeatureReport? = nil
+    ) throws(AerieError) -> Bool {
+        let asked = keepAsked()
         let result = try state.run(job, .infer, interest: interest) { [self] result in
-            complete(exchange) {
-                state.scratch.clear()
-                if let id { state.scratch.id = id.withUnsafeBytes { state.scratch.keep($0) } }
-                state.selection = selection
-                finish(plan, job.rows, result, exchange)
-            }
+            complete(exchange, asked) { finish(job, result, exchange, features) }
         }
         guard let result else {
             isBusy = true
             return false
         }
-        finish(plan, job.rows, result, exchange)
+        finish(job, result, exchange, features)
+        return false
+    }
+
+    /// Reads features, then runs the model: at once where the store is in this process.
+    private func runWithFeatures(
+        _ plan: PredictorPlan, _ fetch: FeatureFetch, _ exchange: HTTPExchange
+    ) throws(AerieError) -> Bool {
+        try plan.checkRows(fetch.rows.count)
+        if let read = try state.readFeatures(fetch, plan, .infer) {
+            return try runSlowly(
+                ModelJob(plan, tensors: [try fetch.rows(read.features)]), exchange, features: read.report)
+        }
+        let asked = keepAsked()
+        isBusy = true
+        state.readFeaturesLater(fetch, plan, .infer, interest: interest) { [self] result in
+            do throws(AerieError) {
+                let read = try result.get()
+                let job = ModelJob(plan, tensors: [try fetch.rows(read.features)])
+                let answer = try state.run(job, .infer, interest: interest) { [self] answer in
+                    complete(exchange, asked) { finish(job, answer, exchange, read.report) }
+                }
+                if let answer { complete(exchange, asked) { finish(job, answer, exchange, read.report) } }
+            } catch {
+                complete(exchange, asked) {
+                    writeError(error, exchange)
+                    record(exchange, plan.served.metricsSlot, error.code.httpStatus, .infer)
+                }
+            }
+        }
         return false
     }
 
     private func finish(
-        _ plan: PredictorPlan, _ rows: Int, _ result: Result<[Tensor], AerieError>, _ exchange: HTTPExchange
+        _ job: ModelJob, _ result: Result<[Tensor], AerieError>, _ exchange: HTTPExchange, _ features: FeatureReport?
     ) {
+        let plan = job.plan
         switch result {
         case .success(let tensors):
-            writeInfer(plan, .tensors(tensors), exchange)
-            state.count(plan, rows: rows, tensors)
+            writeInfer(plan, .tensors(tensors), exchange, features)
+            state.count(plan, rows: job.rows, tensors)
             record(exchange, plan.served.metricsSlot, 200, .infer)
         case .failure(let error):
             writeError(error, exchange)
@@ -146,7 +197,9 @@ extension HTTPConnection {
         }
     }
 
-    private func writeInfer(_ plan: PredictorPlan, _ prediction: Prediction, _ exchange: HTTPExchange) {
+    private func writeInfer(
+        _ plan: PredictorPlan, _ prediction: Prediction, _ exchange: HTTPExchange, _ features: FeatureReport? = nil
+    ) {
         var isBinary = false
         for output in state.selection where output.isBinary { isBinary = true }
         let answer = HTTPAnswer(
@@ -155,7 +208,7 @@ extension HTTPConnection {
         state.tail.clear()
         InferAnswer(plan: plan).writeJSON(
             prediction, id: state.scratch.id.map { state.scratch.text[$0] }, selection: state.selection,
-            results: state.scratch.results.bytes, to: &state.out, tail: &state.tail)
+            features: features, results: state.scratch.results.bytes, to: &state.out, tail: &state.tail)
         if isBinary {
             answer.endJSON(&state.out)
             state.out.writeBuffer(&state.tail)

@@ -81,10 +81,11 @@ struct Platform: Sendable {
         let catalog = Self.steps(nativeFolder: nativeFolder)
         resources = ResourceService(
             store: stores.resources,
-            kinds: KindRegistry([
-                SeldonDeploymentKind(), PipelineKind(catalog: catalog), EntityKind(), FeatureViewKind(),
-                FeatureServiceKind(), ExpectationSuiteKind(),
-            ], foreign: [FeastManifest()]), guards: [FeatureUse()])
+            kinds: KindRegistry(
+                [
+                    SeldonDeploymentKind(), PipelineKind(catalog: catalog), EntityKind(), FeatureViewKind(),
+                    FeatureServiceKind(), ExpectationSuiteKind(),
+                ], foreign: [FeastManifest()]), guards: [FeatureUse(), DeploymentFeatures()])
         features = FeatureStore(
             resources: resources, online: try Self.onlineStore(configuration.online, folder: folder)
         ) { () throws(AerieError) in
@@ -105,8 +106,8 @@ struct Platform: Sendable {
             service: resources,
             reconcilers: [
                 SeldonDeploymentController(
-                    service: serving, source: RegistryModelSource(registry: registry), loader: loader, logger: logger,
-                    inferenceURL: inferenceURL)
+                    service: serving, source: RegistryModelSource(registry: registry), loader: loader,
+                    features: ServingFeatures(store: features), logger: logger, inferenceURL: inferenceURL)
             ], logger: logger)
     }
 

@@ -1,0 +1,71 @@
+public import AerieCore
+
+/// Where deployed models get features from. Declared by Serving, filled by the executable with the feature store.
+public protocol FeatureReader: Sendable {
+    /// A feature service with all its names resolved, to be read for many requests.
+    /// - Parameter service: its name, or `namespace/name` where it stands in another namespace than the deployment.
+    /// - Throws: `notFound` for a service that is not there; `invalidArgument` for features that are no numbers.
+    func lookup(service: String, namespace: String) async throws(AerieError) -> any FeatureLookup
+}
+
+/// One feature service, resolved. Immutable; any thread may read with it at once.
+public protocol FeatureLookup: AnyObject, Sendable {
+    var service: String { get }
+    /// What a request names its entities by, in the order of `EntityRows.keys`.
+    var keys: [FeatureKey] { get }
+    /// The names of the features in the order of `FetchedFeatures.columns`.
+    var features: [String] { get }
+    /// The same text for two lookups that a request could not tell apart.
+    var fingerprint: String { get }
+
+    /// Reads on the caller's thread, in microseconds; `nil` where the store is not in this process.
+    /// - Throws: `invalidArgument` for keys of another type, `unavailable` if the store cannot be read.
+    func readNow(_ rows: EntityRows) throws(AerieError) -> FetchedFeatures?
+    func read(_ rows: EntityRows) async throws(AerieError) -> FetchedFeatures
+    /// What stands in for features that could not be read: every value its declared default.
+    func defaults(rows: Int) -> FetchedFeatures
+}
+
+/// A join key, and the entity that it belongs to; requests may name either.
+public struct FeatureKey: Sendable, Hashable {
+    public var name: String
+    public var entity: String
+
+    public init(name: String, entity: String) {
+        self.name = name
+        self.entity = entity
+    }
+}
+
+/// The entities of some rows, a column for each join key.
+public struct EntityRows: Sendable, Hashable {
+    public enum Column: Sendable, Hashable {
+        case integers([Int64])
+        case texts([String])
+    }
+
+    public var count: Int
+    /// In the order of the lookup's keys.
+    public var keys: [Column]
+
+    public init(count: Int, keys: [Column]) {
+        self.count = count
+        self.keys = keys
+    }
+}
+
+/// Features of some rows, as numbers.
+public struct FetchedFeatures: Sendable, Hashable {
+    /// For each feature one number a row; NaN where there is none and none is declared as its default.
+    public var columns: [[Double]]
+    /// For each feature the rows that the store knew nothing for.
+    public var missing: [Int]
+    /// For each feature the rows whose value was older than its view allows.
+    public var stale: [Int]
+
+    public init(columns: [[Double]], missing: [Int], stale: [Int]) {
+        self.columns = columns
+        self.missing = missing
+        self.stale = stale
+    }
+}

@@ -1,0 +1,84 @@
+import AerieCore
+import AerieTelemetry
+import ErrorMapping
+import NIOCore
+import Serving
+
+/// Features as they were read, or what stands in for them.
+struct ReadFeatures: Sendable {
+    var features: FetchedFeatures
+    var report: FeatureReport
+}
+
+extension LoopState {
+    /// Reads on this thread; `nil` where the store is not in this process.
+    ///
+    /// A store that fails does not fail the request: the features' defaults stand in, and the report says why.
+    /// - Throws: `invalidArgument` for what the request itself has wrong.
+    func readFeatures(
+        _ fetch: FeatureFetch, _ plan: PredictorPlan, _ service: ServiceKind
+    ) throws(AerieError) -> ReadFeatures? {
+        let start = monotonicNanoseconds()
+        do throws(AerieError) {
+            guard let features = try fetch.binding.lookup.readNow(fetch.rows) else { return nil }
+            return read(fetch, plan, service, .success(features), nanoseconds: monotonicNanoseconds() &- start)
+        } catch {
+            if error.code == .invalidArgument { throw error }
+            return read(fetch, plan, service, .failure(error), nanoseconds: monotonicNanoseconds() &- start)
+        }
+    }
+
+    /// Reads over the network. `completion` is called on this loop, once, at the latest when the binding's time is up;
+    /// not at all if `interest` has ended.
+    func readFeaturesLater(
+        _ fetch: FeatureFetch, _ plan: PredictorPlan, _ service: ServiceKind, interest: Interest,
+        completion: @escaping @Sendable (Result<ReadFeatures, AerieError>) -> Void
+    ) {
+        let start = monotonicNanoseconds()
+        let isDone = Interest()
+        let finish: @Sendable (Result<FetchedFeatures, AerieError>) -> Void = { [self] result in
+            guard !isDone.hasEnded, !interest.hasEnded else { return }
+            isDone.end()
+            if case .failure(let error) = result, error.code == .invalidArgument { return completion(.failure(error)) }
+            let duration = monotonicNanoseconds() &- start
+            completion(.success(read(fetch, plan, service, result, nanoseconds: duration)))
+        }
+        let loop = eventLoop
+        let limit = fetch.binding.timeout
+        let timer = loop.scheduleTask(in: .milliseconds(Int64(limit))) {
+            finish(.failure(AerieError(.deadlineExceeded, "the feature store did not answer in \(limit) ms")))
+        }
+        Task {
+            let result: Result<FetchedFeatures, AerieError>
+            do throws(AerieError) { result = .success(try await fetch.binding.lookup.read(fetch.rows)) } catch {
+                result = .failure(error)
+            }
+            loop.execute {
+                timer.cancel()
+                finish(result)
+            }
+        }
+    }
+
+    /// Counts a read, and puts defaults where it failed.
+    private func read(
+        _ fetch: FeatureFetch, _ plan: PredictorPlan, _ service: ServiceKind,
+        _ result: Result<FetchedFeatures, AerieError>, nanoseconds: UInt64
+    ) -> ReadFeatures {
+        var code = service.success
+        var failure: String?
+        let features: FetchedFeatures
+        switch result {
+        case .success(let fetched): features = fetched
+        case .failure(let error):
+            features = fetch.binding.lookup.defaults(rows: fetch.rows.count)
+            failure = error.message
+            code = service.isHTTP ? error.code.httpStatus : error.code.grpcStatus
+        }
+        let report = fetch.report(features, failure: failure, nanoseconds: nanoseconds)
+        metrics.recordFeatures(
+            slot: plan.served.metricsSlot, service: service, code: code, nanoseconds: nanoseconds,
+            missing: report.missing, stale: report.stale)
+        return ReadFeatures(features: features, report: report)
+    }
+}

@@ -1,0 +1,255 @@
+"""Features inside a prediction: the deployment names a feature service, the request names its entities."""
+import datetime
+import time
+
+import lightgbm
+import mlflow
+import numpy
+import pandas
+import pytest
+import requests
+import tritonclient.grpc
+import tritonclient.http
+
+from conftest import wait_until_available
+from test_features_redis import Redis
+
+UTC = datetime.timezone.utc
+NOW = datetime.datetime.now(UTC).replace(microsecond=0)
+COLUMNS = ["avg_amount", "amount", "is_new", "n_logins"]
+
+FEATURES = """
+apiVersion: aerie.dev/v1
+kind: Entity
+metadata: {name: user}
+spec: {joinKey: user_id, valueType: INT64}
+---
+apiVersion: aerie.dev/v1
+kind: FeatureView
+metadata: {name: user_stats}
+spec:
+  entities: [user]
+  ttl: "86400s"
+  pushSource: user_push
+  source: {type: parquet, path: /nowhere.parquet, timestampField: event_timestamp}
+  features:
+  - {name: avg_amount, dtype: DOUBLE, default: 12.5}
+  - {name: n_logins, dtype: INT64}
+  - {name: is_new, dtype: BOOL, default: true}
+  - {name: city, dtype: STRING}
+---
+apiVersion: aerie.dev/v1
+kind: FeatureService
+metadata: {name: fraud_features}
+spec: {features: ["user_stats:avg_amount", "user_stats:n_logins", "user_stats:is_new"]}
+---
+apiVersion: aerie.dev/v1
+kind: FeatureService
+metadata: {name: with_text}
+spec: {features: ["user_stats:avg_amount", "user_stats:city"]}
+"""
+
+
+def deployment(name, uri, service="fraud_features"):
+    return f"""
+apiVersion: machinelearning.seldon.io/v1
+kind: SeldonDeployment
+metadata:
+  name: {name}
+  annotations: {{aerie.dev/feature-service: {service}, aerie.dev/feature-timeout-ms: "2000"}}
+spec:
+  predictors:
+  - name: main
+    graph: {{name: model, modelUri: {uri}}}
+"""
+
+
+def train():
+    rng = numpy.random.default_rng(5)
+    rows = pandas.DataFrame({
+        "avg_amount": rng.normal(50, 20, 800), "amount": rng.normal(50, 40, 800),
+        "is_new": rng.integers(0, 2, 800), "n_logins": rng.integers(0, 30, 800)})[COLUMNS]
+    rows.loc[::9, "n_logins"] = numpy.nan
+    labels = (rows.amount > rows.avg_amount + 10 * (1 - rows.is_new) - rows.n_logins.fillna(40)).astype(int)
+    return lightgbm.train({"objective": "binary", "verbosity": -1, "num_threads": 1, "seed": 3, "min_data_in_leaf": 5},
+                          lightgbm.Dataset(rows, labels), num_boost_round=20)
+
+
+def push(server, rows):
+    frame = pandas.DataFrame(rows)
+    frame["event_timestamp"] = [at.isoformat() for at in frame["event_timestamp"]]
+    body = {"push_source_name": "user_push", "to": "online",
+            "df": {name: frame[name].tolist() for name in frame.columns}}
+    answer = requests.post(f"{server.http}/push", json=body, timeout=30)
+    assert answer.status_code == 200, answer.text
+
+
+USERS = {
+    1: {"avg_amount": 40.0, "n_logins": 3, "is_new": False},
+    2: {"avg_amount": 80.25, "n_logins": 11, "is_new": True},
+    # Two days ago, with a time to live of one: too old.
+    3: {"avg_amount": 1.0, "n_logins": 1, "is_new": False},
+}
+
+
+@pytest.fixture(scope="module", params=["lmdb", "redis"])
+def served(request, start_aerie, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("serving-features")
+    options = []
+    redis = Redis(folder / "redis") if request.param == "redis" else None
+    if redis:
+        options = ["--online", f"redis://127.0.0.1:{redis.port}"]
+    server = start_aerie(folder / "data", *options)
+    server.redis = redis
+    server.cli("apply", "-f", "-", input=FEATURES)
+    push(server, [dict(user_id=user, event_timestamp=NOW - datetime.timedelta(days=2 if user == 3 else 0), **values)
+                  for user, values in USERS.items()])
+    server.booster = train()
+    mlflow.set_tracking_uri(server.http)
+    mlflow.set_experiment("serving-features")
+    with mlflow.start_run():
+        logged = mlflow.lightgbm.log_model(server.booster, name="model", pip_requirements=["lightgbm"])
+    server.version = mlflow.register_model(logged.model_uri, "fraud-features").version
+    server.uri = f"models:/fraud-features/{server.version}"
+    server.cli("apply", "-f", "-", input=deployment("scoring", server.uri))
+    wait_until_available(server, "scoring")
+    yield server
+    if redis:
+        redis.kill()
+
+
+def expected(server, users, amounts, **over):
+    rows = []
+    for user, amount in zip(users, amounts):
+        known = USERS.get(user) if user != 3 else None
+        row = {"avg_amount": 12.5, "n_logins": numpy.nan, "is_new": True, **(known or {}), "amount": amount, **over}
+        rows.append([float(row[name]) for name in COLUMNS])
+    return server.booster.predict(numpy.array(rows))
+
+
+def infer(server, inputs, status=200, name="scoring"):
+    answer = requests.post(f"{server.inference_http}/v2/models/{name}/infer", json={"id": "7", "inputs": inputs},
+                           timeout=30)
+    assert answer.status_code == status, answer.text
+    return answer.json()
+
+
+def column(name, type, values):
+    return {"name": name, "datatype": type, "shape": [len(values)], "data": values}
+
+
+def test_rows_come_from_the_store_and_the_request(served):
+    users, amounts = [1, 2, 3, 4], [10.0, 200.0, 30.5, -1.0]
+    answer = infer(served, [column("user_id", "INT64", users), column("amount", "FP64", amounts)])
+    assert answer["outputs"][0]["data"] == pytest.approx(expected(served, users, amounts), abs=1e-12)
+    told = answer["parameters"]
+    assert answer["id"] == "7"
+    assert told["feature_service"] == "fraud_features"
+    assert (told["features_missing"], told["features_stale"]) == (3, 3)
+    assert set(told["features_missing_names"].split(",")) == {"avg_amount", "n_logins", "is_new"}
+    assert "features_failure" not in told and told["feature_microseconds"] >= 0
+
+
+def test_the_request_has_the_last_word(served):
+    answer = infer(served, [column("user", "INT64", [1]), column("amount", "FP64", [77.0]),
+                            column("avg_amount", "FP64", [5.0])])
+    assert answer["outputs"][0]["data"] == pytest.approx(expected(served, [1], [77.0], avg_amount=5.0), abs=1e-12)
+    whole = [[40.0, 10.0, 0.0, 3.0]]
+    answer = infer(served, [{"name": "input", "datatype": "FP64", "shape": [1, 4], "data": whole[0]}])
+    assert answer["outputs"][0]["data"] == pytest.approx(served.booster.predict(numpy.array(whole)), abs=1e-12)
+    assert "parameters" not in answer
+
+
+def test_tritons_clients(served):
+    users, amounts = numpy.array([2, 1, 9], dtype=numpy.int64), numpy.array([1.5, 2.5, 100], dtype=numpy.float64)
+    wanted = expected(served, users.tolist(), amounts.tolist())
+    for module, url in ((tritonclient.http, served.inference_http.removeprefix("http://")),
+                        (tritonclient.grpc, served.inference_grpc)):
+        with module.InferenceServerClient(url) as client:
+            inputs = [module.InferInput("user_id", [3], "INT64"), module.InferInput("amount", [3], "FP64")]
+            inputs[0].set_data_from_numpy(users)
+            inputs[1].set_data_from_numpy(amounts)
+            result = client.infer("scoring", inputs)
+            answer = result.get_response()
+            name = answer["outputs"][0]["name"] if isinstance(answer, dict) else answer.outputs[0].name
+            assert result.as_numpy(name) == pytest.approx(wanted, abs=1e-12)
+            told = answer["parameters"] if isinstance(answer, dict) else answer.parameters
+            missing = told["features_missing"]
+            assert (missing if isinstance(missing, int) else missing.int64_param) == 3
+
+
+def test_new_values_are_seen_at_once(served):
+    push(served, [dict(user_id=50, avg_amount=33.0, n_logins=2, is_new=False, event_timestamp=NOW)])
+    USERS[50] = {"avg_amount": 33.0, "n_logins": 2, "is_new": False}
+    answer = infer(served, [column("user_id", "INT64", [50]), column("amount", "FP64", [60.0])])
+    assert answer["outputs"][0]["data"] == pytest.approx(expected(served, [50], [60.0]), abs=1e-12)
+
+
+@pytest.mark.parametrize("inputs, words", [
+    ([column("user_id", "INT64", [1])], "the model's column amount is no feature of fraud_features"),
+    ([column("user_id", "INT64", [1]), column("amount", "FP64", [1.0, 2.0])], "has 2 elements"),
+    ([column("user_id", "FP32", [1]), column("amount", "FP64", [1.0])], "FP32 cannot name an entity"),
+    ([column("user_id", "BYTES", ["a"]), column("amount", "FP64", [1.0])], "the entity's key is INT64"),
+    ([column("user_id", "INT64", [1]), column("amount", "FP64", [1.0]), column("x", "FP64", [1.0])],
+     "x is neither a join key"),
+])
+def test_wrong_requests_are_told_what_is_wrong(served, inputs, words):
+    assert words in infer(served, inputs, status=400)["error"]
+
+
+def test_a_changed_default_is_taken_up(served):
+    changed = FEATURES.replace("default: 12.5", "default: 13.5")
+    served.cli("apply", "-f", "-", input=changed)
+    wanted = served.booster.predict(numpy.array([[13.5, 1.0, 1.0, numpy.nan]]))
+    deadline = time.monotonic() + 30
+    while True:
+        answer = infer(served, [column("user_id", "INT64", [404]), column("amount", "FP64", [1.0])])
+        if answer["outputs"][0]["data"] == pytest.approx(wanted, abs=1e-12):
+            break
+        assert time.monotonic() < deadline, answer
+        time.sleep(0.2)
+    served.cli("apply", "-f", "-", input=FEATURES)
+
+
+def test_a_service_that_does_not_fit_is_refused(served):
+    served.cli("apply", "-f", "-", input=deployment("texts", served.uri, service="with_text"))
+    served.cli("apply", "-f", "-", input=deployment("nobody", served.uri, service="nobody_knows"))
+    for name, words in (("texts", "user_stats:city is STRING"), ("nobody", "nobody_knows does not exist")):
+        deadline = time.monotonic() + 30
+        while words not in (text := served.cli("describe", "sdep", name).stdout):
+            assert time.monotonic() < deadline, text
+            time.sleep(0.2)
+        served.cli("delete", "sdep", name)
+
+
+def test_metrics(served):
+    text = requests.get(f"{served.http}/metrics", timeout=30).text
+    assert 'aerie_feature_fetch_seconds_count{deployment_name="scoring"' in text
+    assert 'aerie_features_missing_total{deployment_name="scoring"' in text
+    assert 'aerie_features_stale_total{deployment_name="scoring"' in text
+
+
+def test_a_store_that_is_down_costs_the_features_and_not_the_prediction(served):
+    if not served.redis:
+        return  # The store in the process is down only with the process.
+    served.redis.kill()
+    row = numpy.array([[12.5, 10.0, 1.0, numpy.nan]])
+    answer = infer(served, [column("user_id", "INT64", [1]), column("amount", "FP64", [10.0])])
+    assert answer["outputs"][0]["data"] == pytest.approx(served.booster.predict(row), abs=1e-12)
+    assert answer["parameters"]["features_missing"] == 3
+    assert answer["parameters"]["features_failure"]
+    served.redis.start()
+    deadline = time.monotonic() + 30
+    while True:
+        answer = infer(served, [column("user_id", "INT64", [1]), column("amount", "FP64", [10.0])])
+        if "features_failure" not in answer["parameters"]:
+            break
+        assert time.monotonic() < deadline, answer
+        time.sleep(0.1)
+    assert answer["outputs"][0]["data"] == pytest.approx(expected(served, [1], [10.0]), abs=1e-12)
+
+
+def test_a_service_in_use_cannot_be_deleted(served):
+    refused = served.cli("delete", "featureservice", "fraud_features", check=False)
+    assert refused.returncode != 0
+    assert "is read by" in refused.stderr and "scoring" in refused.stderr

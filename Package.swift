@@ -86,6 +86,7 @@ func product(_ name: String, _ package: String) -> Target.Dependency { .product(
 let log = product("Logging", "swift-log")
 let nioCore = product("NIOCore", "swift-nio")
 let nioPosix = product("NIOPosix", "swift-nio")
+let nioHTTP1 = product("NIOHTTP1", "swift-nio")
 let nioHTTP2 = product("NIOHTTP2", "swift-nio-http2")
 let nioEmbedded = product("NIOEmbedded", "swift-nio")
 let nioHTTPTypes = product("NIOHTTPTypes", "swift-nio-extras")
@@ -142,6 +143,7 @@ adapter("StoreSQLite", uses: ["SearchSQL", "AerieCore", "AerieJSON", "AerieResou
 adapter("StorePostgres", uses: ["CPostgres", "SearchSQL", "AerieCore", "AerieJSON", "AerieResources", "Experiments", "Registry", "Webhooks", "Retention", "Imports", "Pipelines"],
         packages: [crypto, log], tests: false)
 adapter("StoreFiles", uses: ["AerieCore", "Experiments"], packages: [crypto])
+adapter("StoreObjects", uses: ["AerieCore", "Experiments"], packages: [httpClient, nioCore, nioHTTP1, crypto], tests: false)
 adapter("SendWebhooks", uses: ["AerieCore", "Webhooks"], packages: [httpClient, nioCore, log])
 adapter("ReadMLflow", uses: ["AerieCore", "Experiments", "Registry", "Imports"], packages: [grdb], tests: false)
 adapter("StoreDuckDB", uses: ["CDuckDB", "AerieCore", "AerieData", "Datasets"])
@@ -168,6 +170,7 @@ edge("Console", uses: ["AerieCore", "AerieJSON", "AerieYAML", "AerieTelemetry", 
 // MARK: Promises that several adapters keep
 
 conformance("MetadataConformance", uses: ["AerieCore", "AerieJSON", "Experiments", "Registry", "Retention", "StoreSQLite", "StorePostgres"])
+conformance("ArtifactConformance", uses: ["AerieCore", "Experiments", "StoreFiles", "StoreObjects"])
 conformance("OnlineConformance", uses: ["AerieCore", "Features", "StoreLMDB", "StoreRedis"])
 
 // MARK: The executable: commands, roles, composition

@@ -120,7 +120,7 @@ public final class FileArtifactStore: LocalArtifactStore {
             var entries: [ArtifactEntry] = []
             for child in names.sorted() where !(path.isRoot && child == ".incoming") {
                 // A name that is no artifact path was put there by other means; it is not shown.
-                guard let childPath = try? path.appending(ArtifactPath(child)) else { continue }
+                guard let childPath = path.child(child) else { continue }
                 if let entry = Self.entry(childPath, at: name + "/" + child) { entries.append(entry) }
             }
             return entries

@@ -18,9 +18,9 @@ public struct ArtifactPath: Hashable, Sendable, CustomStringConvertible {
         }
         var components: [String] = []
         for part in text.split(separator: "/") where part != "." {
-            guard part != "..", part.utf8.count <= 255,
-                !part.utf8.contains(where: { $0 < 0x20 || $0 == UInt8(ascii: "\\") || $0 == 0x7f })
-            else { throw .invalid(field, "Invalid path: \"\(part)\" may not be a part of an artifact's path") }
+            guard part != "..", Self.isName(part) else {
+                throw .invalid(field, "Invalid path: \"\(part)\" may not be a part of an artifact's path")
+            }
             components.append(String(part))
         }
         self.components = components
@@ -41,6 +41,19 @@ public struct ArtifactPath: Hashable, Sendable, CustomStringConvertible {
         }
         while rest.hasPrefix("/") { rest = rest.dropFirst() }
         try self.init(String(rest), field: "artifact location")
+    }
+
+    private static func isName(_ part: some StringProtocol) -> Bool {
+        part.utf8.count <= 255
+            && !part.utf8.contains { $0 < 0x20 || $0 == UInt8(ascii: "\\") || $0 == 0x7f }
+    }
+
+    /// What is called so in this folder; `nil` for text that is not the name of one file or folder.
+    public func child(_ name: String) -> ArtifactPath? {
+        guard !name.isEmpty, name != ".", name != "..", !name.utf8.contains(UInt8(ascii: "/")), Self.isName(name) else {
+            return nil
+        }
+        return ArtifactPath(checked: components + [name])
     }
 
     public func appending(_ other: ArtifactPath) -> ArtifactPath {

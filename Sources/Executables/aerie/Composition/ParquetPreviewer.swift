@@ -56,7 +56,11 @@ struct ParquetPreviewer: TablePreviewer {
             try? await Task.sleep(for: Self.patience)
             work.cancel()
         }
-        let result = await withTaskCancellationHandler { await work.value } onCancel: { work.cancel() }
+        let result = await withTaskCancellationHandler {
+            await work.value
+        } onCancel: {
+            work.cancel()
+        }
         timer.cancel()
         if case .failure(let error) = result, error.code == .cancelled, !Task.isCancelled {
             throw AerieError(.resourceExhausted, "reading its beginning took longer than \(Self.patience)")

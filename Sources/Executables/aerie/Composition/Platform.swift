@@ -3,6 +3,7 @@ import AerieResources
 import AerieTelemetry
 import Experiments
 import Features
+import Foundation
 import Imports
 import InferONNX
 import InferTrees
@@ -18,6 +19,7 @@ import Steps
 import StoreDuckDB
 import StoreFiles
 import StoreLMDB
+import StoreObjects
 import StoreRedis
 import TrainLightGBM
 import Webhooks
@@ -53,7 +55,7 @@ struct Platform: Sendable {
         self.logger = logger
         let nativeFolder = configuration.nativeDirectory
         stores = try await MetadataStores.open(configuration.metadata, folder: folder, logger: logger)
-        artifacts = try Self.artifacts(configuration.artifacts, folder: folder)
+        artifacts = try await Self.artifacts(configuration.artifacts, folder: folder, logger: logger)
         experiments = ExperimentService(
             experiments: stores.experiments, runs: stores.runs, models: stores.loggedModels)
         let artifacts = artifacts
@@ -106,16 +108,28 @@ struct Platform: Sendable {
             service: resources,
             reconcilers: [
                 SeldonDeploymentController(
-                    service: serving, source: RegistryModelSource(registry: registry), loader: loader,
+                    service: serving,
+                    source: RegistryModelSource(
+                        registry: registry, copies: ModelCopies(artifacts: artifacts, folder: folder + "/model-copies")),
+                    loader: loader,
                     features: ServingFeatures(store: features), logger: logger, inferenceURL: inferenceURL)
             ], logger: logger)
     }
 
     private static func artifacts(
-        _ location: ArtifactLocation, folder: String
-    ) throws(AerieError) -> any ArtifactStore {
+        _ location: ArtifactLocation, folder: String, logger: Logger
+    ) async throws(AerieError) -> any ArtifactStore {
         switch location {
         case .files(let path): return try FileArtifactStore(root: path ?? folder + "/artifacts")
+        case .objects(let location):
+            let settings = try ObjectSettings(for: location, environment: ProcessInfo.processInfo.environment)
+            let store = try ObjectArtifactStore(location, settings: settings)
+            do throws(AerieError) { try await store.check() } catch {
+                // A store that is away may come back; one that refuses needs a person.
+                guard error.code == .unavailable else { throw error }
+                logger.warning("the artifact store does not answer", metadata: ["why": "\(error.message)"])
+            }
+            return store
         }
     }
 

@@ -6,6 +6,7 @@ import Serving
 /// Where Serving's models come from: the registry and the runs of this server, else the machine's own files.
 struct RegistryModelSource: ModelSource {
     let registry: RegistryService
+    let copies: ModelCopies
 
     func fetch(_ uri: String) async throws(AerieError) -> ModelLocation {
         let scheme = Serving.ModelURI.scheme(uri)
@@ -13,8 +14,11 @@ struct RegistryModelSource: ModelSource {
             return try LocalModelSource.locate(uri)
         }
         let model = try await registry.resolve(uri)
-        guard let path = model.localPath else {
-            throw AerieError(.unsupported, "modelUri \(uri): the files at \(model.location) are not on this machine")
+        let path: String
+        if let local = model.localPath {
+            path = local
+        } else {
+            path = try await copies.local(model.path, isFixed: model.version != nil)
         }
         let version = model.version.map { "\($0.version)" } ?? model.modelID?.text ?? model.runID?.text ?? ""
         // A version's files do not change; a run's may until it ends, so their place is told apart by its time too.

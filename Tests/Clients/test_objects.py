@@ -168,3 +168,48 @@ def test_a_store_that_refuses_is_named_at_the_start(start_aerie, objects, enviro
             assert words in done.stderr + done.stdout, done.stderr + done.stdout
     finally:
         other.kill()
+
+
+def test_large_files_go_past_the_server(start_aerie, environment, tmp_path, monkeypatch):
+    objects = ObjectServer()
+    try:
+        server = start_aerie(tmp_path / "data", "--artifacts", "s3://models/direct",
+                             environment={**environment, "MLFLOW_S3_ENDPOINT_URL": objects.url})
+        monkeypatch.setenv("MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD", "true")
+        monkeypatch.setenv("MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD", "true")
+        monkeypatch.setenv("MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE", str(5 << 20))
+        monkeypatch.setenv("MLFLOW_MULTIPART_UPLOAD_CHUNK_SIZE", str(5 << 20))
+        monkeypatch.setenv("MLFLOW_MULTIPART_DOWNLOAD_MINIMUM_FILE_SIZE", str(5 << 20))
+        (tmp_path / "out").mkdir()
+        content = numpy.random.default_rng(3).bytes(12_345_678)
+        (tmp_path / "out" / "large größe.bin").write_bytes(content)
+        seen = []
+        original = requests.Session.request
+
+        def request(session, method, url, **more):
+            seen.append((method.upper(), url))
+            return original(session, method, url, **more)
+
+        monkeypatch.setattr(requests.Session, "request", request)
+        run = run_with(server, tmp_path / "out")
+        parts = [url for method, url in seen if method == "PUT" and url.startswith(objects.url)]
+        assert len(parts) == 3 and all("partNumber=" in url for url in parts)
+        assert not [url for method, url in seen if method == "PUT" and url.startswith(server.http)]
+        seen.clear()
+        path = mlflow.artifacts.download_artifacts(run_id=run, artifact_path="out/large größe.bin",
+                                                   dst_path=tmp_path / "back")
+        assert pathlib.Path(path).read_bytes() == content
+        assert [url for method, url in seen if "mlflow-artifacts/presigned" in url]
+        root = f"{server.http}/api/2.0/mlflow-artifacts/mpu"
+        made = requests.post(f"{root}/create/1/x", json={"path": "/tmp/a.bin", "num_parts": 2}, timeout=30).json()
+        assert [part["part_number"] for part in made["credentials"]] == [1, 2]
+        body = {"path": "a.bin", "upload_id": made["upload_id"]}
+        wrong = requests.post(f"{root}/complete/1/x", json={**body, "parts": [{"part_number": 1}]}, timeout=30)
+        assert wrong.status_code == 400 and "parts[0]" in wrong.json()["message"]
+        assert requests.post(f"{root}/abort/1/x", json=body, timeout=30).status_code == 200
+        for count in (0, 10_001):
+            none = requests.post(f"{root}/create/1/x", json={"path": "a", "num_parts": count}, timeout=30)
+            assert none.status_code == 400 and "num_parts" in none.json()["message"]
+        assert requests.get(f"{server.http}/api/2.0/mlflow-artifacts/presigned/1/none", timeout=30).status_code == 404
+    finally:
+        objects.kill()

@@ -5,7 +5,7 @@ import NIOHTTP1
 /// Artifacts in a bucket of an object store that speaks Amazon's S3 protocol, or of Google Cloud Storage by its XML
 /// interface. An artifact's key is the location's prefix and its path; what other programs put there is seen too.
 public final class ObjectArtifactStore: ArtifactStore {
-    private let client: ObjectClient
+    let client: ObjectClient
     /// Empty, or ends with a slash.
     private let prefix: String
 
@@ -26,7 +26,7 @@ public final class ObjectArtifactStore: ArtifactStore {
             ObjectRequest(method: .GET, key: "", query: [("list-type", "2"), ("max-keys", "1"), ("prefix", prefix)]))
     }
 
-    private func key(_ path: ArtifactPath) -> String { prefix + path.description }
+    func key(_ path: ArtifactPath) -> String { prefix + path.description }
 
     public func put(
         _ path: ArtifactPath, next: () async throws(AerieError) -> [UInt8]?
@@ -94,7 +94,7 @@ public final class ObjectArtifactStore: ArtifactStore {
     // MARK: Requests
 
     /// The key of a path that an object may have.
-    private func checked(_ path: ArtifactPath) throws(AerieError) -> String {
+    func checked(_ path: ArtifactPath) throws(AerieError) -> String {
         let name = key(path)
         guard name.utf8.count <= 1024 else {
             throw .invalid("path", "with the store's prefix is longer than the 1024 bytes of an object's key")
@@ -109,7 +109,7 @@ public final class ObjectArtifactStore: ArtifactStore {
         return folder.child(String(decoding: key.utf8.dropFirst(prefix.utf8.count), as: UTF8.self))
     }
 
-    private func head(_ key: String) async throws(AerieError) -> (size: Int64, tag: String)? {
+    func head(_ key: String) async throws(AerieError) -> (size: Int64, tag: String)? {
         let answer = try await client.send(ObjectRequest(method: .HEAD, key: key), expected: [404])
         if answer.status == 404 { return nil }
         guard let size = answer.headers.first(name: "content-length").flatMap({ Int64($0) }) else {

@@ -173,6 +173,9 @@ struct ObjectClient: Sendable {
             return AerieError(
                 .failedPrecondition, "\(text); check the access key and what it may do in the bucket",
                 reason: "objects.access")
+        case (_, "NoSuchUpload"): return AerieError(.notFound, "\(text): the upload is over or was given up")
+        case (400, "InvalidPart"), (400, "InvalidPartOrder"), (400, "EntityTooSmall"):
+            return .invalid("parts", text)
         case (404, _): return AerieError(.notFound, text, reason: "objects.missing")
         case (500..., _), (429, _): return AerieError(.unavailable, "\(text), again and again; try later")
         default: return AerieError(.internal, text)

@@ -21,13 +21,7 @@ struct ObjectUpload {
             _ = try await client.send(ObjectRequest(method: .PUT, key: key, headers: headers, body: part))
             return Int64(part.count)
         }
-        let started = try await client.send(
-            ObjectRequest(
-                method: .POST, key: key, query: [("uploads", "")],
-                headers: [("content-type", "application/octet-stream")]))
-        guard let id = started.xml?["UploadId"], !id.isEmpty else {
-            throw AerieError(.unavailable, "\(client.endpoint) began no upload of \(key)")
-        }
+        let id = try await Self.begin(client, key: key)
         do throws(AerieError) { return try await parts(id, first: part, next) } catch {
             // Parts that are not given up are kept, and paid for.
             let client = client
@@ -65,6 +59,17 @@ struct ObjectUpload {
         }
         try await Self.complete(client, key: key, id: id, tags: Array(zip(1..., tags)))
         return written
+    }
+
+    static func begin(_ client: ObjectClient, key: String) async throws(AerieError) -> String {
+        let started = try await client.send(
+            ObjectRequest(
+                method: .POST, key: key, query: [("uploads", "")],
+                headers: [("content-type", "application/octet-stream")]))
+        guard let id = started.xml?["UploadId"], !id.isEmpty else {
+            throw AerieError(.unavailable, "\(client.endpoint) began no upload of \(key)")
+        }
+        return id
     }
 
     static func complete(

@@ -27,20 +27,10 @@ extension MLflowRoutes {
                 return Self.response(.ok, [:])
             }
         }
-        for (path, method) in [("presigned/**", HTTPRequest.Method.get), ("mpu/**", .post)] {
-            router.on(RouterPath("\(prefix)/mlflow-artifacts/\(path)"), method: method) { request, _ in
-                await guarded(request) {
-                    // Clients know the first words, and send the file in one piece then.
-                    throw AerieError(
-                        .unsupported,
-                        "Multipart upload is not supported for the current artifact repository: files go up and down "
-                            + "in one piece, through this server")
-                }
-            }
-        }
+        registerDirectArtifacts(on: router, prefix: prefix)
     }
 
-    private func guarded(_ request: Request, _ body: () async throws -> Response) async -> Response {
+    func guarded(_ request: Request, _ body: () async throws -> Response) async -> Response {
         do { return try await body() } catch let error as AerieError { return failure(error, request) } catch {
             return failure(AerieError(.internal, "the request could not be carried out", cause: error), request)
         }

@@ -113,3 +113,25 @@ public protocol LocalArtifactStore: ArtifactStore {
     /// The absolute path, whether or not something is there.
     func localPath(_ path: ArtifactPath) -> String
 }
+
+/// A store whose files clients may bring and fetch themselves, by URLs that are good for one thing and a while.
+public protocol DirectArtifactStore: ArtifactStore {
+    /// Begins a file that comes in parts of 5 MiB or more, the last one aside. Nothing is to be seen of it before
+    /// `completeParts`.
+    /// - Parameter count: 1 to 10,000.
+    /// - Returns: the upload's identifier, and for each part in order the URL that it is to be put to.
+    func beginParts(
+        _ path: ArtifactPath, count: Int, seconds: Int
+    ) async throws(AerieError) -> (id: String, urls: [String])
+    /// Makes the file of its parts.
+    /// - Parameter parts: their numbers, from 1, and the `ETag` that each was answered with.
+    /// - Throws: `notFound` for an upload that is not under way, `invalidArgument` for parts that did not come.
+    func completeParts(
+        _ path: ArtifactPath, id: String, parts: [(number: Int, tag: String)]
+    ) async throws(AerieError)
+    /// Gives up what `beginParts` began.
+    func abortParts(_ path: ArtifactPath, id: String) async throws(AerieError)
+    /// Where the file can be fetched from, and its size in bytes.
+    /// - Throws: `notFound`.
+    func downloadURL(_ path: ArtifactPath, seconds: Int) async throws(AerieError) -> (url: String, size: Int64)
+}

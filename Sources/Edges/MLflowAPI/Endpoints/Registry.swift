@@ -137,10 +137,11 @@ extension Endpoint {
 
     /// What clients ask before they choose how to talk.
     static let server: [Endpoint] = [
-        Endpoint(.get, "/mlflow/server-info") { _, _ throws(AerieError) in
-            [
+        Endpoint(.get, "/mlflow/server-info") { routes, _ throws(AerieError) in
+            let isDirect = JSONValue.bool(routes.artifacts is any DirectArtifactStore)
+            return [
                 "store_type": "SqlStore", "workspaces_enabled": false, "trace_archival_enabled": false,
-                "multipart_uploads_enabled": false, "multipart_downloads_enabled": false,
+                "multipart_uploads_enabled": isDirect, "multipart_downloads_enabled": isDirect,
             ]
         }
     ]

@@ -2,53 +2,104 @@ import AerieJSON
 import Features
 
 /// Feast's answer to `get-online-features`, written straight into bytes.
-enum OnlineAnswerJSON {
+struct OnlineAnswerJSON {
+    private var out: [UInt8] = []
+    /// The time that was written last, and its text: the features of a row have it in common.
+    private var time: Int64?
+    private var timeText: [UInt8] = []
+
     /// - Parameter views: the names of the views that took part, for `feature_view_metadata`.
     static func bytes(_ answer: OnlineAnswer, views: [String]?) -> [UInt8] {
-        var out: [UInt8] = []
-        out.reserveCapacity(256 + answer.columns.reduce(0) { $0 + 64 + 64 * $1.values.count })
-        out += Array(#"{"results":["#.utf8)
+        var writer = OnlineAnswerJSON()
+        writer.out.reserveCapacity(256 + answer.columns.reduce(0) { $0 + 96 + 56 * $1.values.count })
+        writer.write(answer, views)
+        return writer.out
+    }
+
+    private mutating func write(_ answer: OnlineAnswer, _ views: [String]?) {
+        append(#"{"results":["#)
         for (index, column) in answer.columns.enumerated() {
-            if index > 0 { out.append(comma) }
-            write(column, &out)
+            if index > 0 { out.append(UInt8(ascii: ",")) }
+            write(column)
         }
-        out += Array(#"],"metadata":{"feature_names":["#.utf8)
+        append(#"],"metadata":{"feature_names":["#)
         for (index, column) in answer.columns.enumerated() {
-            if index > 0 { out.append(comma) }
-            out += JSONValue.string(column.name).utf8()
+            if index > 0 { out.append(UInt8(ascii: ",")) }
+            write(column.name)
         }
         out.append(UInt8(ascii: "]"))
         if let views {
-            let list = JSONValue.array(views.map { ["name": .string($0)] })
-            out += Array(#","feature_view_metadata":"#.utf8)
-            out += list.utf8()
+            append(#","feature_view_metadata":"#)
+            out += JSONValue.array(views.map { ["name": .string($0)] }).utf8()
         }
-        out += Array("}}".utf8)
-        return out
+        append("}}")
     }
 
-    private static let comma = UInt8(ascii: ",")
-
-    private static func write(_ column: OnlineAnswer.Column, _ out: inout [UInt8]) {
-        out += Array(#"{"values":["#.utf8)
+    private mutating func write(_ column: OnlineAnswer.Column) {
+        append(#"{"values":["#)
         for (row, value) in column.values.enumerated() {
-            if row > 0 { out.append(comma) }
-            out += value.json.utf8()
+            if row > 0 { out.append(UInt8(ascii: ",")) }
+            write(value)
         }
-        out += Array(#"],"statuses":["#.utf8)
+        append(#"],"statuses":["#)
         for (row, status) in column.statuses.enumerated() {
-            if row > 0 { out.append(comma) }
-            out.append(UInt8(ascii: "\""))
-            out += Array(status.rawValue.utf8)
-            out.append(UInt8(ascii: "\""))
+            if row > 0 { out.append(UInt8(ascii: ",")) }
+            switch status {
+            case .present: append("\"PRESENT\"")
+            case .nullValue: append("\"NULL_VALUE\"")
+            case .notFound: append("\"NOT_FOUND\"")
+            case .outsideMaxAge: append("\"OUTSIDE_MAX_AGE\"")
+            }
         }
-        out += Array(#"],"event_timestamps":["#.utf8)
+        append(#"],"event_timestamps":["#)
         for (row, time) in column.times.enumerated() {
-            if row > 0 { out.append(comma) }
+            if row > 0 { out.append(UInt8(ascii: ",")) }
             out.append(UInt8(ascii: "\""))
-            out += Array(FeatureTime.text(time).utf8)
+            if self.time != time {
+                self.time = time
+                timeText = Array(FeatureTime.text(time).utf8)
+            }
+            out += timeText
             out.append(UInt8(ascii: "\""))
         }
-        out += Array("]}".utf8)
+        append("]}")
+    }
+
+    private mutating func write(_ value: FeatureValue) {
+        switch value {
+        case .null: append("null")
+        case .bool(let flag): append(flag ? "true" : "false")
+        case .int32(let number): write(number: number)
+        case .int64(let number): write(number: number)
+        case .string(let text): write(text)
+        case .float, .double, .bytes, .timestamp, .list: out += value.json.utf8()
+        }
+    }
+
+    private mutating func append(_ text: StaticString) {
+        out.append(contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+    }
+
+    /// Most texts need no escape, and go as they are.
+    private mutating func write(_ text: String) {
+        let isPlain = text.utf8.allSatisfy { $0 >= 0x20 && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") }
+        guard isPlain else {
+            out += JSONValue.string(text).utf8()
+            return
+        }
+        out.append(UInt8(ascii: "\""))
+        out.append(contentsOf: text.utf8)
+        out.append(UInt8(ascii: "\""))
+    }
+
+    private mutating func write(number: some FixedWidthInteger & SignedInteger) {
+        if number < 0 { out.append(UInt8(ascii: "-")) }
+        var rest = UInt64(number.magnitude)
+        let start = out.count
+        repeat {
+            out.append(UInt8(ascii: "0") + UInt8(rest % 10))
+            rest /= 10
+        } while rest > 0
+        out[start...].reverse()
     }
 }

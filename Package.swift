@@ -115,6 +115,7 @@ foundation("AerieCore")
 foundation("AerieJSON", uses: ["AerieCore"])
 foundation("AerieData", uses: ["AerieCore"], tests: false)
 foundation("AerieWire", uses: ["AerieCore"], tests: false)
+foundation("AerieGRPC", uses: ["AerieCore", "AerieWire"], packages: [nioCore, nioPosix, nioHTTP2])
 foundation("AerieTelemetry", uses: ["AerieCore"])
 foundation("AerieYAML", uses: ["AerieCore", "AerieJSON"], packages: [yams])
 foundation("AerieResources", uses: ["AerieCore", "AerieJSON", "AerieYAML"], packages: [log])
@@ -156,13 +157,13 @@ adapter("RunSubprocess", uses: ["AerieCore", "AerieJSON", "AerieResources", "Pip
 
 // MARK: Edges
 
-edge("ErrorMapping", uses: ["AerieCore"], tests: false)
+edge("ErrorMapping", uses: ["AerieCore", "AerieGRPC"], tests: false)
 edge("MLflowAPI", uses: ["AerieCore", "AerieJSON", "ErrorMapping", "Experiments", "Registry", "Webhooks"], packages: [hummingbird, log],
      testUses: ["StoreSQLite", "StoreFiles"])
 edge("PlatformAPI", uses: ["AerieCore", "AerieJSON", "ErrorMapping", "AerieResources", "AerieTelemetry", "Features", "Pipelines", "Serving", "Registry", "Retention", "Imports"],
      packages: [hummingbird, log], testUses: ["StoreSQLite"])
 edge("FeastAPI", uses: ["AerieCore", "AerieJSON", "ErrorMapping", "Features"], packages: [hummingbird, log], tests: false)
-edge("InferenceAPI", uses: ["AerieCore", "AerieJSON", "AerieData", "AerieTelemetry", "ErrorMapping", "Serving"],
+edge("InferenceAPI", uses: ["AerieCore", "AerieJSON", "AerieData", "AerieGRPC", "AerieTelemetry", "ErrorMapping", "Serving"],
      packages: [nioCore, nioPosix, nioHTTP2, log])
 edge("Console", uses: ["AerieCore", "AerieJSON", "AerieYAML", "AerieTelemetry", "ErrorMapping", "AerieResources", "Experiments", "Registry", "Pipelines", "Serving"],
      packages: [hummingbird, log])
@@ -224,7 +225,8 @@ for name in order {
             name: "\(name)Tests",
             dependencies: [.target(name: name)] + dependencies + room.testUses.map { .target(name: $0) }
                 // The REST edges are tested through Hummingbird's in-process client.
-                + (["MLflowAPI", "PlatformAPI", "Console"].contains(name) ? [hummingbirdTesting] : []),
+                + (["MLflowAPI", "PlatformAPI", "Console"].contains(name) ? [hummingbirdTesting] : [])
+                + (name == "AerieGRPC" ? [nioEmbedded] : []),
             path: "Tests/\(name)Tests", swiftSettings: swiftSettings))
     }
 }

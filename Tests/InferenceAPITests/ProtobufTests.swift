@@ -96,11 +96,6 @@ struct ProtobufTests {
         }
     }
 
-    @Test("Status messages are percent-encoded")
-    func statusMessages() {
-        #expect(percentEncoded("a b%\u{e9}\n") == "a b%25%C3%A9%0A")
-    }
-
     @Test(
         "Half precision widens exactly",
         arguments: [

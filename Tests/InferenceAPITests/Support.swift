@@ -1,5 +1,6 @@
 import AerieCore
 import AerieData
+import AerieGRPC
 import NIOCore
 import NIOPosix
 import Serving
@@ -99,7 +100,7 @@ func withPlane(
     let plane = InferencePlane(options: options)
     plane.update(ServingTable(generation: 1, deployments: deployments))
     let http = try await InferenceHTTPServer.start(plane: plane, host: "127.0.0.1", port: 0)
-    let grpc = try await InferenceGRPCServer.start(
+    let grpc = try await GRPCServer.start(
         group: plane.group, services: [.inference(plane), .health(of: plane)], host: "127.0.0.1", port: 0)
     do {
         try await body(http.port, grpc.port, plane)

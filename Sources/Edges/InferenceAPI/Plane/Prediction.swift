@@ -4,7 +4,6 @@ import AerieData
 import AerieTelemetry
 import ErrorMapping
 import Serving
-import Synchronization
 
 /// An output that will be in the answer.
 struct SelectedOutput: Sendable {
@@ -132,13 +131,6 @@ extension ServiceKind {
     var isHTTP: Bool { self == .infer || self == .predictions }
     /// The code of an answer without an error: 200 in HTTP, 0 in gRPC.
     var success: Int { isHTTP ? 200 : 0 }
-}
-
-/// Whether somebody still waits for the answer to a request. Set on its event loop, asked on the pool.
-final class Interest: Sendable {
-    private let ended = Atomic<Bool>(false)
-    var hasEnded: Bool { ended.load(ordering: .relaxed) }
-    func end() { ended.store(true, ordering: .relaxed) }
 }
 
 /// One call of a model with its own memory, to be run on any thread.

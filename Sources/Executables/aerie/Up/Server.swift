@@ -1,4 +1,5 @@
 import AerieCore
+import AerieGRPC
 import AerieJSON
 import AerieResources
 import AerieTelemetry
@@ -23,16 +24,16 @@ final class Server: Sendable {
     private let platform: Platform
     private let plane: InferencePlane
     private let inferenceHTTP: InferenceHTTPServer
-    private let inferenceGRPC: InferenceGRPCServer
-    private let controlGRPC: InferenceGRPCServer
+    private let inferenceGRPC: GRPCServer
+    private let controlGRPC: GRPCServer
     private let control: ControlServer
     private let loops: Task<Void, Never>
     let readyLine: String
 
     private init(
         platform: Platform, plane: InferencePlane, inferenceHTTP: InferenceHTTPServer,
-        inferenceGRPC: InferenceGRPCServer,
-        controlGRPC: InferenceGRPCServer, control: ControlServer, loops: Task<Void, Never>, readyLine: String
+        inferenceGRPC: GRPCServer,
+        controlGRPC: GRPCServer, control: ControlServer, loops: Task<Void, Never>, readyLine: String
     ) {
         self.platform = platform
         self.plane = plane
@@ -65,12 +66,12 @@ final class Server: Sendable {
         inferenceURL.set(
             "http://" + ListenAddress(host: configuration.inferenceHTTP.host, port: inferenceHTTP.port).description)
         let inferenceGRPC = try await bound(configuration.inferenceGRPC, "--inference-grpc") {
-            try await InferenceGRPCServer.start(
+            try await GRPCServer.start(
                 group: plane.group, services: [.inference(plane), .health(of: plane)], host: $0.host, port: $0.port,
                 maximumMessageBytes: configuration.maximumBody)
         }
         let controlGRPC = try await bound(configuration.grpc, "--grpc") {
-            try await InferenceGRPCServer.start(
+            try await GRPCServer.start(
                 group: plane.group, services: [.health(of: plane), .serverInfo(version: Aerie.version)], host: $0.host,
                 port: $0.port)
         }

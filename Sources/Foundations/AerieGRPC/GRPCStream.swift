@@ -23,6 +23,7 @@ final class GRPCStream: ChannelDuplexHandler {
     private var hasSentHead = false
     private var isFinished = false
     private var inputEnded = false
+    private var hasToldEnd = false
     private var holdsRead = false
     private var deadline: Scheduled<Void>?
 
@@ -51,6 +52,7 @@ final class GRPCStream: ChannelDuplexHandler {
             // now would overtake that frame.
             context.eventLoop.assumeIsolated().execute { [weak self] in
                 guard let self else { return }
+                call?.onWritable?()
                 if !isTaking { takeMessages() }
                 releaseRead()
             }
@@ -161,8 +163,13 @@ final class GRPCStream: ChannelDuplexHandler {
         if messages == 0, method?.kind != .bidirectional {
             return finish(status: 13, message: "the call ended without a message")
         }
-        if method?.kind == .bidirectional { finish(status: 0, message: "") }
+        guard method?.kind == .bidirectional, !hasToldEnd else { return }
+        hasToldEnd = true
+        if let call, let told = method?.inputEnded { told(call) } else { finish(status: 0, message: "") }
     }
+
+    var isWritable: Bool { !isFinished && context?.channel.isWritable ?? false }
+    func flush() { context?.flush() }
 
     func send(_ message: ByteBuffer) {
         guard let context, !isFinished else { return }
@@ -224,8 +231,8 @@ final class GRPCStream: ChannelDuplexHandler {
 /// A deadline as gRPC writes it, such as `250m`; `nil` for anything else.
 func grpcTimeout(_ text: String) -> TimeAmount? {
     guard let unit = text.last, (2...9).contains(text.utf8.count) else { return nil }
-    let bytes = Array(text.utf8.dropLast())
-    guard let number = bytes.withUnsafeBytes({ decimalNumber($0) }).map({ Int64($0) }) else { return nil }
+    let digits = text.utf8.dropLast()
+    guard digits.allSatisfy({ $0 >= 0x30 && $0 <= 0x39 }), let number = Int64(text.dropLast()) else { return nil }
     // Eight digits of hours are more nanoseconds than a whole number holds; a year is as good as forever.
     let year: Int64 = 365 * 24 * 3600
     switch unit {

@@ -1,40 +1,12 @@
-import Serving
 import AerieCore
 import AerieData
+public import AerieGRPC
+import ErrorMapping
 import NIOCore
+import Serving
 
 extension GRPCService {
-    /// `grpc.health.v1.Health`, for probes of Kubernetes and load balancers.
-    /// - Parameter isServing: asked at each check; the empty name means the whole server, `nil` an unknown service.
-    public static func health(
-        _ isServing: @escaping @Sendable (String) -> Bool? = { $0.isEmpty ? true : nil }
-    ) -> GRPCService {
-        @Sendable func status(_ message: ByteBuffer) throws(AerieError) -> Bool? {
-            isServing(try firstText(message))
-        }
-        @Sendable func reply(_ status: UInt64) -> ByteBuffer {
-            var writer = ProtobufWriter()
-            writer.number(1, status)
-            return writer.buffer
-        }
-        return GRPCService(name: "grpc.health.v1.Health", methods: [
-            "Check": GRPCMethod(.unary) { call, message in
-                do throws(AerieError) {
-                    guard let serves = try status(message) else { throw .notFound("there is no such service") }
-                    call.finish(reply(serves ? 1 : 2))
-                } catch { call.finish(error) }
-            },
-            "Watch": GRPCMethod(.serverStreaming) { call, message in
-                do throws(AerieError) {
-                    let serves = try status(message)
-                    call.send(reply(serves.map { $0 ? 1 : 2 } ?? 3))
-                    call.next()
-                } catch { call.finish(error) }
-            },
-        ])
-    }
-
-    /// The same for a plane: not serving once it drains.
+    /// `grpc.health.v1.Health` of a plane: not serving once it drains.
     public static func health(of plane: InferencePlane) -> GRPCService {
         let known: Set = ["", "inference.GRPCInferenceService"]
         return health { known.contains($0) ? plane.isReady : nil }
@@ -95,9 +67,6 @@ private func flagReply(_ value: Bool) -> ByteBuffer {
     writer.flag(1, value)
     return writer.buffer
 }
-
-/// The text in the message's first field.
-private func firstText(_ message: ByteBuffer) throws(AerieError) -> String { try modelName(message).name }
 
 /// The texts in fields 1 and 2, as every request about a model has them.
 private func modelName(_ message: ByteBuffer) throws(AerieError) -> (name: String, version: String) {

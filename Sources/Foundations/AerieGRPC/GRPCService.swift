@@ -1,5 +1,4 @@
-import AerieCore
-import ErrorMapping
+public import AerieCore
 public import NIOCore
 
 /// A gRPC service: its full name, such as `grpc.health.v1.Health`, and its methods.
@@ -26,12 +25,20 @@ public struct GRPCMethod: Sendable {
 
     public let kind: Kind
     let answer: @Sendable (GRPCCall, ByteBuffer) -> Void
+    let inputEnded: (@Sendable (GRPCCall) -> Void)?
 
-    /// - Parameter answer: called on the connection's event loop with one message; must not block. It ends by calling
-    ///   one of the call's `finish` (unary) or `next` (streams), at once or later on the same loop.
-    public init(_ kind: Kind, _ answer: @escaping @Sendable (GRPCCall, ByteBuffer) -> Void) {
+    /// - Parameters:
+    ///   - inputEnded: called once all messages of a bidirectional call are answered and the client sends no more; it
+    ///     ends by calling `finish`, at once or later. Without it the call then ends well by itself.
+    ///   - answer: called on the connection's event loop with one message; must not block. It ends by calling one of
+    ///     the call's `finish` (unary) or `next` (streams), at once or later on the same loop.
+    public init(
+        _ kind: Kind, inputEnded: (@Sendable (GRPCCall) -> Void)? = nil,
+        _ answer: @escaping @Sendable (GRPCCall, ByteBuffer) -> Void
+    ) {
         self.kind = kind
         self.answer = answer
+        self.inputEnded = inputEnded
     }
 }
 
@@ -40,9 +47,13 @@ public final class GRPCCall: @unchecked Sendable {
     public let eventLoop: any EventLoop
     private weak var stream: GRPCStream?
     /// Ends with the call: when its client has given up, or its deadline has passed.
-    let interest = Interest()
+    public let interest = Interest()
     /// Called if the call ends before its work: with the status, 1 (cancelled) or 4 (deadline exceeded).
-    var onEarlyEnd: ((Int) -> Void)?
+    public var onEarlyEnd: ((Int) -> Void)?
+    /// Called when answers can be sent again, after `isWritable` was false.
+    public var onWritable: (() -> Void)?
+    /// What a method that takes several messages keeps between them.
+    public var state: AnyObject?
 
     init(eventLoop: any EventLoop, stream: GRPCStream) {
         self.eventLoop = eventLoop
@@ -56,10 +67,17 @@ public final class GRPCCall: @unchecked Sendable {
         told?(status)
     }
 
-    /// Sends a message.
+    /// False while the client does not take the answers that were sent.
+    public var isWritable: Bool { stream?.isWritable ?? false }
+
+    /// Sends a message, which leaves at the next `next`, `flush` or `finish`.
     public func send(_ message: ByteBuffer) { stream?.send(message) }
+    public func flush() { stream?.flush() }
     /// The message is answered; the next may come.
     public func next() { stream?.next() }
+
+    /// Ends the call well.
+    public func finish() { stream?.finish(status: 0, message: "") }
 
     /// Sends the message and ends the call well.
     public func finish(_ message: ByteBuffer) {
@@ -69,8 +87,4 @@ public final class GRPCCall: @unchecked Sendable {
 
     /// Ends the call with a status of gRPC's numbers.
     public func finish(status: Int, message: String) { stream?.finish(status: status, message: message) }
-}
-
-extension GRPCCall {
-    func finish(_ error: AerieError) { finish(status: error.code.grpcStatus, message: error.message) }
 }

@@ -4,8 +4,8 @@ import NIOHTTP2
 import NIOPosix
 import Synchronization
 
-/// A gRPC port over plain HTTP/2, with any services: the inference port's, or only health on the control plane's.
-public final class InferenceGRPCServer: Sendable {
+/// A gRPC port over plain HTTP/2, with any services.
+public final class GRPCServer: Sendable {
     private let channel: any Channel
     private let connections: ConnectionList
 
@@ -19,12 +19,12 @@ public final class InferenceGRPCServer: Sendable {
         address = channel.localAddress
     }
 
-    /// Binds and begins to accept. For inference services the group must be the plane's.
+    /// Binds and begins to accept. Services that keep state by event loop must be given that state's group.
     /// - Throws: NIO's error if the address cannot be bound.
     public static func start(
         group: any EventLoopGroup, services: [GRPCService], host: String, port: Int,
         maximumMessageBytes: Int = 64 << 20
-    ) async throws -> InferenceGRPCServer {
+    ) async throws -> GRPCServer {
         var methods: [String: GRPCMethod] = [:]
         for service in services {
             for (name, method) in service.methods { methods["/\(service.name)/\(name)"] = method }
@@ -41,7 +41,7 @@ public final class InferenceGRPCServer: Sendable {
                 }
             }
             .bind(host: host, port: port).get()
-        return InferenceGRPCServer(channel: channel, connections: connections)
+        return GRPCServer(channel: channel, connections: connections)
     }
 
     private static func configure(

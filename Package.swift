@@ -138,7 +138,7 @@ capability("Serving", uses: ["AerieCore", "AerieJSON", "AerieYAML", "AerieData",
 
 // MARK: Adapters
 
-adapter("SearchSQL", uses: ["AerieCore", "Experiments"], tests: false)
+adapter("SearchSQL", uses: ["AerieCore", "AerieJSON", "Experiments"], tests: false)
 adapter("StoreSQLite", uses: ["SearchSQL", "AerieCore", "AerieJSON", "AerieResources", "Experiments", "Registry", "Webhooks", "Retention", "Imports", "Pipelines"],
         packages: [grdb, crypto, log])
 adapter("StorePostgres", uses: ["CPostgres", "SearchSQL", "AerieCore", "AerieJSON", "AerieResources", "Experiments", "Registry", "Webhooks", "Retention", "Imports", "Pipelines"],

@@ -8,6 +8,7 @@ import mlflow
 import pytest
 import requests
 from mlflow.entities import AssessmentSource, Document, SpanType
+from mlflow.entities.trace_metrics import AggregationType, MetricAggregation, MetricViewType
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -301,3 +302,44 @@ def test_spans_outlive_the_server(tmp_path):
         assert "s1" in page and "trace-span" in page
     finally:
         second.stop()
+
+
+def test_traces_are_found_by_their_spans_and_by_what_is_thought_of_them(experiment, client):
+    ids = {}
+    for name, model, score in (("ask", "gpt-4", 0.9), ("ask", "claude", 0.3), ("tell", "claude", 0.8)):
+        with mlflow.start_span(name):
+            with mlflow.start_span("call", span_type=SpanType.LLM, attributes={"model": model}) as span:
+                span.set_attribute("mlflow.llm.model", model)
+                span.set_attribute("mlflow.llm.cost", {"input_cost": 0.25, "output_cost": 0.5, "total_cost": 0.75})
+        ids[name, model] = flushed()
+        mlflow.log_feedback(trace_id=ids[name, model], name="score", value=score)
+    mlflow.log_expectation(trace_id=ids["ask", "claude"], name="answer", value={"text": ["why", 1]})
+
+    def which(text):
+        return {key for key, value in ids.items() for trace in found(experiment, filter_string=text) if trace.info.trace_id == value}
+
+    assert which("span.type = 'LLM' AND span.attributes.model = 'claude'") == {("ask", "claude"), ("tell", "claude")}
+    assert which("span.name = 'ask'") == {("ask", "gpt-4"), ("ask", "claude")}
+    assert which("feedback.score > 0.5") == {("ask", "gpt-4"), ("tell", "claude")}
+    assert which("feedback.score > 0.5 AND span.name = 'tell'") == {("tell", "claude")}
+    assert which("expectation.answer LIKE '%why%'") == {("ask", "claude")}
+    assert which("feedback.score IS NULL") == set()
+    assert which("trace.text LIKE '%gpt-4%'") == {("ask", "gpt-4")}
+    with pytest.raises(MlflowException, match="nothing"):
+        found(experiment, filter_string="span.nothing = 'x'")
+
+    store = client._tracing_client.store
+    told = client._tracing_client.calculate_trace_filter_correlation(
+        experiment_ids=[experiment], filter_string1="span.attributes.model = 'claude'", filter_string2="feedback.score < 0.5")
+    assert (told.total_count, told.filter1_count, told.filter2_count, told.joint_count) == (3, 2, 1, 1)
+    assert 0 < told.npmi < 1 and told.npmi_smoothed > 0
+    points = store.query_trace_metrics(
+        [experiment], MetricViewType.SPANS, "total_cost", [MetricAggregation(AggregationType.SUM)],
+        dimensions=["span_model_name"])
+    assert {point.dimensions["span_model_name"]: point.values["SUM"] for point in points} == {"claude": 1.5, "gpt-4": 0.75}
+    points = store.query_trace_metrics(
+        [experiment], MetricViewType.ASSESSMENTS, "assessment_value",
+        [MetricAggregation(AggregationType.PERCENTILE, 50.0)], filters=["assessment.name = 'score'"])
+    assert [point.values for point in points] == [{"P50.0": 0.8}]
+    with pytest.raises(MlflowException, match="offered are"):
+        store.query_trace_metrics([experiment], MetricViewType.TRACES, "nothing", [MetricAggregation(AggregationType.COUNT)])

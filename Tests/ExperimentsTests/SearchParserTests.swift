@@ -43,6 +43,35 @@ import Testing
         #expect(error?.details.first?.column == column, "\(error?.message ?? "")")
     }
 
+    @Test("traces are searched by their spans and by what is thought of them", arguments: [
+        ("span.attributes.`a b` LIKE 'x%'", SearchField(.span, "attributes.a b"), .like, .text("x%")),
+        ("span.type IN ('LLM')", SearchField(.span, "type"), .in, .list(["LLM"])),
+        ("trace.text ILIKE '%a%'", SearchField(.span, "content"), .ilike, .text("%a%")),
+        ("feedback.score >= 0.5", SearchField(.feedback, "score"), .greaterOrEqual, .number(0.5)),
+        ("expectation.answer = 'yes'", SearchField(.expectation, "answer"), .equal, .text("yes")),
+        ("feedback.score IS NULL", SearchField(.feedback, "score"), .isNull, .none),
+        ("issue.id = 'i-1'", SearchField(.issue, "id"), .equal, .text("i-1")),
+        ("prompt = 'p/1'", SearchField(.attribute, "prompt"), .equal, .text("p/1")),
+    ] as [(String, SearchField, SearchCondition.Operator, SearchCondition.Value)])
+    func readsTraces(
+        _ filter: String, _ field: SearchField, _ comparison: SearchCondition.Operator, _ value: SearchCondition.Value
+    ) throws {
+        #expect(
+            try SearchParser.conditions(filter, subject: .traces) == [SearchCondition(field, comparison, value)])
+    }
+
+    @Test("a wrong filter of traces is refused with the character where it goes wrong", arguments: [
+        ("span.nothing = 'a'", 1), ("span.attributes. = 'a'", 1), ("span.name > 'a'", 11), ("span.content = 'a'", 14),
+        ("feedback.score > 'a'", 18), ("feedback.score = 0.5", 18), ("feedback.score IN ('a')", 16),
+        ("issue.name = 'a'", 1), ("issue.id != 'a'", 10), ("prompt LIKE 'a'", 8), ("metrics.a > 1", 1),
+    ])
+    func refusesTraces(_ filter: String, _ column: Int) {
+        let error = #expect(throws: AerieError.self) { try SearchParser.conditions(filter, subject: .traces) }
+        #expect(error?.code == .invalidArgument)
+        #expect(error?.details.first?.column == column, "\(error?.message ?? "")")
+        #expect(throws: AerieError.self) { try SearchParser.conditions("feedback.a = 'x'", subject: .runs) }
+    }
+
     @Test("no text makes the parser fail in another way than by an error")
     func survivesNoise() {
         var state: UInt64 = 7

@@ -11,7 +11,7 @@ struct TrackingStores: Sendable {
     var models: any LoggedModelStore
     var registry: any RegistryStore
     var versions: any ModelVersionStore
-    var traces: any TraceStore
+    var traces: any TraceStore & TraceMeasureStore
     var purge: any PurgeStore
 }
 
@@ -26,7 +26,7 @@ struct TrackingConformance: Sendable, CustomTestStringConvertible {
         self.body = body
     }
 
-    static let all = experiments + runs + registry + traces + SearchConformance.all + purges
+    static let all = experiments + runs + registry + traces + traceSearches + SearchConformance.all + purges
     static func at(_ milliseconds: Int64) -> Timestamp { Timestamp(milliseconds: milliseconds) }
 
     static func experiment(_ stores: TrackingStores, _ name: String = "e") async throws -> Experiment {

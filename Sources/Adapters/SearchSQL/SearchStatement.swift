@@ -41,6 +41,8 @@ public struct SearchStatement {
             }
             compare(column, condition)
         case .dataset: addDataset(condition)
+        case .span, .feedback, .expectation, .issue:
+            throw .invalid("filter", "\(condition.field.kind.rawValue) belongs to searches of traces")
         case .metric, .param, .tag, .metadata:
             guard let satellite = tables.satellites[condition.field.kind] else {
                 throw .invalid("filter", "cannot search for '\(key)' here")

@@ -4,6 +4,8 @@ import AerieCore
 struct PostgresMigration: Sendable {
     let name: String
     let statements: [String]
+    /// Fills what the statements made from what was there.
+    var fill: (@Sendable (PostgresConnection) throws -> Void)?
 }
 
 enum PostgresMigrations {
@@ -32,6 +34,7 @@ enum PostgresMigrations {
             try connection.run("BEGIN")
             do {
                 for statement in migration.statements { try connection.run(statement) }
+                try migration.fill?(connection)
                 try connection.execute("INSERT INTO aerie_migrations (name) VALUES (?)", [.init(migration.name)])
                 try connection.run("COMMIT")
             } catch {

@@ -45,9 +45,12 @@ extension PostgresTraceStore {
         let written = try db.execute(
             """
             INSERT INTO trace_assessments AS old (id, owner, name, creation_time, last_update_time, overrides,
-                is_valid, content) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+                is_valid, content, kind, value, number, is_numeric, of_session)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             ON CONFLICT (id) DO UPDATE SET name = excluded.name, last_update_time = excluded.last_update_time,
-                overrides = excluded.overrides, is_valid = excluded.is_valid, content = excluded.content
+                overrides = excluded.overrides, is_valid = excluded.is_valid, content = excluded.content,
+                kind = excluded.kind, value = excluded.value, number = excluded.number,
+                is_numeric = excluded.is_numeric, of_session = excluded.of_session
             WHERE old.owner = excluded.owner
             """,
             [
@@ -55,7 +58,7 @@ extension PostgresTraceStore {
                 .init(assessment.createTime.milliseconds), .init(assessment.lastUpdateTime.milliseconds),
                 .init(assessment.overrides?.text), .init(assessment.isValid ? 1 : 0),
                 .init(JSONValue.object(assessment.content).text()),
-            ])
+            ] + facts(assessment))
         guard written > 0 else {
             throw AerieError.taken(assessment.id)
         }

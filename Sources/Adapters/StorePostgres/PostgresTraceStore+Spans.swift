@@ -22,17 +22,20 @@ extension PostgresTraceStore {
         let name = span.name.replacing("\0", with: " ")
         try db.execute(
             """
-            INSERT INTO trace_spans (owner, id, parent, name, kind, start_time, end_time, state, size, content)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            INSERT INTO trace_spans (owner, id, parent, name, kind, start_time, end_time, state, size, content,
+                model, provider, input_cost, output_cost, total_cost)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             ON CONFLICT (owner, id) DO UPDATE SET parent = excluded.parent, name = excluded.name,
                 kind = excluded.kind, start_time = excluded.start_time, end_time = excluded.end_time,
-                state = excluded.state, size = excluded.size, content = excluded.content
+                state = excluded.state, size = excluded.size, content = excluded.content,
+                model = excluded.model, provider = excluded.provider, input_cost = excluded.input_cost,
+                output_cost = excluded.output_cost, total_cost = excluded.total_cost
             """,
             [
                 .init(owner), .init(span.id), .init(span.parentID), .init(name), .init(span.kind),
                 .init(span.start), .init(span.end), .init(span.state.rawValue), .init(span.content.utf8.count),
                 .init(span.content),
-            ])
+            ] + facts(span))
     }
 
     public func spans(of ids: [TraceID]) async throws(AerieError) -> [TraceID: [Span]] {

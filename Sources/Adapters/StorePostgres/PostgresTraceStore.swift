@@ -8,11 +8,12 @@ public struct PostgresTraceStore: TraceStore {
 
     public init(_ database: PostgresDatabase) { self.database = database }
 
-    private static let tables = SearchTables(
+    static let tables = SearchTables(
         table: "traces", key: "seq", sequence: "seq",
         attributes: [
             "trace_id": "t.id", "timestamp": "t.request_time", "execution_time": "t.duration", "status": "t.state",
             "end_time": "(t.request_time + t.duration)", "client_request_id": "t.client_request_id",
+            "experiment_id": "t.experiment",
             "name": "(SELECT n.value FROM trace_tags n WHERE n.owner = t.seq AND n.key = 'mlflow.traceName')",
             "run_id": "(SELECT r.value FROM trace_metadata r WHERE r.owner = t.seq AND r.key = 'mlflow.sourceRun')",
         ],
@@ -86,7 +87,7 @@ public struct PostgresTraceStore: TraceStore {
         try await database.read { db in
             var statement = SearchStatement(Self.tables, .postgres)
             statement.require(in: "t.experiment", numbers: query.experimentIDs.compactMap { Int64($0.text) })
-            let query = statement.requireRuns(of: query)
+            let query = statement.requireTraceParts(of: query)
             let (keys, next) = try statement.page(PostgresSearch(db), query)
             return Page(try Self.read(db, keys), next: next)
         }

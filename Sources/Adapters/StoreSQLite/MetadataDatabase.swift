@@ -33,6 +33,7 @@ public final class MetadataDatabase: Sendable {
             configuration.busyMode = .timeout(10)
             configuration.maximumReaderCount = 4
             configuration.prepareDatabase { db in
+                db.addSpanAttribute()
                 try db.execute(sql: "PRAGMA synchronous = FULL")
                 try db.execute(sql: "PRAGMA cache_size = -8000")
                 try db.execute(sql: "PRAGMA wal_autocheckpoint = 2000")

@@ -16,6 +16,7 @@ extension SQLiteExperimentStore {
         SQLiteTraceStore.migration,
         Migration("experiments.2", MetricTables.create),
         SQLiteTraceStore.spansMigration,
+        SQLiteTraceStore.factsMigration,
     ]
 
     private static let experimentTables = [

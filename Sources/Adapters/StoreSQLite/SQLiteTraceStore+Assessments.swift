@@ -45,16 +45,19 @@ extension SQLiteTraceStore {
         try db.execute(
             sql: """
                 INSERT INTO trace_assessments (id, owner, name, creation_time, last_update_time, overrides, is_valid,
-                    content) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+                    content, kind, value, number, is_numeric, of_session)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                 ON CONFLICT (id) DO UPDATE SET name = excluded.name, last_update_time = excluded.last_update_time,
-                    overrides = excluded.overrides, is_valid = excluded.is_valid, content = excluded.content
+                    overrides = excluded.overrides, is_valid = excluded.is_valid, content = excluded.content,
+                    kind = excluded.kind, value = excluded.value, number = excluded.number,
+                    is_numeric = excluded.is_numeric, of_session = excluded.of_session
                 WHERE owner = excluded.owner
                 """,
             arguments: [
                 assessment.id.text, owner, assessment.name, assessment.createTime.milliseconds,
                 assessment.lastUpdateTime.milliseconds, assessment.overrides?.text, assessment.isValid,
                 JSONValue.object(assessment.content).text(),
-            ])
+            ] + facts(assessment))
         guard db.changesCount > 0 else {
             throw AerieError.taken(assessment.id)
         }

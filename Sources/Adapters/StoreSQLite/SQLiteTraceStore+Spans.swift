@@ -49,16 +49,20 @@ extension SQLiteTraceStore {
     private static func write(_ db: Database, _ span: Span, owner: Int64) throws {
         let statement = try db.cachedStatement(
             sql: """
-                INSERT INTO trace_spans (owner, id, parent, name, kind, start_time, end_time, state, size, content)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                INSERT INTO trace_spans (owner, id, parent, name, kind, start_time, end_time, state, size, content,
+                    model, provider, input_cost, output_cost, total_cost)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                 ON CONFLICT (owner, id) DO UPDATE SET parent = excluded.parent, name = excluded.name,
                     kind = excluded.kind, start_time = excluded.start_time, end_time = excluded.end_time,
-                    state = excluded.state, size = excluded.size, content = excluded.content
+                    state = excluded.state, size = excluded.size, content = excluded.content,
+                    model = excluded.model, provider = excluded.provider, input_cost = excluded.input_cost,
+                    output_cost = excluded.output_cost, total_cost = excluded.total_cost
                 """)
-        try statement.execute(arguments: [
+        let own: StatementArguments = [
             owner, span.id, span.parentID, span.name, span.kind, span.start, span.end, span.state.rawValue,
             span.content.utf8.count, span.content,
-        ])
+        ]
+        try statement.execute(arguments: own + facts(span))
     }
 
     public func spans(of ids: [TraceID]) async throws(AerieError) -> [TraceID: [Span]] {

@@ -35,11 +35,12 @@ public struct SQLiteTraceStore: TraceStore {
         "CREATE INDEX trace_metadata_by_value ON trace_metadata (key, value, owner)",
     ]
 
-    private static let tables = SearchTables(
+    static let tables = SearchTables(
         table: "traces", key: "seq", sequence: "seq",
         attributes: [
             "trace_id": "t.id", "timestamp": "t.request_time", "execution_time": "t.duration", "status": "t.state",
             "end_time": "(t.request_time + t.duration)", "client_request_id": "t.client_request_id",
+            "experiment_id": "t.experiment",
             "name": "(SELECT n.value FROM trace_tags n WHERE n.owner = t.seq AND n.key = 'mlflow.traceName')",
             "run_id": "(SELECT r.value FROM trace_metadata r WHERE r.owner = t.seq AND r.key = 'mlflow.sourceRun')",
         ],
@@ -103,7 +104,7 @@ public struct SQLiteTraceStore: TraceStore {
         try await database.read { db in
             var statement = SearchStatement(Self.tables, .sqlite)
             statement.require(in: "t.experiment", numbers: query.experimentIDs.compactMap { Int64($0.text) })
-            let query = statement.requireRuns(of: query)
+            let query = statement.requireTraceParts(of: query)
             let (keys, next) = try statement.page(SQLiteSearch(db), query)
             return Page(try Self.read(db, keys), next: next)
         }

@@ -10,11 +10,12 @@ import time
 
 import requests
 
-from . import calls_experiments, calls_registry, calls_runs, calls_traces
+from . import calls_experiments, calls_registry, calls_runs, calls_trace_searches, calls_traces
 from .session import Session
 
 FILE = pathlib.Path(__file__).with_name("recorded.json")
-GROUPS = {**calls_experiments.GROUPS, **calls_runs.GROUPS, **calls_registry.GROUPS, **calls_traces.GROUPS}
+GROUPS = {**calls_experiments.GROUPS, **calls_runs.GROUPS, **calls_registry.GROUPS, **calls_traces.GROUPS,
+          **calls_trace_searches.GROUPS}
 
 
 def answers(base: str) -> dict[str, object]:

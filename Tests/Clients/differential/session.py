@@ -62,6 +62,12 @@ class Session:
     def get(self, path, **query):
         return self.call("GET", path, query=query)
 
+    def found(self, what: str, body: dict):
+        """Searches for traces and keeps which they are, in their order, or the error."""
+        answer = self.http.post(f"{self.base}/api/3.0/mlflow/traces/search", json=body, timeout=60)
+        self._keep(what, {"found": [trace["trace_id"] for trace in answer.json().get("traces", [])]} if answer.ok
+                   else {"status": answer.status_code, "error": answer.json().get("error_code")})
+
     # MARK: The client
 
     def do(self, what: str, call):

@@ -68,7 +68,7 @@ public struct SearchParser {
         try check(comparison, of: key, column: place)
         if comparison == .isNull || comparison == .isNotNull { return SearchCondition(key, comparison, .none) }
         if comparison == .in || comparison == .notIn { return SearchCondition(key, comparison, .list(try list())) }
-        return SearchCondition(key, comparison, try value(of: key))
+        return SearchCondition(key, comparison, try value(of: key, isNumber: isNumber(key, comparison)))
     }
 
     private mutating func order() throws(AerieError) -> SearchOrder {
@@ -102,11 +102,25 @@ public struct SearchParser {
         guard subject.kinds.contains(kind) else { throw failure("'\(kind.rawValue)' cannot be searched for here") }
         guard !key.isEmpty else { throw failure("the key after the point is missing") }
         if kind == .attribute { key = try attribute(key, forOrder: forOrder) }
+        if kind == .attribute, key == "text" { (kind, key) = (.span, "content") }
+        try checkTracePart(kind, key, forOrder: forOrder)
         if kind == .dataset, !["name", "digest", "context"].contains(key) || forOrder {
             throw failure("Invalid dataset attribute '\(key)'; name, digest and context can be searched for")
         }
         advance()
         return SearchField(kind, key)
+    }
+
+    private func checkTracePart(_ kind: SearchField.Kind, _ key: String, forOrder: Bool) throws(AerieError) {
+        guard [.span, .feedback, .expectation, .issue].contains(kind) else { return }
+        guard !forOrder else { throw failure("traces are not ordered by a \(kind.rawValue)") }
+        if kind == .span, !["name", "type", "status", "content"].contains(key) {
+            guard key.hasPrefix("attributes."), key.utf8.count > 11 else {
+                throw failure(
+                    "Invalid span attribute '\(key)'; name, type, status, content and attributes.<name> can be searched for")
+            }
+        }
+        if kind == .issue, key != "id" { throw failure("Invalid issue attribute '\(key)'; issues are found by their id") }
     }
 
     private func attribute(_ key: String, forOrder: Bool) throws(AerieError) -> String {
@@ -154,13 +168,13 @@ public struct SearchParser {
 
     private func check(_ comparison: SearchCondition.Operator, of key: SearchField, column: Int) throws(AerieError) {
         let allowed: Bool
-        switch comparison {
-        case .equal, .notEqual: allowed = true
-        case .less, .lessOrEqual, .greater, .greaterOrEqual: allowed = isNumeric(key)
-        case .like, .ilike: allowed = !isNumeric(key)
-        case .in, .notIn:
-            allowed = key.kind == .dataset || (key.kind == .attribute && subject.listAttributes.contains(key.key))
-        case .isNull, .isNotNull: allowed = [.tag, .param, .metadata].contains(key.kind)
+        switch key.kind {
+        case .issue: allowed = comparison == .equal
+        case .attribute where key.key == "prompt": allowed = comparison == .equal
+        case .span where key.key == "content": allowed = [.like, .ilike].contains(comparison)
+        case .span: allowed = [.equal, .notEqual, .like, .ilike, .in, .notIn].contains(comparison)
+        case .feedback, .expectation: allowed = ![.in, .notIn].contains(comparison)
+        default: allowed = isAllowed(comparison, of: key)
         }
         guard allowed else {
             throw SearchLexer.failure(
@@ -169,9 +183,26 @@ public struct SearchParser {
         }
     }
 
-    private mutating func value(of key: SearchField) throws(AerieError) -> SearchCondition.Value {
+    private func isAllowed(_ comparison: SearchCondition.Operator, of key: SearchField) -> Bool {
+        switch comparison {
+        case .equal, .notEqual: true
+        case .less, .lessOrEqual, .greater, .greaterOrEqual: isNumeric(key)
+        case .like, .ilike: !isNumeric(key)
+        case .in, .notIn:
+            key.kind == .dataset || (key.kind == .attribute && subject.listAttributes.contains(key.key))
+        case .isNull, .isNotNull: [.tag, .param, .metadata].contains(key.kind)
+        }
+    }
+
+    /// Assessments are compared with a number where the comparison has an order, and with text otherwise.
+    private func isNumber(_ key: SearchField, _ comparison: SearchCondition.Operator) -> Bool {
+        guard [.feedback, .expectation].contains(key.kind) else { return isNumeric(key) }
+        return [.less, .lessOrEqual, .greater, .greaterOrEqual].contains(comparison)
+    }
+
+    private mutating func value(of key: SearchField, isNumber: Bool) throws(AerieError) -> SearchCondition.Value {
         let token = current
-        if isNumeric(key) {
+        if isNumber {
             // Versions are text to clients, which quote them.
             if key.key == "version_number", case .text(let text) = token, let number = Int32(text) {
                 advance()

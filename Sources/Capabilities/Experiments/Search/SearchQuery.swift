@@ -3,7 +3,11 @@ import AerieJSON
 
 /// What part of an entity a condition or an order speaks of.
 public struct SearchField: Hashable, Sendable {
-    public enum Kind: String, Sendable, Hashable { case attribute, metric, param, tag, dataset, metadata }
+    public enum Kind: String, Sendable, Hashable {
+        case attribute, metric, param, tag, dataset, metadata
+        /// Of traces: `name`, `type`, `status`, `content` or `attributes.` and a name; the name of an assessment; `id`.
+        case span, feedback, expectation, issue
+    }
     public var kind: Kind
     /// The attribute's own name (never an alias), or the key of the metric, parameter or tag.
     public var key: String

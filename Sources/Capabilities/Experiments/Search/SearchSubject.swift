@@ -52,7 +52,10 @@ public struct SearchSubject: Sendable {
 
     public static let traces = SearchSubject(
         attributes: table(
-            ["trace_id", "name", "status", "timestamp", "execution_time", "end_time", "run_id", "client_request_id"],
+            [
+                "trace_id", "name", "status", "timestamp", "execution_time", "end_time", "run_id", "client_request_id",
+                "prompt", "text",
+            ],
             aliases: [
                 "request_id": "trace_id", "timestamp_ms": "timestamp", "request_time": "timestamp",
                 "execution_time_ms": "execution_time", "execution_duration": "execution_time", "state": "status",
@@ -60,8 +63,10 @@ public struct SearchSubject: Sendable {
             ]),
         numericAttributes: ["timestamp", "execution_time", "end_time"],
         listAttributes: ["trace_id", "name", "status", "run_id", "client_request_id"],
-        kinds: [.attribute, .tag, .metadata],
-        orderable: ["trace_id", "name", "status", "timestamp", "execution_time", "end_time"])
+        kinds: [.attribute, .tag, .metadata, .span, .feedback, .expectation, .issue],
+        orderable: [
+            "trace_id", "name", "status", "timestamp", "execution_time", "end_time", "run_id", "experiment_id",
+        ], orderAliases: ["experiment_id": "experiment_id"])
 
     let orderAliases: [String: String]
 
@@ -86,6 +91,10 @@ public struct SearchSubject: Sendable {
         case "attribute", "attributes", "attr", "run", "trace": .attribute
         case "dataset", "datasets": .dataset
         case "metadata", "request_metadata": .metadata
+        case "span": .span
+        case "feedback": .feedback
+        case "expectation": .expectation
+        case "issue": .issue
         default: nil
         }
     }

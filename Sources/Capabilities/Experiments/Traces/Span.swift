@@ -42,6 +42,8 @@ public enum TraceLimits {
     /// Bytes of the contents of all spans of a trace.
     public static let spansLength = 128 << 20
     public static let assessmentsPerTrace = 1000
+    /// Different values that one measurement of traces may meet.
+    public static let metricRows = 500_000
     /// Bytes of one assessment's content.
     public static let assessmentLength = 1 << 20
 

@@ -81,29 +81,3 @@ extension TraceService {
         return trace
     }
 }
-
-extension Span {
-    /// An attribute as text: a text as it is, anything else as the JSON that says it.
-    public func attribute(_ key: String) -> String? {
-        guard content.contains(key), let value = try? JSONValue.parse(content) else { return nil }
-        for attribute in value["attributes"]?.array ?? [] where attribute["key"]?.string == key {
-            return attribute["value"].flatMap { Self.plain($0) }.map { $0.string ?? $0.text() }
-        }
-        return nil
-    }
-
-    /// Values are objects whose one key tells the type.
-    private static func plain(_ value: JSONValue) -> JSONValue? {
-        guard let member = value.object?.members.first else { return nil }
-        switch member.key {
-        case "array_value": return .array((member.value["values"]?.array ?? []).map { plain($0) ?? .null })
-        case "kvlist_value":
-            let members = (member.value["values"]?.array ?? []).map { entry in
-                (entry["key"]?.string ?? "", entry["value"].flatMap { plain($0) } ?? .null)
-            }
-            return .object(JSONObject(members))
-        case "int_value": return member.value.string.flatMap { Int64($0) }.map { .int($0) } ?? member.value
-        default: return member.value
-        }
-    }
-}

@@ -2,14 +2,16 @@ public import AerieCore
 
 /// What clients do with traces, with the rules of names and limits. Holds no state; may be called from any task.
 public struct TraceService: Sendable {
-    let traces: any TraceStore
+    let traces: any TraceStore & TraceMeasureStore
     let experiments: ExperimentService
     private let artifacts: any ArtifactStore
 
     static let artifactLocation = "mlflow.artifactLocation"
     static let searchMaximum = 500
 
-    public init(traces: any TraceStore, experiments: ExperimentService, artifacts: any ArtifactStore) {
+    public init(
+        traces: any TraceStore & TraceMeasureStore, experiments: ExperimentService, artifacts: any ArtifactStore
+    ) {
         self.traces = traces
         self.experiments = experiments
         self.artifacts = artifacts
@@ -88,7 +90,9 @@ public struct TraceService: Sendable {
     }
 
     /// - Parameters:
-    ///   - filter: the search grammar over name, status, timestamp, execution_time, run_id, tags and metadata.
+    ///   - filter: the search grammar over name, status, timestamp, execution_time, run_id, prompt, tags and metadata;
+    ///     over spans (`span.type`, `span.attributes.model`, `trace.text`), which one span has to meet all; and over
+    ///     valid assessments (`feedback.score > 0.8`, `expectation.answer = 'x'`), also of the trace's session.
     ///   - limit: 1 to 500.
     public func search(
         in experimentIDs: [ExperimentID], filter: String? = nil, orderBy: [String] = [], limit: Int = 100,
@@ -96,7 +100,7 @@ public struct TraceService: Sendable {
     ) async throws(AerieError) -> Page<Trace> {
         try ExperimentLimits.checkLimit(limit, maximum: Self.searchMaximum)
         let query = SearchQuery(
-            experimentIDs: experimentIDs, conditions: try SearchParser.conditions(filter, subject: .traces),
+            experimentIDs: experimentIDs, conditions: try Self.conditions(filter),
             order: try SearchParser.orders(orderBy, subject: .traces), limit: limit,
             position: try ExperimentService.position(pageToken))
         // No experiment named means none, not all.

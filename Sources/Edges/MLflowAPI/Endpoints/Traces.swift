@@ -5,7 +5,7 @@ import HTTPTypes
 
 extension Endpoint {
     /// Traces as MLflow 3 writes and reads them; spans come by `SpanIntake`, or as a file in the artifact store.
-    static let traces: [Endpoint] = infos + linking + assessments + olderTraces
+    static let traces: [Endpoint] = infos + linking + assessments + traceMetrics + olderTraces
 
     private static let infos: [Endpoint] = [
         Endpoint(.post, "/mlflow/traces") { routes, call throws(AerieError) in

@@ -15,7 +15,7 @@ struct MetadataStores: Sendable {
     var experiments: any ExperimentStore
     var runs: any RunStore
     var loggedModels: any LoggedModelStore
-    var traces: any TraceStore
+    var traces: any TraceStore & TraceMeasureStore
     var registeredModels: any RegistryStore
     var modelVersions: any ModelVersionStore
     var resources: any ResourceStore

@@ -108,6 +108,7 @@ shim("COnnxRuntime")
 shim("CLightGBM", uses: ["CLibrary"])
 shim("CPostgres", uses: ["CLibrary"])
 shim("CLMDB", uses: ["CLibrary"])
+shim("CZlib", uses: ["CLibrary"])
 
 // MARK: Foundations
 
@@ -134,7 +135,7 @@ capability("Training", uses: ["AerieCore", "AerieData", "AerieJSON"])
 capability("Pipelines", uses: ["AerieCore", "AerieJSON", "AerieYAML", "AerieResources"], packages: [crypto, log])
 capability("Steps", uses: ["AerieCore", "AerieJSON", "AerieData", "AerieResources", "Datasets", "Quality", "Features", "Training", "Pipelines"],
            packages: [crypto], testUses: ["AerieYAML", "StoreDuckDB", "TrainLightGBM"])
-capability("Serving", uses: ["AerieCore", "AerieJSON", "AerieYAML", "AerieData", "AerieTelemetry", "AerieResources", "Registry"], packages: [log])
+capability("Serving", uses: ["AerieCore", "AerieJSON", "AerieYAML", "AerieData", "AerieTelemetry", "AerieResources", "Registry"], packages: [crypto, log])
 
 // MARK: Adapters
 
@@ -150,6 +151,7 @@ adapter("ReadMLflow", uses: ["AerieCore", "Experiments", "Registry", "Imports"],
 adapter("StoreDuckDB", uses: ["CDuckDB", "AerieCore", "AerieData", "Datasets"])
 adapter("StoreLMDB", uses: ["CLMDB", "AerieCore", "Features"], packages: [crypto])
 adapter("StoreRedis", uses: ["AerieCore", "AerieWire", "Features"], packages: [crypto, nioCore, nioPosix, deque], tests: false)
+adapter("CompressZlib", uses: ["CZlib", "AerieCore"])
 adapter("InferTrees", uses: ["AerieCore", "AerieJSON", "AerieData", "Serving"])
 adapter("InferONNX", uses: ["COnnxRuntime", "AerieCore", "AerieJSON", "AerieData", "Serving"])
 adapter("TrainLightGBM", uses: ["CLightGBM", "AerieCore", "AerieJSON", "AerieData", "Training"])

@@ -7,11 +7,6 @@ import Testing
 
 @Suite("Inference over HTTP")
 struct InferenceHTTPTests {
-    private func ask(_ port: Int, _ request: String) async throws -> Answer {
-        let bytes = try await exchange(port, [Array(request.utf8)])
-        return try #require(splitAnswers(bytes).first, "no whole answer to \(request.prefix(60))")
-    }
-
     private func get(_ port: Int, _ path: String) async throws -> Answer {
         try await ask(port, "GET \(path) HTTP/1.1\r\nHost: a\r\n\r\n")
     }

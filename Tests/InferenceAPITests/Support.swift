@@ -4,6 +4,8 @@ import AerieGRPC
 import NIOCore
 import NIOPosix
 import Serving
+import Synchronization
+import Testing
 
 @testable import InferenceAPI
 
@@ -121,7 +123,20 @@ func withPlane(
 ///   - answers: `.max` to read until the server closes.
 ///   - pause: microseconds between the first bytes received and the next; the client's window is small then.
 func exchange(_ port: Int, _ pieces: [[UInt8]], answers: Int = 1, pause: UInt32 = 0) async throws -> [UInt8] {
-    try await NIOThreadPool.singleton.runIfActive { blockingExchange(port, pieces, answers: answers, pause: pause) }
+    try await clientThreads.runIfActive { blockingExchange(port, pieces, answers: answers, pause: pause) }
+}
+
+/// Threads for clients that wait for their answers; more than any test has at once.
+private let clientThreads: NIOThreadPool = {
+    let threads = NIOThreadPool(numberOfThreads: 32)
+    threads.start()
+    return threads
+}()
+
+/// The answer to one request over a connection of its own.
+func ask(_ port: Int, _ request: String) async throws -> Answer {
+    let bytes = try await exchange(port, [Array(request.utf8)])
+    return try #require(splitAnswers(bytes).first, "no whole answer to \(request.prefix(60))")
 }
 
 func exchange(_ port: Int, _ text: String, answers: Int = 1) async throws -> String {
@@ -212,4 +227,38 @@ struct SeededGenerator: RandomNumberGenerator {
         state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
         return state ^ (state >> 29)
     }
+}
+
+/// A model over rows of two numbers that answers their sums, and remembers how many rows each call had. Every call
+/// waits for `open`.
+final class GatedModel: Serving.InferenceModel {
+    let calls = Mutex<[Int]>([])
+    private let isOpen = Atomic<Bool>(false)
+    let description = ModelDescription(
+        platform: "onnxruntime_onnx", inputs: [TensorSpec(name: "x", dataType: .fp32, shape: [-1, 2])],
+        outputs: [TensorSpec(name: "sum", dataType: .fp32, shape: [-1])], nanosecondsPerRow: 1e9)
+
+    init(isOpen: Bool = false) { self.isOpen.store(isOpen, ordering: .relaxed) }
+
+    func open() { isOpen.store(true, ordering: .releasing) }
+
+    func infer(_ inputs: [Tensor]) throws(AerieError) -> [Tensor] {
+        let values = inputs[0].elements(as: Float.self)
+        calls.withLock { $0.append(values.count / 2) }
+        while !isOpen.load(ordering: .acquiring) { usleep(500) }
+        if values.contains(-1) { throw .invalid("inputs", "-1 is refused") }
+        let sums = stride(from: 0, to: values.count, by: 2).map { values[$0] + values[$0 + 1] }
+        return [Tensor(name: "sum", dataType: .fp32, shape: [sums.count], elements: sums)]
+    }
+}
+
+/// A deployment whose model is served by a policy.
+func deployment(_ name: String, _ model: any Serving.InferenceModel, policy: ServingPolicy, slot: Int = 0)
+    -> ServedDeployment
+{
+    ServedDeployment(name: name, namespace: "default", predictors: [
+        ServedPredictor(
+            name: "default", weight: 100, modelName: "classifier", modelVersion: "3", modelURI: "models:/\(name)/3",
+            model: model, metricsSlot: slot, modelIdentity: "\(name)#3", policy: policy),
+    ])
 }

@@ -95,3 +95,16 @@ final class TemporaryFolder {
         return file
     }
 }
+
+/// A model over tensors that remembers the shapes it was asked with.
+final class ShapeModel: InferenceModel {
+    let shapes = Mutex<[[Int]]>([])
+    let description = ModelDescription(
+        platform: "fake", inputs: [TensorSpec(name: "x", dataType: .fp32, shape: [-1, 3])],
+        outputs: [TensorSpec(name: "y", dataType: .fp32, shape: [-1])], nanosecondsPerRow: 100)
+
+    func infer(_ inputs: [Tensor]) throws(AerieError) -> [Tensor] {
+        shapes.withLock { $0.append(inputs[0].shape) }
+        return [Tensor(name: "y", dataType: .fp32, shape: [1], elements: [Float(1)])]
+    }
+}

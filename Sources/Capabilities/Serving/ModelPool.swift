@@ -15,6 +15,8 @@ actor ModelPool {
     /// Kept so that going back to the version before is instant.
     private var recent: [any InferenceModel] = []
     private static let recentCount = 2
+    /// What each content that is in memory was warmed up with.
+    private var warmed: [String: [ServingPolicy.Warmup]] = [:]
 
     init(loader: ModelLoader) { self.loader = loader }
 
@@ -35,10 +37,27 @@ actor ModelPool {
         flights[key] = nil
         if case .success(let model) = result {
             known = known.filter { $0.value.model != nil }
+            warmed = warmed.filter { known[$0.key] != nil }
             known[key] = Weak(model: model)
             recent.append(model)
             if recent.count > Self.recentCount { recent.removeFirst() }
         }
         return try result.get()
+    }
+
+    /// Runs the warm-ups on a model that was loaded here, once.
+    /// - Throws: what the model throws; it is tried again when it is asked for again.
+    func warm(
+        _ model: any InferenceModel, at location: ModelLocation, _ warmups: [ServingPolicy.Warmup]
+    ) async throws(AerieError) {
+        guard !warmups.isEmpty, warmed[location.identity] != warmups else { return }
+        let result = await withCheckedContinuation { continuation in
+            threads.async {
+                continuation.resume(
+                    returning: Result { () throws(AerieError) in try ModelWarmup(model: model).run(warmups) })
+            }
+        }
+        try result.get()
+        warmed[location.identity] = warmups
     }
 }

@@ -86,6 +86,12 @@ public actor SeldonDeploymentController: Reconciler {
             outcome.location = location
             let model = try await pool.model(at: location)
             outcome.features = try await bind(predictor, model, namespace: namespace)
+            if predictor.policy.batching != nil, !model.description.isBatchable {
+                throw AerieError(
+                    .failedPrecondition, "\(ServingSetting.batching.rawValue): the first dimension of an input or output "
+                        + "is not the number of rows, so requests cannot be put together", reason: "serving.batching")
+            }
+            try await pool.warm(model, at: location, predictor.policy.warmups)
             outcome.model = model
         } catch {
             outcome.problem = error.message
@@ -138,7 +144,7 @@ public actor SeldonDeploymentController: Reconciler {
         return ServedPredictor(
             name: asked.name, weight: asked.traffic, modelName: asked.modelName, modelVersion: location.version,
             modelURI: asked.modelURI, model: model, metricsSlot: slot, labels: labels,
-            features: outcome.features)
+            features: outcome.features, modelIdentity: location.identity, policy: asked.policy)
     }
 
     /// Predictions are counted for a model with one number a row, unless it says that the number is no probability and
@@ -251,7 +257,7 @@ extension ServedPredictor {
     fileprivate func isSame(as other: ServedPredictor) -> Bool {
         name == other.name && weight == other.weight && modelName == other.modelName && modelURI == other.modelURI
             && modelVersion == other.modelVersion && model === other.model && metricsSlot == other.metricsSlot
-            && labels == other.labels && hasSameFeatures(as: other)
+            && labels == other.labels && policy == other.policy && hasSameFeatures(as: other)
     }
 
     private func hasSameFeatures(as other: ServedPredictor) -> Bool {

@@ -41,7 +41,9 @@ public struct SeldonDeploymentKind: ResourceKind {
             }
             for (at, parameter) in (predictor["graph"]?["parameters"]?.array ?? []).enumerated() {
                 let name = parameter["name"]?.string ?? ""
-                if LabelSetting(rawValue: name) == nil, FeatureSetting(rawValue: name) == nil {
+                let isKnown = LabelSetting(rawValue: name) != nil || FeatureSetting(rawValue: name) != nil
+                    || ServingSetting(rawValue: name) != nil
+                if !isKnown {
                     warnings.append("\(path).graph.parameters[\(at)]: \(name) has no effect on a natively served model")
                 }
             }

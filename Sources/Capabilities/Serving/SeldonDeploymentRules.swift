@@ -118,6 +118,9 @@ struct SeldonDeploymentRules {
             if let setting = FeatureSetting(rawValue: name), let problem = setting.problem(value) {
                 report("\(path)[\(index)].value", problem)
             }
+            if let setting = ServingSetting(rawValue: name), let problem = setting.problem(value) {
+                report("\(path)[\(index)].value", problem)
+            }
             let fits =
                 switch parameter["type"]?.string {
                 case "INT": Int64(value) != nil
@@ -131,6 +134,10 @@ struct SeldonDeploymentRules {
 
     private mutating func checkSettings(_ annotations: [String: String], at path: String) {
         for setting in LabelSetting.allCases {
+            guard let value = annotations[setting.rawValue], let problem = setting.problem(value) else { continue }
+            report("\(path).\(setting.rawValue)", problem)
+        }
+        for setting in ServingSetting.allCases {
             guard let value = annotations[setting.rawValue], let problem = setting.problem(value) else { continue }
             report("\(path).\(setting.rawValue)", problem)
         }

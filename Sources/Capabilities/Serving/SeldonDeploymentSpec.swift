@@ -18,6 +18,7 @@ struct SeldonDeploymentSpec {
         /// The feature service that the model reads, and the milliseconds it may take.
         var featureService: String?
         var featureTimeout = FeatureBinding.usualTimeout
+        var policy = ServingPolicy()
     }
 
     var predictors: [Predictor]
@@ -43,7 +44,8 @@ struct SeldonDeploymentSpec {
                 labels: Self.labels(settings),
                 featureService: settings[FeatureSetting.service.rawValue],
                 featureTimeout: settings[FeatureSetting.timeout.rawValue].flatMap { Int($0) }
-                    ?? FeatureBinding.usualTimeout)
+                    ?? FeatureBinding.usualTimeout,
+                policy: ServingSetting.policy(settings))
         }
     }
 

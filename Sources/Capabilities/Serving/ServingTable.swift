@@ -15,14 +15,19 @@ public final class ServingTable: Sendable {
 
     public static let empty = ServingTable(generation: 0, deployments: [])
 
-    /// The deployment whose name is exactly these UTF-8 bytes. Binary search; no allocation.
+    /// The deployment whose name is exactly these UTF-8 bytes.
     public func deployment(named name: UnsafeRawBufferPointer) -> ServedDeployment? {
+        index(named: name).map { deployments[$0] }
+    }
+
+    /// Its place in `deployments`. Binary search; no allocation.
+    public func index(named name: UnsafeRawBufferPointer) -> Int? {
         var low = 0
         var high = deployments.count
         while low < high {
             let middle = (low + high) / 2
             let order = deployments[middle].compareName(to: name)
-            if order == 0 { return deployments[middle] }
+            if order == 0 { return middle }
             if order < 0 { low = middle + 1 } else { high = middle }
         }
         return nil
@@ -89,11 +94,14 @@ public final class ServedPredictor: Sendable {
     public let labels: PredictionLabels?
     /// Where the model's columns come from, if its deployment names a feature service.
     public let features: FeatureBinding?
+    /// Another text whenever the model's content is another (`ModelLocation.identity`).
+    public let modelIdentity: String
+    public let policy: ServingPolicy
 
     public init(
         name: String, weight: Int, modelName: String, modelVersion: String, modelURI: String,
         model: any InferenceModel, metricsSlot: Int, labels: PredictionLabels? = nil,
-        features: FeatureBinding? = nil
+        features: FeatureBinding? = nil, modelIdentity: String = "", policy: ServingPolicy = ServingPolicy()
     ) {
         self.name = name
         self.weight = weight
@@ -105,5 +113,7 @@ public final class ServedPredictor: Sendable {
         self.metricsSlot = metricsSlot
         self.labels = labels
         self.features = features
+        self.modelIdentity = modelIdentity
+        self.policy = policy
     }
 }

@@ -35,6 +35,7 @@ final class InferScratch {
     var id: Range<Int>?
     /// `parameters.binary_data_output`.
     var binaryByDefault = false
+    var terms = RequestTerms()
     /// Numbers in the order in which they came.
     let elements = RowBuffer()
     /// The same turned into rows, where they came by column.
@@ -50,6 +51,7 @@ final class InferScratch {
         outputs.removeAll(keepingCapacity: true)
         id = nil
         binaryByDefault = false
+        terms = RequestTerms()
         elements.clear()
         turned.clear()
         typed.clear()

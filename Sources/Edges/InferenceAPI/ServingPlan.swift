@@ -8,9 +8,14 @@ final class ServingPlan: Sendable {
     let table: ServingTable
     let deployments: [DeploymentPlan]
 
-    init(_ table: ServingTable) {
+    /// - Parameter previous: the plan before, whose parts are used again for what has not changed.
+    init(_ table: ServingTable, previous: ServingPlan? = nil, ledger: ExecutionLedger = ExecutionLedger()) {
         self.table = table
-        deployments = table.deployments.map(DeploymentPlan.init)
+        var known: [ObjectIdentifier: DeploymentPlan] = [:]
+        for plan in previous?.deployments ?? [] { known[ObjectIdentifier(plan.served)] = plan }
+        deployments = table.deployments.map {
+            known[ObjectIdentifier($0)] ?? DeploymentPlan($0, ledger: ledger)
+        }
     }
 
     /// The only deployment, if there is exactly one.
@@ -22,8 +27,7 @@ final class ServingPlan: Sendable {
             for deployment in deployments where deployment.isNamed(name) { return deployment }
             return nil
         }
-        guard let found = table.deployment(named: name) else { return nil }
-        return deployments.first { $0.served === found }
+        return table.index(named: name).map { deployments[$0] }
     }
 }
 
@@ -33,11 +37,11 @@ final class DeploymentPlan: Sendable {
     let namespace: [UInt8]
     let predictors: [PredictorPlan]
 
-    init(_ served: ServedDeployment) {
+    init(_ served: ServedDeployment, ledger: ExecutionLedger = ExecutionLedger()) {
         self.served = served
         name = Array(served.name.utf8)
         namespace = Array(served.namespace.utf8)
-        predictors = served.predictors.enumerated().map { PredictorPlan($1, index: $0, of: served) }
+        predictors = served.predictors.enumerated().map { PredictorPlan($1, index: $0, of: served, ledger: ledger) }
     }
 
     func isNamed(_ other: UnsafeRawBufferPointer) -> Bool {
@@ -78,6 +82,10 @@ final class PredictorPlan: Sendable {
     let rowType: DataType
     let versionBytes: [UInt8]
     let nanosecondsPerRow: Double
+    /// Puts requests together, where the deployment asks for it and the model gains from it: trees do not.
+    let batcher: ModelBatcher?
+    let cachesAnswers: Bool
+    let executions: ExecutionStatistics
     /// `{"model_name":"fraud","model_version":"3"`
     let jsonStart: [UInt8]
     /// `{"name":"predict","datatype":"FP32","shape":[` for each output.
@@ -86,7 +94,10 @@ final class PredictorPlan: Sendable {
     let seldonMeta: [UInt8]
     let seldonNames: [UInt8]
 
-    init(_ served: ServedPredictor, index: Int, of deployment: ServedDeployment) {
+    init(
+        _ served: ServedPredictor, index: Int, of deployment: ServedDeployment,
+        ledger: ExecutionLedger = ExecutionLedger()
+    ) {
         self.served = served
         self.index = index
         model = served.model
@@ -103,6 +114,12 @@ final class PredictorPlan: Sendable {
         rowType = served.tabular?.rowType ?? .fp32
         versionBytes = Array(served.modelVersion.utf8)
         nanosecondsPerRow = description.nanosecondsPerRow
+        let executions = ledger.statistics(slot: served.metricsSlot)
+        self.executions = executions
+        cachesAnswers = served.policy.cachesResponses
+        batcher =
+            served.tabular == nil && description.isBatchable
+            ? served.policy.batching.map { ModelBatcher($0, model: served.model, statistics: executions) } : nil
         jsonStart = Array(
             "{\"model_name\":\(quoted(deployment.name)),\"model_version\":\(quoted(served.modelVersion))".utf8)
         jsonOutputStarts = outputs.map {
@@ -120,6 +137,11 @@ final class PredictorPlan: Sendable {
 
     /// True if `predict` alone answers: the model is tabular and has one output of numbers.
     var isFast: Bool { tabular != nil && outputs.count == 1 && (outputs[0].dataType.byteCount ?? 0) > 0 }
+
+    /// Whether that many rows are predicted at once, on the loop and in its own memory.
+    func isInline(rows: Int, within nanoseconds: Double) -> Bool {
+        isFast && !cachesAnswers && (nanosecondsPerRow * Double(rows) <= nanoseconds || rows == 0)
+    }
 
     /// Refuses rows whose answer would take more memory than any client means.
     func checkRows(_ count: Int) throws(AerieError) {

@@ -18,8 +18,8 @@ public final class LoopMetrics: @unchecked Sendable {
     private static let slotsPerChunk = 256
     private static let seriesPerSlot = Part.allCases.count * ServiceKind.allCases.count * OutcomeCode.count
     /// Cells 0 and 1 of a slot count negative and positive predictions, 2 counts rows, 3 and 4 missing and stale
-    /// features; the rest point to series.
-    private static let firstSeries = 5
+    /// features, 5 holds the second of the last request; the rest point to series.
+    private static let firstSeries = 6
     /// Cells 0 and 1 of a series are the sum and the maximum in nanoseconds; the rest are its buckets.
     private static let firstBucket = 2
 
@@ -71,9 +71,11 @@ public final class LoopMetrics: @unchecked Sendable {
     }
 
     /// Counts predicted rows.
-    public func recordRows(slot: Int, count: Int) {
+    /// - Parameter second: of the epoch, as the loop knows it.
+    public func recordRows(slot: Int, count: Int, second: Int = 0) {
         guard let block = block(for: slot) else { return }
         Self.add(block + 2, count)
+        (block + 5).pointee.store(second, ordering: .relaxed)
     }
 
     /// Counts one read of features.
@@ -147,6 +149,7 @@ extension LoopMetrics {
         var rows: Int
         var missingFeatures: Int
         var staleFeatures: Int
+        var lastSecond: Int
     }
 
     /// Everything that this loop has counted. Called from any thread.
@@ -169,7 +172,7 @@ extension LoopMetrics {
         counts.append(
             Counts(
                 slot: slot, negative: value(0), positive: value(1), rows: value(2), missingFeatures: value(3),
-                staleFeatures: value(4)))
+                staleFeatures: value(4), lastSecond: value(5)))
         for part in Part.allCases {
             for service in ServiceKind.allCases {
                 for code in 0..<OutcomeCode.count {

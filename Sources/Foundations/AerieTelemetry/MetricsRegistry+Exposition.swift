@@ -15,6 +15,10 @@ extension MetricsRegistry {
                 case .counter(let counter): out += "\(name)\(labels) \(counter.value)\n"
                 case .gauge(let gauge): out += "\(name)\(labels) \(Exposition.number(gauge.value))\n"
                 case .reading(let read): out += "\(name)\(labels) \(Exposition.number(read()))\n"
+                case .readings(let read):
+                    for reading in read() {
+                        out += "\(name)\(Exposition.labels(reading.labels)) \(Exposition.number(reading.value))\n"
+                    }
                 case .histogram(let histogram): Exposition.histogram(name, labels, histogram.value, to: &out)
                 }
             }

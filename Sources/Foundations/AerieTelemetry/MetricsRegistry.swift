@@ -9,6 +9,7 @@ public final class MetricsRegistry: Sendable {
         case counter(Counter)
         case gauge(Gauge)
         case reading(@Sendable () -> Double)
+        case readings(@Sendable () -> [Reading])
         case histogram(Histogram)
     }
 
@@ -61,6 +62,25 @@ public final class MetricsRegistry: Sendable {
         _ name: String, help: String, labels: [(String, String)] = [], read: @escaping @Sendable () -> Double
     ) {
         _ = instrument(name, help, "gauge", labels) { .reading(read) }
+    }
+
+    /// One of several numbers of a family that are read together.
+    public struct Reading: Sendable {
+        public var labels: [(String, String)]
+        public var value: Double
+
+        public init(labels: [(String, String)], value: Double) {
+            self.labels = labels
+            self.value = value
+        }
+    }
+
+    /// Numbers of which only a scrape knows how many there are. Once a name; `read` as for a gauge.
+    /// - Parameter isCounter: whether they only grow.
+    public func readings(
+        _ name: String, help: String, isCounter: Bool, read: @escaping @Sendable () -> [Reading]
+    ) {
+        _ = instrument(name, help, isCounter ? "counter" : "gauge", []) { .readings(read) }
     }
 
     /// Durations in the buckets of `LatencyBuckets`.

@@ -56,10 +56,22 @@ struct InferJSONReader {
         while let key = try reader.nextKey() {
             if reader.matches(key, "binary_data_output") {
                 scratch.binaryByDefault = try reader.readBool()
+            } else if reader.matches(key, "priority"), try reader.peek() == .number {
+                scratch.terms.priority = try readTerm(1 << 20)
+            } else if reader.matches(key, "timeout"), try reader.peek() == .number {
+                // In microseconds.
+                scratch.terms.timeout = UInt64(try readTerm(1 << 50)) * 1000
             } else {
                 try reader.skipValue()
             }
         }
+    }
+
+    private mutating func readTerm(_ limit: Int64) throws(JSONError) -> Int {
+        let offset = reader.offset
+        let value = try reader.readInt()
+        guard (0...limit).contains(value) else { throw JSONError(offset: offset, problem: "a number from 0 was expected") }
+        return Int(value)
     }
 
     private mutating func readInput() throws(JSONError) {

@@ -47,16 +47,17 @@ final class ModelInferCall: @unchecked Sendable {
         try BinaryTensors.readRaw(in: scratch, rowType: plan.directType)
         try state.selectOutputs(plan, into: &state.selection)
         let job: ModelJob
+        let terms = scratch.terms
         if let features = plan.features {
             let tensors = try TensorBuilder(scratch: scratch, body: message).build()
             if let fetch = try FeatureFetch(features, tensors) {
                 return try inferWithFeatures(plan, fetch, id: Array(request.id))
             }
-            job = ModelJob(plan, tensors: tensors)
+            job = ModelJob(plan, tensors: tensors, terms)
         } else if let tabular = plan.tabular {
             let (rows, count) = try RowAssembler(plan: plan, scratch: scratch).assemble()
             try plan.checkRows(count)
-            if plan.isFast, plan.nanosecondsPerRow * Double(count) <= state.options.inlineNanoseconds || count == 0 {
+            if plan.isInline(rows: count, within: state.options.inlineNanoseconds) {
                 state.predict(plan, tabular, rows, count, service)
                 let spec = plan.outputs[0]
                 send(
@@ -70,10 +71,10 @@ final class ModelInferCall: @unchecked Sendable {
             }
             job =
                 plan.isFast
-                ? ModelJob(plan, rows: rows, count: count)
-                : ModelJob(plan, tensors: [rowTensor(plan, rows, count)])
+                ? ModelJob(plan, rows: rows, count: count, terms)
+                : ModelJob(plan, tensors: [rowTensor(plan, rows, count)], terms)
         } else {
-            job = ModelJob(plan, tensors: try TensorBuilder(scratch: scratch, body: message).build())
+            job = ModelJob(plan, tensors: try TensorBuilder(scratch: scratch, body: message).build(), terms)
         }
         try run(job, Asked(id: Array(request.id), selection: state.selection))
     }
@@ -102,8 +103,9 @@ final class ModelInferCall: @unchecked Sendable {
         var asked = Asked(id: id, selection: state.selection)
         if let read = try state.readFeatures(fetch, plan, service) {
             asked.features = read.report
-            return try run(ModelJob(plan, tensors: [try fetch.rows(read.features)]), asked)
+            return try run(ModelJob(plan, tensors: [try fetch.rows(read.features)], state.scratch.terms), asked)
         }
+        let terms = state.scratch.terms
         call.onEarlyEnd = { [self] status in record(status) }
         let kept = asked
         state.readFeaturesLater(fetch, plan, service, interest: call.interest) { [self] result in
@@ -112,7 +114,7 @@ final class ModelInferCall: @unchecked Sendable {
                 let read = try result.get()
                 var asked = kept
                 asked.features = read.report
-                try run(ModelJob(plan, tensors: [try fetch.rows(read.features)]), asked)
+                try run(ModelJob(plan, tensors: [try fetch.rows(read.features)], terms), asked)
             } catch { fail(error) }
         }
     }

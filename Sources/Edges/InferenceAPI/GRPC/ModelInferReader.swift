@@ -16,6 +16,7 @@ struct ModelInferReader {
             case 1: modelName = try reader.delimited(field)
             case 2: modelVersion = try reader.delimited(field)
             case 3: id = try reader.delimited(field)
+            case 4: try Self.readParameter(try reader.delimited(field), scratch)
             case 5: try Self.readInput(try reader.delimited(field), scratch)
             case 6: try Self.readOutput(try reader.delimited(field), scratch)
             case 7: rawContents.append(try reader.delimited(field))
@@ -24,6 +25,37 @@ struct ModelInferReader {
         }
         if scratch.inputs.isEmpty { throw .invalid("inputs", "the request has no inputs") }
         try attachRaw(to: scratch)
+    }
+
+    /// An entry of the map of parameters. Numbers are an `int64` (2) or an `uint64` (5).
+    private static func readParameter(_ entry: UnsafeRawBufferPointer, _ scratch: InferScratch) throws(AerieError) {
+        var name = UnsafeRawBufferPointer(start: nil, count: 0)
+        var number: UInt64?
+        var reader = ProtobufReader(entry)
+        while let field = try reader.next() {
+            switch field.number {
+            case 1: name = try reader.delimited(field)
+            case 2:
+                var value = ProtobufReader(try reader.delimited(field))
+                while let field = try value.next() {
+                    if field.wire == 0, field.number == 2 || field.number == 5 {
+                        number = try value.varint()
+                    } else {
+                        try value.skip(field)
+                    }
+                }
+            default: try reader.skip(field)
+            }
+        }
+        guard let number else { return }
+        if equals(name, "priority") {
+            guard number <= 1 << 20 else { throw .invalid("parameters.priority", "\(number) is no level") }
+            scratch.terms.priority = Int(number)
+        } else if equals(name, "timeout") {
+            // In microseconds.
+            guard number <= 1 << 50 else { throw .invalid("parameters.timeout", "is negative or too large") }
+            scratch.terms.timeout = number * 1000
+        }
     }
 
     private static func readInput(_ message: UnsafeRawBufferPointer, _ scratch: InferScratch) throws(AerieError) {

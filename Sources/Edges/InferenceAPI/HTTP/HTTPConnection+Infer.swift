@@ -95,14 +95,15 @@ extension HTTPConnection {
     ) throws(AerieError) -> Bool {
         try state.selectOutputs(plan, into: &state.selection)
         let job: ModelJob
+        let terms = state.scratch.terms
         if let features = plan.features {
             let tensors = try TensorBuilder(scratch: state.scratch, body: body).build()
             if let fetch = try FeatureFetch(features, tensors) { return try runWithFeatures(plan, fetch, exchange) }
-            job = ModelJob(plan, tensors: tensors)
+            job = ModelJob(plan, tensors: tensors, terms)
         } else if let tabular = plan.tabular {
             let (rows, count) = try RowAssembler(plan: plan, scratch: state.scratch).assemble()
             try plan.checkRows(count)
-            if plan.isFast, plan.nanosecondsPerRow * Double(count) <= state.options.inlineNanoseconds || count == 0 {
+            if plan.isInline(rows: count, within: state.options.inlineNanoseconds) {
                 state.predict(plan, tabular, rows, count, .infer)
                 writeInfer(plan, .rows(count: count), exchange)
                 state.count(plan, rows: count, state.scratch.results.bytes)
@@ -110,10 +111,10 @@ extension HTTPConnection {
             }
             job =
                 plan.isFast
-                ? ModelJob(plan, rows: rows, count: count)
-                : ModelJob(plan, tensors: [rowTensor(plan, rows, count)])
+                ? ModelJob(plan, rows: rows, count: count, terms)
+                : ModelJob(plan, tensors: [rowTensor(plan, rows, count)], terms)
         } else {
-            job = ModelJob(plan, tensors: try TensorBuilder(scratch: state.scratch, body: body).build())
+            job = ModelJob(plan, tensors: try TensorBuilder(scratch: state.scratch, body: body).build(), terms)
         }
         return try runSlowly(job, exchange)
     }
@@ -160,14 +161,16 @@ extension HTTPConnection {
         try plan.checkRows(fetch.rows.count)
         if let read = try state.readFeatures(fetch, plan, .infer) {
             return try runSlowly(
-                ModelJob(plan, tensors: [try fetch.rows(read.features)]), exchange, features: read.report)
+                ModelJob(plan, tensors: [try fetch.rows(read.features)], state.scratch.terms), exchange,
+                features: read.report)
         }
         let asked = keepAsked()
+        let terms = state.scratch.terms
         isBusy = true
         state.readFeaturesLater(fetch, plan, .infer, interest: interest) { [self] result in
             do throws(AerieError) {
                 let read = try result.get()
-                let job = ModelJob(plan, tensors: [try fetch.rows(read.features)])
+                let job = ModelJob(plan, tensors: [try fetch.rows(read.features)], terms)
                 let answer = try state.run(job, .infer, interest: interest) { [self] answer in
                     complete(exchange, asked) { finish(job, answer, exchange, read.report) }
                 }

@@ -159,18 +159,20 @@ extension HTTPConnection {
             return writeError(404, "metrics are served on the control plane's port", exchange)
         }
         let eventLoop = state.eventLoop
-        isBusy = state.pool.submit { [self] in
-            let body = text()
-            eventLoop.execute {
-                self.complete(exchange) {
-                    let answer = HTTPAnswer(
-                        200, .text, keepsAlive: exchange.keepsAlive, isHTTP10: exchange.head.isHTTP10,
-                        date: self.state.date, into: &self.state.out)
-                    self.state.out.writeString(body)
-                    self.end(answer, exchange)
+        do throws(AerieError) {
+            try state.pool.submit { [self] in
+                let body = text()
+                eventLoop.execute {
+                    self.complete(exchange) {
+                        let answer = HTTPAnswer(
+                            200, .text, keepsAlive: exchange.keepsAlive, isHTTP10: exchange.head.isHTTP10,
+                            date: self.state.date, into: &self.state.out)
+                        self.state.out.writeString(body)
+                        self.end(answer, exchange)
+                    }
                 }
             }
-        }
-        if !isBusy { writeError(503, "too many requests are waiting", exchange) }
+            isBusy = true
+        } catch { writeError(503, "too many requests are waiting", exchange) }
     }
 }

@@ -38,8 +38,7 @@ extension HTTPConnection {
         if let tabular = plan.tabular {
             let rows = try message.orderedRows(plan, state.scratch)
             try plan.checkRows(message.rows)
-            let isQuick = plan.nanosecondsPerRow * Double(message.rows) <= state.options.inlineNanoseconds
-            if plan.isFast, isQuick {
+            if plan.isInline(rows: message.rows, within: state.options.inlineNanoseconds) {
                 state.predict(plan, tabular, rows, message.rows, .predictions)
                 writeSeldon(
                     plan, message.form, puid, rows: message.rows, columns: plan.outputCount,
@@ -48,10 +47,10 @@ extension HTTPConnection {
                 return true
             }
             job = plan.isFast
-                ? ModelJob(plan, rows: rows, count: message.rows)
-                : ModelJob(plan, tensors: [rowTensor(plan, rows, message.rows)])
+                ? ModelJob(plan, rows: rows, count: message.rows, state.scratch.terms)
+                : ModelJob(plan, tensors: [rowTensor(plan, rows, message.rows)], state.scratch.terms)
         } else {
-            job = ModelJob(plan, tensors: [try tensor(plan, message)])
+            job = ModelJob(plan, tensors: [try tensor(plan, message)], state.scratch.terms)
         }
         let form = message.form
         let kept = Array(state.scratch.text[puid])

@@ -2,6 +2,7 @@ public import AerieTelemetry
 public import NIOCore
 import NIOPosix
 public import Serving
+import Synchronization
 
 /// The event loops that answer inference requests, and what they share: nothing but an immutable plan and a pool for
 /// slow models. The HTTP and the gRPC server run on the same plane.
@@ -22,6 +23,8 @@ public final class InferencePlane: Sendable {
         public var poolCapacity = 256
         /// Where the loops' random numbers begin; `nil` for a random place.
         public var seed: UInt64?
+        /// Answers of models that keep theirs; `nil` for none.
+        public var responseCache: ResponseCache?
         /// The text of `/metrics`, if the data plane is to serve it. Called on the pool.
         public var metricsText: (@Sendable () -> String)?
         /// The version told by the server's metadata.
@@ -36,6 +39,8 @@ public final class InferencePlane: Sendable {
     let options: Options
     let states: [LoopState]
     let pool: InferencePool
+    let statistics: PlaneStatistics
+    private let newest = Mutex(ServingPlan(.empty))
     private let threads: MultiThreadedEventLoopGroup
     private let readiness = Readiness()
 
@@ -46,10 +51,14 @@ public final class InferencePlane: Sendable {
         group = threads
         let pool = InferencePool(threads: options.poolThreads, capacity: options.poolCapacity)
         self.pool = pool
-        states = threads.makeIterator().map { [readiness] in
-            LoopState(eventLoop: $0, metrics: LoopMetrics(), pool: pool, options: options, readiness: readiness)
+        let loops = threads.makeIterator().map { $0 }
+        let statistics = PlaneStatistics(loops: loops.map { _ in LoopMetrics() })
+        self.statistics = statistics
+        metrics = statistics.loops
+        states = zip(loops, statistics.loops).map { [readiness] in
+            LoopState(
+                eventLoop: $0, metrics: $1, pool: pool, options: options, readiness: readiness, statistics: statistics)
         }
-        metrics = states.map(\.metrics)
         for state in states {
             state.eventLoop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { _ in state.sweep() }
         }
@@ -57,7 +66,11 @@ public final class InferencePlane: Sendable {
 
     /// Takes a new table; requests that begin from now on see it. Callable from any thread, in the tables' order.
     public func update(_ table: ServingTable) {
-        let plan = ServingPlan(table)
+        let plan = newest.withLock { newest in
+            let plan = ServingPlan(table, previous: newest, ledger: statistics.ledger)
+            if table.generation >= newest.table.generation { newest = plan }
+            return plan
+        }
         for state in states {
             state.eventLoop.execute {
                 if plan.table.generation >= state.plan.table.generation { state.plan = plan }

@@ -1,3 +1,4 @@
+import AerieCore
 import NIOConcurrencyHelpers
 import NIOPosix
 import Synchronization
@@ -14,17 +15,30 @@ final class InferencePool: Sendable {
         self.capacity = capacity
     }
 
-    /// Runs the work on one of the threads, or gives back false if the queue is full.
-    func submit(_ work: @escaping @Sendable () -> Void) -> Bool {
-        if waiting.add(1, ordering: .relaxed).newValue > capacity {
+    /// Counts a request that waits for the pool or runs on it; `leave` must follow.
+    /// - Throws: `resourceExhausted` if there are as many as may be.
+    func enter() throws(AerieError) {
+        guard waiting.add(1, ordering: .relaxed).newValue <= capacity else {
             waiting.subtract(1, ordering: .relaxed)
-            return false
+            throw AerieError(
+                .resourceExhausted, "\(capacity) requests are waiting for slow models; try again shortly",
+                reason: "serving.overload")
         }
-        threads.submit { [self] _ in
+    }
+
+    func leave() { waiting.subtract(1, ordering: .relaxed) }
+
+    /// Runs the work on one of the threads. What waits for it must have entered.
+    func perform(_ work: @escaping @Sendable () -> Void) { threads.submit { _ in work() } }
+
+    /// Runs the work of one request on one of the threads.
+    /// - Throws: as `enter`.
+    func submit(_ work: @escaping @Sendable () -> Void) throws(AerieError) {
+        try enter()
+        perform { [self] in
             work()
-            waiting.subtract(1, ordering: .relaxed)
+            leave()
         }
-        return true
     }
 
     func shutdown() async { try? await threads.shutdownGracefully() }

@@ -20,16 +20,20 @@ final class LoopState: @unchecked Sendable {
     var selection: [SelectedOutput] = []
     var isDraining = false
     let readiness: Readiness
-    /// The present second, for the head of every answer.
+    /// The counters of all loops, for those who ask how a model does.
+    let statistics: PlaneStatistics
+    /// The present second, and as it stands in the head of every answer.
+    private(set) var second = Int(SystemClock().now().milliseconds / 1000)
     private(set) var date = HTTPDate(seconds: SystemClock().now().milliseconds / 1000)
     private(set) var connections: [ObjectIdentifier: HTTPConnection] = [:]
     private var randomState: UInt64
 
     init(
         eventLoop: any EventLoop, metrics: LoopMetrics, pool: InferencePool, options: InferencePlane.Options,
-        readiness: Readiness
+        readiness: Readiness, statistics: PlaneStatistics
     ) {
         self.eventLoop = eventLoop
+        self.statistics = statistics
         self.readiness = readiness
         self.metrics = metrics
         self.pool = pool
@@ -51,7 +55,8 @@ final class LoopState: @unchecked Sendable {
 
     /// Closes what is idle or too slow.
     func sweep() {
-        date.update(seconds: SystemClock().now().milliseconds / 1000)
+        second = Int(SystemClock().now().milliseconds / 1000)
+        date.update(seconds: Int64(second))
         let now = NIODeadline.now()
         for connection in connections.values { connection.checkTime(now) }
     }

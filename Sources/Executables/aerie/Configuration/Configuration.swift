@@ -21,6 +21,8 @@ struct Configuration: Sendable, Equatable {
     var inferenceLoops: Int?
     /// The longest request body that the data plane takes, in bytes.
     var maximumBody = 64 << 20
+    /// Room for answers that are given again, in bytes; models opt in.
+    var responseCache = 64 << 20
     /// Accept connections from other machines though nobody has to say who they are.
     var isInsecure = false
     /// Where the native libraries are; `nil` to look in the usual places.
@@ -36,6 +38,7 @@ struct Configuration: Sendable, Equatable {
         case logLevel = "log-level"
         case inferenceLoops = "inference-loops"
         case maximumBody = "max-body"
+        case responseCache = "response-cache"
         case isInsecure = "insecure"
         case nativeDirectory = "native-dir"
 
@@ -59,6 +62,7 @@ struct Configuration: Sendable, Equatable {
             case .logLevel: logLevel = try Self.level(text)
             case .inferenceLoops: inferenceLoops = try Self.count(text, 1...256)
             case .maximumBody: maximumBody = try Self.bytes(text)
+            case .responseCache: responseCache = try Self.bytes(text)
             case .isInsecure: isInsecure = try Self.flag(text)
             case .nativeDirectory: nativeDirectory = try Self.path(text)
             }

@@ -30,6 +30,8 @@ struct ConfigurationOptions: ParsableArguments {
     var inferenceLoops: String?
     @Option(help: "The longest inference request. (default: 64MB)")
     var maxBody: String?
+    @Option(help: "Room for the answers of models that keep theirs. (default: 64MB)")
+    var responseCache: String?
     @Option(help: "The folder of the native libraries.")
     var nativeDir: String?
     @Flag(name: .long, help: "Accept connections from other machines without authentication.")
@@ -49,6 +51,7 @@ struct ConfigurationOptions: ParsableArguments {
         flags[.logLevel] = logLevel
         flags[.inferenceLoops] = inferenceLoops
         flags[.maximumBody] = maxBody
+        flags[.responseCache] = responseCache
         flags[.nativeDirectory] = nativeDir
         if insecure { flags[.isInsecure] = "true" }
         return flags

@@ -55,9 +55,10 @@ final class Server: Sendable {
         options.loops = configuration.inferenceLoops ?? 0
         options.maximumBodyBytes = configuration.maximumBody
         options.version = Aerie.version
+        options.responseCache = ResponseCache(capacity: configuration.responseCache)
         options.metricsText = { platform.metrics.exposition() }
         let plane = InferencePlane(options: options)
-        plane.metrics.forEach(platform.metrics.register)
+        plane.register(with: platform.metrics) { [serving = platform.serving] in serving.slotLabels($0) }
         platform.serving.subscribe { plane.update($0) }
 
         let inferenceHTTP = try await bound(configuration.inferenceHTTP, "--inference-http") {

@@ -1,0 +1,62 @@
+import AerieCore
+import AerieJSON
+
+/// How a deployment says how its model is served: an annotation of the object, the spec or the predictor, or a
+/// parameter of the graph; the nearest to the model counts.
+enum ServingSetting: String, CaseIterable {
+    /// A model configuration by Triton's names, as JSON.
+    case config = "aerie.dev/model-config"
+    /// `true` for dynamic batching as it is usual, or Triton's `dynamic_batching` as JSON; goes before the
+    /// configuration.
+    case batching = "aerie.dev/batching"
+    /// Rows of one call at most.
+    case batchSize = "aerie.dev/max-batch-size"
+    /// Whether answers are kept and given again.
+    case cache = "aerie.dev/response-cache"
+
+    /// What is wrong with the setting's value; `nil` if nothing is.
+    func problem(_ value: String) -> String? {
+        var policy = ServingPolicy()
+        do throws(AerieError) { try apply(value, to: &policy) } catch { return error.message }
+        return nil
+    }
+
+    /// The policy that a deployment's settings make together.
+    /// - Precondition: none of them has a problem; one that does is passed over.
+    static func policy(_ settings: [String: String]) -> ServingPolicy {
+        var policy = ServingPolicy()
+        for setting in allCases {
+            guard let value = settings[setting.rawValue] else { continue }
+            try? setting.apply(value, to: &policy)
+        }
+        return policy
+    }
+
+    private func apply(_ value: String, to policy: inout ServingPolicy) throws(AerieError) {
+        switch self {
+        case .config: policy = try ServingPolicy(modelConfig: try json(value))
+        case .batching:
+            switch value {
+            case "true": policy.batching = policy.batching ?? BatchingPolicy()
+            case "false": policy.batching = nil
+            default:
+                let size = policy.batching?.maximumBatchSize ?? BatchingPolicy.usualBatchSize
+                policy.batching = try BatchingPolicy(dynamicBatching: try json(value), maximumBatchSize: size)
+            }
+        case .batchSize:
+            guard let size = Int(value), (1...(1 << 20)).contains(size) else {
+                throw .invalid("", "\"\(value)\" is not a number of rows from 1 to \(1 << 20)")
+            }
+            policy.batching?.maximumBatchSize = size
+        case .cache:
+            guard value == "true" || value == "false" else {
+                throw .invalid("", "\"\(value)\" is neither true nor false")
+            }
+            policy.cachesResponses = value == "true"
+        }
+    }
+
+    private func json(_ text: String) throws(AerieError) -> JSONValue {
+        do throws(JSONError) { return try JSONValue.parse(text) } catch { throw error.asAerieError(in: rawValue) }
+    }
+}

@@ -42,7 +42,7 @@ struct Room {
 
 nonisolated(unsafe) var rooms: [String: Room] = [:]
 nonisolated(unsafe) var order: [String] = []
-nonisolated(unsafe) var suites: [(name: String, uses: [String])] = []
+nonisolated(unsafe) var suites: [(name: String, uses: [String], packages: [Target.Dependency])] = []
 
 func room(
     _ floor: Floor, _ name: String, uses: [String] = [], packages: [Target.Dependency] = [],
@@ -80,7 +80,9 @@ func edge(_ name: String, uses: [String], packages: [Target.Dependency] = [], te
 
 
 /// One suite of tests that several adapters of the same port have to pass, in a target of its own.
-func conformance(_ name: String, uses: [String]) { suites.append((name, uses)) }
+func conformance(_ name: String, uses: [String], packages: [Target.Dependency] = []) {
+    suites.append((name, uses, packages))
+}
 
 func product(_ name: String, _ package: String) -> Target.Dependency { .product(name: name, package: package) }
 let log = product("Logging", "swift-log")
@@ -119,7 +121,7 @@ foundation("AerieWire", uses: ["AerieCore"], tests: false)
 foundation("AerieGRPC", uses: ["AerieCore", "AerieWire"], packages: [nioCore, nioPosix, nioHTTP2])
 foundation("AerieTelemetry", uses: ["AerieCore"])
 foundation("AerieYAML", uses: ["AerieCore", "AerieJSON"], packages: [yams])
-foundation("AerieResources", uses: ["AerieCore", "AerieJSON", "AerieYAML"], packages: [log])
+foundation("AerieResources", uses: ["AerieCore", "AerieJSON", "AerieYAML"], packages: [crypto, log])
 
 // MARK: Capabilities
 
@@ -141,7 +143,7 @@ capability("Serving", uses: ["AerieCore", "AerieJSON", "AerieYAML", "AerieData",
 
 adapter("SearchSQL", uses: ["AerieCore", "AerieJSON", "Experiments"], tests: false)
 adapter("StoreSQLite", uses: ["SearchSQL", "AerieCore", "AerieJSON", "AerieResources", "Experiments", "Registry", "Webhooks", "Retention", "Imports", "Pipelines"],
-        packages: [grdb, crypto, log])
+        packages: [grdb, log])
 adapter("StorePostgres", uses: ["CPostgres", "SearchSQL", "AerieCore", "AerieJSON", "AerieResources", "Experiments", "Registry", "Webhooks", "Retention", "Imports", "Pipelines"],
         packages: [crypto, log], tests: false)
 adapter("StoreFiles", uses: ["AerieCore", "Experiments"], packages: [crypto])
@@ -172,7 +174,8 @@ edge("Console", uses: ["AerieCore", "AerieJSON", "AerieYAML", "AerieTelemetry", 
 
 // MARK: Promises that several adapters keep
 
-conformance("MetadataConformance", uses: ["AerieCore", "AerieJSON", "Experiments", "Registry", "Retention", "StoreSQLite", "StorePostgres"])
+conformance("MetadataConformance", uses: ["AerieCore", "AerieJSON", "AerieResources", "Experiments", "Registry", "Retention", "Webhooks", "Pipelines", "StoreSQLite", "StorePostgres"],
+            packages: [grdb])
 conformance("ArtifactConformance", uses: ["AerieCore", "Experiments", "StoreFiles", "StoreObjects"])
 conformance("OnlineConformance", uses: ["AerieCore", "Features", "StoreLMDB", "StoreRedis"])
 
@@ -235,7 +238,7 @@ for name in order {
 
 for suite in suites {
     targets.append(.testTarget(
-        name: "\(suite.name)Tests", dependencies: suite.uses.map { .target(name: $0) },
+        name: "\(suite.name)Tests", dependencies: suite.uses.map { .target(name: $0) } + suite.packages,
         path: "Tests/\(suite.name)Tests", swiftSettings: swiftSettings))
 }
 

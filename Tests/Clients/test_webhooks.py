@@ -266,6 +266,16 @@ def test_errors_are_tried_again_and_refusals_are_not(aerie, client, receiver):
     assert (failed["state"], failed["attempts"], failed["response_status"]) == ("failed", 1, 404)
 
 
+def test_a_receiver_that_names_a_time_is_left_alone_until_then(aerie, client, receiver):
+    made = client.create_webhook(name="busy", url=receiver.url, events=["registered_model.created"])
+    receiver.answers, receiver.headers = [429], {"Retry-After": "90"}
+    client.create_registered_model("left_alone")
+    waiting = wait_for_delivery(aerie, made.webhook_id, lambda one: one["attempts"] == 1)[0]
+    assert (waiting["state"], waiting["response_status"]) == ("pending", 429)
+    # The schedule's own first pause is a second.
+    assert waiting["next_attempt_timestamp"] - waiting["last_attempt_timestamp"] >= 85_000
+
+
 def test_redirects_are_not_followed(aerie, client, receiver):
     elsewhere = Receiver()
     made = client.create_webhook(name="turned", url=receiver.url, events=["registered_model.created"])
@@ -307,7 +317,7 @@ def test_a_receiver_that_comes_up_later_gets_what_it_missed(aerie, client):
         port = taken.getsockname()[1]
     made = client.create_webhook(
         name="later", url=f"http://127.0.0.1:{port}/", events=["registered_model.created"], secret=SECRET)
-    client.create_registered_model("patient")
+    client.create_registered_model("unhurried")
     waiting = wait_for_delivery(aerie, made.webhook_id, lambda one: one["attempts"] >= 1)
     assert waiting[0]["state"] == "pending" and "does not accept" in waiting[0]["problem"]
     late = Receiver(port)

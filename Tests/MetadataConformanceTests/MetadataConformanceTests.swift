@@ -15,31 +15,46 @@ struct MetadataBackend: Sendable, CustomTestStringConvertible {
     static let all = [sqlite, postgres]
 
     static let sqlite = MetadataBackend(name: "SQLite") { body in
+        try await withSQLite(
+            SQLiteExperimentStore.migrations + SQLiteRegistryStore.migrations + SQLitePurgeStore.migrations
+        ) { database in
+            try await body(TrackingStores(sqlite: database))
+        }
+    }
+
+    /// A database in a folder of its own, which goes with it.
+    static func withSQLite(
+        _ migrations: [Migration], _ body: (MetadataDatabase) async throws -> Void
+    ) async throws {
         let folder = NSTemporaryDirectory() + "aerie-sqlite-" + IdentifierSource.system.hex32()
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: folder) }
-        let database = try MetadataDatabase(
-            path: folder + "/metadata.db",
-            migrations: SQLiteExperimentStore.migrations + SQLiteRegistryStore.migrations
-                + SQLitePurgeStore.migrations)
-        try await body(
-            TrackingStores(
-                experiments: SQLiteExperimentStore(database), runs: SQLiteRunStore(database),
-                models: SQLiteLoggedModelStore(database), registry: SQLiteRegistryStore(database),
-                versions: SQLiteModelVersionStore(database),
-                traces: SQLiteTraceStore(database), purge: SQLitePurgeStore(database)))
+        try await body(try MetadataDatabase(path: folder + "/metadata.db", migrations: migrations))
     }
 }
 
 extension MetadataBackend {
     static let postgres = MetadataBackend(name: "PostgreSQL") { body in
         let database = try await PostgresDatabase(url: try PostgresServer.shared.get().freshDatabase(), connections: 4)
-        try await body(
-            TrackingStores(
-                experiments: PostgresExperimentStore(database), runs: PostgresRunStore(database),
-                models: PostgresLoggedModelStore(database), registry: PostgresRegistryStore(database),
-                versions: PostgresModelVersionStore(database),
-                traces: PostgresTraceStore(database), purge: PostgresPurgeStore(database)))
+        try await body(TrackingStores(postgres: database))
+    }
+}
+
+extension TrackingStores {
+    init(sqlite database: MetadataDatabase) {
+        self.init(
+            experiments: SQLiteExperimentStore(database), runs: SQLiteRunStore(database),
+            models: SQLiteLoggedModelStore(database), registry: SQLiteRegistryStore(database),
+            versions: SQLiteModelVersionStore(database), traces: SQLiteTraceStore(database),
+            purge: SQLitePurgeStore(database))
+    }
+
+    init(postgres database: PostgresDatabase) {
+        self.init(
+            experiments: PostgresExperimentStore(database), runs: PostgresRunStore(database),
+            models: PostgresLoggedModelStore(database), registry: PostgresRegistryStore(database),
+            versions: PostgresModelVersionStore(database), traces: PostgresTraceStore(database),
+            purge: PostgresPurgeStore(database))
     }
 }
 
@@ -48,6 +63,14 @@ extension MetadataBackend {
     @Test("keeps the ports' promises", arguments: MetadataBackend.all, TrackingConformance.all)
     func conforms(_ backend: MetadataBackend, _ check: TrackingConformance) async throws {
         try await backend.withStores { try await check.body($0) }
+    }
+
+    @Test("keeps the platform ports' promises", arguments: PlatformBackend.all, PlatformConformance.all)
+    func conforms(_ backend: PlatformBackend, _ check: PlatformConformance) async throws {
+        try await backend.withStores { stores in
+            try await check.body(stores)
+            #expect(try await stores.verifyAudit() >= 0)
+        }
     }
 
     @Test("200 writers at once lose nothing", arguments: MetadataBackend.all)

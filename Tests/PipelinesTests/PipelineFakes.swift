@@ -66,6 +66,7 @@ final class MemoryRunStore: PipelineRunStore {
         guard let run = state.withLock({ $0.runs[id] }) else { throw .notFound("there is no pipeline run '\(id)'") }
         return run
     }
+    func owns(_ id: String) async throws(AerieError) -> Bool { state.withLock { $0.runs[id] != nil } }
     func runs(_ filter: PipelineRunFilter) async throws(AerieError) -> [PipelineRun] {
         state.withLock { state in
             state.order.reversed().compactMap { state.runs[$0] }.filter {

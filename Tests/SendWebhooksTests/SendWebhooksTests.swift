@@ -1,9 +1,10 @@
 import AerieCore
 import Dispatch
 import Glibc
-import SendWebhooks
 import Testing
 import Webhooks
+
+@testable import SendWebhooks
 
 @Suite struct HTTPWebhookSenderTests {
     private func request(_ url: String) -> WebhookRequest {
@@ -73,4 +74,25 @@ import Webhooks
         await sender.close()
         close(socket)
     }
+}
+
+@Suite struct RetryAfterTests {
+    private let now = Timestamp(milliseconds: 784_111_777_000)
+
+    // The date is RFC 9110's own example; its seconds since 1970 are `date -d`'s.
+    @Test(
+        "seconds and dates are read",
+        arguments: [
+            ("120", 120_000), ("0", 0), (" 7", 7000), ("Sun, 06 Nov 1994 08:49:37 GMT", 0),
+            ("Sun, 06 Nov 1994 08:50:00 GMT", 23_000), ("Sat, 05 Nov 1994 08:49:37 GMT", 0),
+            ("99999999999999", 1_000_000_000_000),
+        ])
+    func read(_ text: String, _ expected: Int64) {
+        #expect(RetryAfter.milliseconds(text, now: now) == expected)
+    }
+
+    @Test(
+        "what is neither is passed over",
+        arguments: ["", "soon", "-1", "1.5", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun, 06 Nov 1994 25:00:00 GMT"])
+    func other(_ text: String) { #expect(RetryAfter.milliseconds(text, now: now) == nil) }
 }

@@ -23,6 +23,15 @@ import Testing
         #expect(schedule.delay(afterAttempts: 3, jitter: 7) == 2000)
     }
 
+    @Test("a receiver that asks for more time gets it, up to a limit, and never less than the schedule's")
+    func requested() {
+        let schedule = RetrySchedule()
+        #expect(schedule.delay(afterAttempts: 1, jitter: 0, requested: 30_000) == 30_000)
+        #expect(schedule.delay(afterAttempts: 5, jitter: 0, requested: 1) == 16_000)
+        #expect(schedule.delay(afterAttempts: 1, jitter: 0, requested: 1 << 60) == 21_600_000)
+        #expect(schedule.delay(afterAttempts: 16, jitter: 0, requested: 1) == nil)
+    }
+
     @Test("only an overloaded or broken receiver is asked again")
     func transient() {
         #expect([500, 503, 408, 425, 429].allSatisfy { RetrySchedule.isTransient(status: $0) })

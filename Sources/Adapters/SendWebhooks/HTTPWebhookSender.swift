@@ -10,11 +10,13 @@ public import Webhooks
 public final class HTTPWebhookSender: WebhookSender {
     private let client: HTTPClient
     private let seconds: Int64
+    private let clock: any WallClock
     private static let shownBytes = 4096
 
     /// - Parameter timeoutSeconds: for the whole of a request and its answer; connecting may take half of it.
-    public init(timeoutSeconds: Int64 = 10) {
+    public init(timeoutSeconds: Int64 = 10, clock: any WallClock = SystemClock()) {
         seconds = timeoutSeconds
+        self.clock = clock
         var configuration = HTTPClient.Configuration()
         configuration.redirectConfiguration = .disallow
         configuration.timeout.connect = .seconds(max(1, timeoutSeconds / 2))
@@ -33,7 +35,9 @@ public final class HTTPWebhookSender: WebhookSender {
             let response = try await client.execute(message, deadline: .now() + .seconds(seconds))
             // The client's deadline ends with the answer's head; a body may come drop by drop for ever.
             let body = await Self.beginning(of: response, until: start + .seconds(seconds))
-            return WebhookResponse(status: Int(response.status.code), body: body)
+            let retryAfter = response.headers.first(name: "Retry-After")
+                .flatMap { RetryAfter.milliseconds($0, now: clock.now()) }
+            return WebhookResponse(status: Int(response.status.code), body: body, retryAfterMilliseconds: retryAfter)
         } catch {
             throw failure(error)
         }

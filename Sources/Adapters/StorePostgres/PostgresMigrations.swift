@@ -9,7 +9,7 @@ struct PostgresMigration: Sendable {
 }
 
 enum PostgresMigrations {
-    static let all: [PostgresMigration] = PostgresTables.migrations
+    static let all: [PostgresMigration] = PostgresTables.migrations + PostgresPlatformTables.migrations
 
     /// Any number that others are unlikely to lock.
     private static let lock = "7310576284503914"

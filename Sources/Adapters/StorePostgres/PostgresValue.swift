@@ -60,6 +60,8 @@ struct PostgresRow {
 
     func optionalInt(_ column: Int) -> Int64? { values[column].flatMap { Int64($0) } }
 
+    func optionalTime(_ column: Int) -> Timestamp? { optionalInt(column).map { Timestamp(milliseconds: $0) } }
+
     func double(_ column: Int) throws(AerieError) -> Double {
         guard let value = values[column].flatMap({ Double($0) }) else { throw Self.unexpected }
         return value

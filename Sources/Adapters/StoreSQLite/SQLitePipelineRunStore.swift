@@ -67,6 +67,10 @@ public final class SQLitePipelineRunStore: PipelineRunStore {
         }
     }
 
+    public func owns(_ id: String) async throws(AerieError) -> Bool {
+        try await database.read { db in try Self.sequence(of: id, db) != nil }
+    }
+
     public func runs(_ filter: PipelineRunFilter) async throws(AerieError) -> [PipelineRun] {
         try await database.read { db in
             var conditions: [String] = []

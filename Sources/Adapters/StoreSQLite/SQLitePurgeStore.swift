@@ -1,5 +1,5 @@
 public import AerieCore
-public import Experiments
+import Experiments
 import GRDB
 public import Retention
 

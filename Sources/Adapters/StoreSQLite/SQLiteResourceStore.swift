@@ -47,15 +47,9 @@ public final class SQLiteResourceStore: ResourceStore {
         let (now, uid) = (clock.now(), identifiers.uuid())
         return try await database.write { db in
             let old = try ResourceRows.find(resource.key, db)
-            try Self.check(old, expecting: version, key: resource.key)
-            var new = resource
-            new.status = old?.status
-            new.metadata.uid = old?.metadata.uid ?? uid
-            new.metadata.created = old?.metadata.created ?? now
-            new.metadata.resourceVersion = old?.metadata.resourceVersion ?? 0
-            new.metadata.generation = old?.metadata.generation ?? 0
-            if let old, new == old { return old }
-            if old?.spec != new.spec { new.metadata.generation += 1 }
+            guard
+                var new = try ResourceWrite.next(resource, over: old, expecting: version, uid: uid, now: now)
+            else { return old ?? resource }
             new.metadata.resourceVersion = try ResourceEvents.nextSequence(db)
             try ResourceRows.save(new, db)
             try ResourceEvents.append(old == nil ? .added : .modified, new, db)
@@ -108,21 +102,5 @@ public final class SQLiteResourceStore: ResourceStore {
     ///   the end cannot be noticed from inside: keep the last hash elsewhere for that.
     public func verifyAudit() async throws(AerieError) -> Int {
         try await database.read { try ResourceAudit.verify($0) }
-    }
-
-    private static func check(_ old: Resource?, expecting version: Int64?, key: ResourceKey) throws(AerieError) {
-        guard let version else { return }
-        if version == 0, old != nil { throw AerieError(.alreadyExists, "\(key) exists already") }
-        guard version > 0 else { return }
-        guard let old else {
-            throw AerieError(
-                .conflict, "\(key) is gone; it was expected at version \(version)", reason: "resource.version")
-        }
-        guard old.metadata.resourceVersion == version else {
-            throw AerieError(
-                .conflict,
-                "\(key) is at version \(old.metadata.resourceVersion), not \(version); read it again and retry",
-                reason: "resource.version")
-        }
     }
 }

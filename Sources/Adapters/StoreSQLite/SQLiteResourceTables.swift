@@ -41,9 +41,7 @@ enum ResourceRows {
     }
 
     static func require(_ key: ResourceKey, _ db: Database) throws -> Resource {
-        guard let resource = try find(key, db) else {
-            throw AerieError.notFound("there is no \(key.kind) \"\(key.name)\" in the namespace \"\(key.namespace)\"")
-        }
+        guard let resource = try find(key, db) else { throw ResourceWrite.missing(key) }
         return resource
     }
 
@@ -94,11 +92,7 @@ enum ResourceEvents {
 
     static func fetch(after sequence: Int64, limit: Int, _ db: Database) throws -> [ResourceEvent] {
         let oldest = try Int64.fetchOne(db, sql: "SELECT min(sequence) FROM resource_event") ?? 1
-        guard sequence >= oldest - 1 else {
-            throw AerieError(
-                .failedPrecondition, "the changes after \(sequence) are no longer kept; list, and watch from there",
-                reason: "watch.expired")
-        }
+        guard sequence >= oldest - 1 else { throw ResourceWrite.expired(after: sequence) }
         return try Row.fetchAll(
             db, sql: "SELECT * FROM resource_event WHERE sequence > ? ORDER BY sequence LIMIT ?",
             arguments: [sequence, max(0, limit)]

@@ -4,6 +4,8 @@ public import AerieCore
 public struct PipelineRunFilter: Sendable {
     public var namespace: String?
     public var pipeline: String?
+    /// Only those that this server carries, and not those of others that share the store.
+    public var isOwn: Bool
     /// Empty for all.
     public var states: Set<PipelineRun.State>
     /// Only runs that were created before this one, for the next page.
@@ -12,11 +14,12 @@ public struct PipelineRunFilter: Sendable {
     public var limit: Int
 
     public init(
-        namespace: String? = nil, pipeline: String? = nil, states: Set<PipelineRun.State> = [], before: String? = nil,
-        limit: Int = 100
+        namespace: String? = nil, pipeline: String? = nil, isOwn: Bool = false, states: Set<PipelineRun.State> = [],
+        before: String? = nil, limit: Int = 100
     ) {
         self.namespace = namespace
         self.pipeline = pipeline
+        self.isOwn = isOwn
         self.states = states
         self.before = before
         self.limit = limit
@@ -26,11 +29,15 @@ public struct PipelineRunFilter: Sendable {
 /// Keeps runs, the decisions that people gave, and the results under their cache keys.
 ///
 /// Contract: each call is atomic and durable when it returns. Saving is idempotent. A run has one writer, its runner.
+/// Several servers may share one database: all see every run and may decide, but the files of a run are with the server
+/// that created it, so that cached results, retiring and going on are about a server's own runs alone.
 public protocol PipelineRunStore: Sendable {
     /// - Throws: `alreadyExists` if there is a run of that identifier.
     func create(_ run: PipelineRun) async throws(AerieError)
     /// - Throws: `notFound` naming the run.
     func run(_ id: String) async throws(AerieError) -> PipelineRun
+    /// Whether this server created it, and so has its files; false as well if there is none.
+    func owns(_ id: String) async throws(AerieError) -> Bool
     /// Newest first.
     func runs(_ filter: PipelineRunFilter) async throws(AerieError) -> [PipelineRun]
     /// Writes the run's own members and the steps of those names.

@@ -31,6 +31,7 @@ extension PipelineRunner {
     public func cancel(_ id: String) async throws(AerieError) -> PipelineRun {
         guard active[id] != nil else {
             let run = try await store.run(id)
+            if !run.state.isFinal { try await requireOwn(id) }
             throw AerieError(
                 .failedPrecondition, "run \(id) has ended: it is \(run.state.rawValue)", reason: "pipelineRun.ended")
         }
@@ -53,6 +54,7 @@ extension PipelineRunner {
                 .failedPrecondition, "run \(id) is \(run.state.rawValue); only a failed or cancelled run can be retried",
                 reason: "pipelineRun.notFailed")
         }
+        try await requireOwn(id)
         for step in run.steps where !step.state.isDone { try await store.decide(run: id, step: step.name, nil) }
         guard !doomed.contains(id), run.steps.allSatisfy({ !$0.state.isDone || folders.exist($0.artifacts) }) else {
             throw AerieError(
@@ -64,6 +66,15 @@ extension PipelineRunner {
         guard active[id] == nil else { throw AerieError(.conflict, "run \(id) is being retried already") }
         try await activate(run) { state throws(AerieError) in try state.retry() }
         return try await self.run(id)
+    }
+
+    /// - Throws: `failedPrecondition` if another server that shares the store has the run's files.
+    private func requireOwn(_ id: String) async throws(AerieError) {
+        guard try await store.owns(id) else {
+            throw AerieError(
+                .failedPrecondition, "run \(id) is carried by another server that shares this database; ask that one",
+                reason: "pipelineRun.elsewhere")
+        }
     }
 
     /// Records what a person says of a waiting step.
@@ -116,6 +127,7 @@ extension PipelineRunner {
         guard let step = run[name] else {
             throw .notFound("run \(id) has no step '\(name)'; there are \(run.steps.map(\.name).joined(separator: ", "))")
         }
+        if active[id] == nil { try await requireOwn(id) }
         return StepLogChunk.read(
             path: folders.logPath(run: id, step: name), offset: offset, limit: min(max(limit, 1024), 4 << 20),
             isComplete: step.state.isFinal || run.state.isFinal)

@@ -100,7 +100,9 @@ public actor PipelineRunner {
 
     /// Goes on with every run that had not ended. Called once, before anything else.
     public func recover() async throws(AerieError) {
-        for run in try await store.runs(PipelineRunFilter(states: [.running, .waiting], limit: 1000)).reversed() {
+        for run in try await store.runs(
+            PipelineRunFilter(isOwn: true, states: [.running, .waiting], limit: 1000)
+        ).reversed() {
             guard active[run.id] == nil else { continue }
             logger.info("going on with pipeline run", metadata: ["run": "\(run.id)", "pipeline": "\(run.pipeline)"])
             try await activate(run) { $0.recover() }

@@ -148,7 +148,7 @@ public final class WebhookDispatcher: Sendable {
             guard RetrySchedule.isTransient(status: response.status) else {
                 return DeliveryOutcome(state: .failed, responseStatus: response.status, problem: problem)
             }
-            return again(delivery, status: response.status, problem)
+            return again(delivery, status: response.status, problem, requested: response.retryAfterMilliseconds)
         } catch {
             if Task.isCancelled { return nil }
             if error.code == .dataLoss { return DeliveryOutcome(state: .failed, problem: error.message) }
@@ -156,10 +156,12 @@ public final class WebhookDispatcher: Sendable {
         }
     }
 
-    private func again(_ delivery: ClaimedDelivery, status: Int?, _ problem: String) -> DeliveryOutcome {
-        guard let delay = options.retries.delay(afterAttempts: delivery.attempts + 1, jitter: jitter()) else {
-            return DeliveryOutcome(state: .failed, responseStatus: status, problem: problem)
-        }
+    private func again(
+        _ delivery: ClaimedDelivery, status: Int?, _ problem: String, requested: Int64? = nil
+    ) -> DeliveryOutcome {
+        let delay = options.retries.delay(
+            afterAttempts: delivery.attempts + 1, jitter: jitter(), requested: requested)
+        guard let delay else { return DeliveryOutcome(state: .failed, responseStatus: status, problem: problem) }
         let next = Timestamp(milliseconds: service.clock.now().milliseconds + delay)
         return DeliveryOutcome(state: .pending, nextAttemptTime: next, responseStatus: status, problem: problem)
     }

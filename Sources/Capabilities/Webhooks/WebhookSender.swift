@@ -17,9 +17,12 @@ public struct WebhookResponse: Hashable, Sendable {
     public var status: Int
     /// The first 4 KiB, for a person to read.
     public var body: String
-    public init(status: Int, body: String) {
+    /// How long the receiver asks to be left alone.
+    public var retryAfterMilliseconds: Int64?
+    public init(status: Int, body: String, retryAfterMilliseconds: Int64? = nil) {
         self.status = status
         self.body = body
+        self.retryAfterMilliseconds = retryAfterMilliseconds
     }
 }
 

@@ -143,6 +143,23 @@ public final class ResourceService: Sendable {
         return AsyncStream(unfolding: { await feed.next() })
     }
 
+    /// Tells the watchers of what other servers change in a store that they share, until its task is cancelled.
+    ///
+    /// Asks the store for its newest change again and again: a query for one number each time. A store that is away
+    /// for a while is asked again.
+    /// - Parameter sleep: waits before each time; tests inject one that does not.
+    public func followOthers(
+        sleep: @Sendable () async throws -> Void = { try await Task.sleep(for: .seconds(1)) }
+    ) async {
+        var known: Int64?
+        while !Task.isCancelled {
+            do { try await sleep() } catch { return }
+            guard let latest = try? await store.latestSequence() else { continue }
+            if latest != known, known != nil { signal.raise() }
+            known = latest
+        }
+    }
+
     /// Ends every watch, now and later: for a shutdown that waits until all answers are finished.
     public func endWatches() { signal.close() }
 

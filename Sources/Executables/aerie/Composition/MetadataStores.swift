@@ -23,6 +23,8 @@ struct MetadataStores: Sendable {
     var webhooks: any WebhookStore
     var purge: any PurgeStore
     var imports: any ImportStore
+    /// Whether other servers may change what is in them.
+    var isShared: Bool
     /// Leaves everything where the next start finds it fastest; called once, after the last write.
     var close: @Sendable () async -> Void
 
@@ -37,24 +39,21 @@ struct MetadataStores: Sendable {
         }
     }
 
-    /// Resources, pipeline runs and webhooks stay with the data folder; experiments, runs, models and traces, of which
-    /// there are many and which several processes share, are in the database, and deleted for good there.
+    /// Nothing is in the data folder but files and what tells this server from the others at the same database.
     private static func postgres(url: String, folder: String) async throws(AerieError) -> MetadataStores {
-        var stores = try sqlite(folder: folder)
+        let home = Hexadecimal.encode(try FolderSecret.open("server.id", in: folder).prefix(16))
         let database = try await PostgresDatabase(url: url)
-        stores.experiments = PostgresExperimentStore(database)
-        stores.runs = PostgresRunStore(database)
-        stores.loggedModels = PostgresLoggedModelStore(database)
-        stores.traces = PostgresTraceStore(database)
-        stores.registeredModels = PostgresRegistryStore(database)
-        stores.modelVersions = PostgresModelVersionStore(database)
-        stores.imports = PostgresImportStore(database)
-        stores.purge = PostgresPurgeStore(database)
-        return stores
+        return MetadataStores(
+            experiments: PostgresExperimentStore(database), runs: PostgresRunStore(database),
+            loggedModels: PostgresLoggedModelStore(database), traces: PostgresTraceStore(database),
+            registeredModels: PostgresRegistryStore(database), modelVersions: PostgresModelVersionStore(database),
+            resources: PostgresResourceStore(database),
+            pipelineRuns: PostgresPipelineRunStore(database, home: home), webhooks: PostgresWebhookStore(database),
+            purge: PostgresPurgeStore(database), imports: PostgresImportStore(database), isShared: true, close: {})
     }
 
     private static func sqlite(folder: String) throws(AerieError) -> MetadataStores {
-        let database = try MetadataDatabase(path: folder + "/metadata.db", migrations: migrations)
+        let database = try MetadataDatabase(path: folder + "/metadata.db", migrations: MetadataDatabase.migrations)
         let runs = SQLiteRunStore(database)
         return MetadataStores(
             experiments: SQLiteExperimentStore(database), runs: runs,
@@ -62,16 +61,10 @@ struct MetadataStores: Sendable {
             registeredModels: SQLiteRegistryStore(database), modelVersions: SQLiteModelVersionStore(database),
             resources: SQLiteResourceStore(database: database), pipelineRuns: SQLitePipelineRunStore(database),
             webhooks: SQLiteWebhookStore(database), purge: SQLitePurgeStore(database),
-            imports: SQLiteImportStore(database),
+            imports: SQLiteImportStore(database), isShared: false,
             close: {
                 try? await runs.settle()
                 database.checkpoint()
             })
     }
-
-    /// The tables of every store, in the order in which they came to be.
-    private static let migrations: [Migration] =
-        SQLiteExperimentStore.migrations + SQLiteRegistryStore.migrations + SQLiteResourceStore.migrations
-        + SQLitePipelineRunStore.migrations + SQLiteWebhookStore.migrations
-        + SQLitePurgeStore.migrations
 }

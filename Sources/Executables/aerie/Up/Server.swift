@@ -80,6 +80,7 @@ final class Server: Sendable {
         let loops = Task {
             await withTaskGroup(of: Void.self) { group in
                 group.addTask { await platform.reconcile.run() }
+                if platform.stores.isShared { group.addTask { await platform.resources.followOthers() } }
                 group.addTask { await platform.sampler.run() }
                 group.addTask { await platform.webhookDispatcher.run() }
                 group.addTask {

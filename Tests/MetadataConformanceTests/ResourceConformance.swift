@@ -3,16 +3,8 @@ import AerieJSON
 import AerieResources
 import Testing
 
-/// What every `ResourceStore` must keep of its contract: one check a promise. A backend supplies a fresh store.
-struct ResourceStoreCheck: Sendable, CustomTestStringConvertible {
-    let testDescription: String
-    let run: @Sendable (any ResourceStore) async throws -> Void
-
-    init(_ promise: String, _ run: @escaping @Sendable (any ResourceStore) async throws -> Void) {
-        testDescription = promise
-        self.run = run
-    }
-
+/// What every `ResourceStore` must keep of its contract: one check a promise.
+enum ResourceConformance {
     static func widget(_ name: String, _ size: Int64 = 1, namespace: String = "default") -> Resource {
         Resource(
             apiVersion: "aerie.dev/v1", kind: "Widget",
@@ -20,26 +12,28 @@ struct ResourceStoreCheck: Sendable, CustomTestStringConvertible {
             spec: ["size": .int(size)])
     }
 
-    static func code(_ body: () async throws -> Void) async -> AerieError.Code? {
-        do { try await body() } catch { return (error as? AerieError)?.code }
-        return nil
+    private static func code(_ body: () async throws -> Void) async -> AerieError.Code? {
+        await TrackingConformance.code(body)
     }
 
-    static let all: [ResourceStoreCheck] = [
-        .init("what was put is there, with uid, version, generation and time") { store in
+    static let all: [PlatformConformance] = [
+        .init("what was put is there, with uid, version, generation and time") { stores in
+            let store = stores.resources
             let made = try await store.put(widget("a"), expecting: nil, actor: "x")
             #expect(!made.metadata.uid.isEmpty && made.metadata.resourceVersion > 0 && made.metadata.generation == 1)
             #expect(made.metadata.created != nil)
             #expect(try await store.get(made.key) == made)
         },
-        .init("a write that changes nothing writes nothing") { store in
+        .init("a write that changes nothing writes nothing") { stores in
+            let store = stores.resources
             let made = try await store.put(widget("a"), expecting: nil, actor: "x")
             let sequence = try await store.latestSequence()
             #expect(try await store.put(widget("a"), expecting: nil, actor: "x") == made)
             #expect(try await store.latestSequence() == sequence)
             #expect(try await store.audit(made.key, limit: 9).count == 1)
         },
-        .init("only a change of spec raises the generation; every change raises the version") { store in
+        .init("only a change of spec raises the generation; every change raises the version") { stores in
+            let store = stores.resources
             let made = try await store.put(widget("a"), expecting: nil, actor: "x")
             var relabelled = widget("a")
             relabelled.metadata.labels = ["l": "2"]
@@ -49,11 +43,13 @@ struct ResourceStoreCheck: Sendable, CustomTestStringConvertible {
             let third = try await store.put(relabelled, expecting: nil, actor: "x")
             #expect(third.metadata.generation == 2 && third.metadata.uid == made.metadata.uid)
         },
-        .init("expecting 0 means it must not exist") { store in
+        .init("expecting 0 means it must not exist") { stores in
+            let store = stores.resources
             _ = try await store.put(widget("a"), expecting: 0, actor: "x")
             #expect(await code { _ = try await store.put(widget("a", 2), expecting: 0, actor: "x") } == .alreadyExists)
         },
-        .init("a write that names an old version is a conflict and changes nothing") { store in
+        .init("a write that names an old version is a conflict and changes nothing") { stores in
+            let store = stores.resources
             let first = try await store.put(widget("a", 1), expecting: nil, actor: "x")
             let version = first.metadata.resourceVersion
             _ = try await store.put(widget("a", 2), expecting: version, actor: "x")
@@ -61,7 +57,8 @@ struct ResourceStoreCheck: Sendable, CustomTestStringConvertible {
             #expect(try await store.get(first.key).spec["size"] == 2)
             #expect(await code { _ = try await store.put(widget("b"), expecting: 5, actor: "x") } == .conflict)
         },
-        .init("of many writers that read the same version, one wins") { store in
+        .init("of many writers that read the same version, one wins") { stores in
+            let store = stores.resources
             let version = try await store.put(widget("a"), expecting: nil, actor: "x").metadata.resourceVersion
             let wins = await withTaskGroup(of: Bool.self) { group in
                 for size in 2...21 {
@@ -73,7 +70,8 @@ struct ResourceStoreCheck: Sendable, CustomTestStringConvertible {
             }
             #expect(wins == 1)
         },
-        .init("status is kept by put, replaced by putStatus, and ignored for another uid") { store in
+        .init("status is kept by put, replaced by putStatus, and ignored for another uid") { stores in
+            let store = stores.resources
             let made = try await store.put(widget("a"), expecting: nil, actor: "x")
             try await store.putStatus(made.key, uid: made.metadata.uid, status: ["state": "up"])
             try await store.putStatus(made.key, uid: "other", status: ["state": "wrong"])
@@ -84,14 +82,16 @@ struct ResourceStoreCheck: Sendable, CustomTestStringConvertible {
             #expect(changed.status == ["state": "up"] && changed.metadata.generation == 2)
             try await store.putStatus(ResourceKey(kind: "Widget", name: "none"), uid: "u", status: [:])
         },
-        .init("what is not there is not found, by its names") { store in
+        .init("what is not there is not found, by its names") { stores in
+            let store = stores.resources
             let key = ResourceKey(kind: "Widget", namespace: "team", name: "none")
             let error = await #expect(throws: AerieError.self) { try await store.get(key) }
             #expect(error?.code == .notFound)
             for word in ["Widget", "team", "none"] { #expect(error?.message.contains(word) == true) }
             #expect(await code { _ = try await store.delete(key, actor: "x") } == .notFound)
         },
-        .init("lists are of one kind, in order of namespace and name") { store in
+        .init("lists are of one kind, in order of namespace and name") { stores in
+            let store = stores.resources
             for (name, namespace) in [("b", "default"), ("a", "default"), ("c", "blue"), ("a", "zoo")] {
                 _ = try await store.put(widget(name, namespace: namespace), expecting: nil, actor: "x")
             }
@@ -103,7 +103,8 @@ struct ResourceStoreCheck: Sendable, CustomTestStringConvertible {
             #expect(try await store.list(kind: "Widget", namespace: "default").map(\.metadata.name) == ["a", "b"])
             #expect(try await store.list(kind: "None", namespace: nil).isEmpty)
         },
-        .init("one made again under the same name is another object") { store in
+        .init("one made again under the same name is another object") { stores in
+            let store = stores.resources
             let first = try await store.put(widget("a"), expecting: nil, actor: "x")
             let gone = try await store.delete(first.key, actor: "x")
             #expect(gone.metadata.uid == first.metadata.uid)
@@ -111,7 +112,8 @@ struct ResourceStoreCheck: Sendable, CustomTestStringConvertible {
             #expect(second.metadata.uid != first.metadata.uid && second.metadata.generation == 1)
             #expect(second.metadata.resourceVersion > first.metadata.resourceVersion)
         },
-        .init("events tell every change once, in order, without gaps") { store in
+        .init("events tell every change once, in order, without gaps") { stores in
+            let store = stores.resources
             let start = try await store.latestSequence()
             let made = try await store.put(widget("a"), expecting: nil, actor: "x")
             try await store.putStatus(made.key, uid: made.metadata.uid, status: ["s": 1])
@@ -125,7 +127,8 @@ struct ResourceStoreCheck: Sendable, CustomTestStringConvertible {
             #expect(try await store.events(after: events[3].sequence, limit: 9).isEmpty)
             #expect(try await store.latestSequence() == events[3].sequence)
         },
-        .init("the audit trail tells who did what, newest first, and outlives the object") { store in
+        .init("the audit trail tells who did what, newest first, and outlives the object") { stores in
+            let store = stores.resources
             let made = try await store.put(widget("a"), expecting: nil, actor: "ann")
             _ = try await store.put(widget("a", 2), expecting: nil, actor: "bob")
             try await store.putStatus(made.key, uid: made.metadata.uid, status: ["s": 1])

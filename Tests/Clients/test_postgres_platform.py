@@ -1,0 +1,73 @@
+"""Resources, pipeline runs and webhooks on a real PostgreSQL server: kept over a crash, shared by two servers."""
+import json
+import time
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities.webhook import WebhookEvent
+
+from test_pipelines import approval, start, run_of, states, transactions, wait_for, wait_for_end
+from test_postgres import postgres  # noqa: F401
+from test_webhooks import SECRET, Receiver, check_signature
+
+ENTITY = """
+apiVersion: aerie.dev/v1
+kind: Entity
+metadata: {{name: {name}, labels: {{team: risk}}}}
+spec: {{joinKey: {name}_id, valueType: INT64}}
+"""
+
+
+@pytest.fixture
+def receiver():
+    one = Receiver()
+    yield one
+    one.stop()
+
+
+def test_everything_of_the_platform_is_in_the_database(start_aerie, postgres, receiver, tmp_path):  # noqa: F811
+    server = start_aerie(tmp_path / "data", "--metadata", postgres.url)
+    client = MlflowClient(server.http, server.http)
+    client.create_webhook("hook", receiver.url, [WebhookEvent.from_str("registered_model.created")], secret=SECRET)
+    server.cli("apply", "-f", "-", input=ENTITY.format(name="customer"))
+    server.cli("apply", "-f", "-", input=approval("judged", transactions(tmp_path / "data.csv")))
+    run = start(server, "judged")
+    wait_for(server, run, lambda seen: states(seen)["judge"] == "waiting")
+
+    # The receiver is away, the server dies, and the database with it.
+    receiver.answers = [503] * 2
+    client.create_registered_model("scorer")
+    receiver.wait(1)
+    server.kill()
+    postgres.stop()
+    postgres.start()
+    server = start_aerie(tmp_path / "data", "--metadata", postgres.url)
+    assert not (tmp_path / "data" / "metadata.db").exists()
+    delivered = receiver.wait(3)[-1]
+    assert json.loads(delivered["body"])["data"]["name"] == "scorer"
+    check_signature(delivered)
+    assert json.loads(server.cli("get", "Entity", "customer", "-o", "json").stdout)["spec"]["joinKey"] == "customer_id"
+    server.cli("approve", run, "--comment", "fine")
+    assert wait_for_end(server, run)["state"] == "succeeded"
+    server.cli("delete", "Entity", "customer")
+
+
+def test_two_servers_share_resources_and_see_each_others_runs(start_aerie, postgres, tmp_path):  # noqa: F811
+    one = start_aerie(tmp_path / "one", "--metadata", postgres.url)
+    two = start_aerie(tmp_path / "two", "--metadata", postgres.url)
+    one.cli("apply", "-f", "-", input=ENTITY.format(name="shared"))
+    deadline = time.monotonic() + 20
+    while "Declared" not in two.cli("describe", "Entity", "shared").stdout:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    one.cli("apply", "-f", "-", input=approval("both", transactions(tmp_path / "data.csv")))
+    run = start(one, "both")
+    wait_for(two, run, lambda seen: states(seen)["judge"] == "waiting")
+    # The files are with the first: it alone cancels and goes on, and after a restart it alone does so.
+    refused = two.cli("pipeline", "cancel", run, check=False)
+    assert refused.returncode != 0 and "another server" in refused.stderr
+    two.stop()
+    two = start_aerie(tmp_path / "two", "--metadata", postgres.url)
+    two.cli("approve", run)
+    assert wait_for_end(one, run)["state"] == "succeeded"
+    assert run_of(two, run)["state"] == "succeeded"

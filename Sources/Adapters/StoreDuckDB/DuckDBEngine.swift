@@ -10,7 +10,7 @@ import Synchronization
 /// Statements run one after the other on a thread of the engine's own, in UTC, each in a transaction of its own.
 /// Cancelling the calling task interrupts its statement, which then fails as `cancelled`.
 /// Extensions are never downloaded; what the library brings along (Parquet, JSON, ICU) is there.
-public final class DuckDBEngine: SQLEngine {
+public final class DuckDBEngine: ObservableSQLEngine {
     /// What the engine may use of the machine.
     public struct Options: Sendable {
         /// Threads that one statement may use; `nil` for one a core.
@@ -34,6 +34,8 @@ public final class DuckDBEngine: SQLEngine {
 
     private let session: DuckDBSession
     private let queue = DispatchQueue(label: "aerie.duckdb")
+    /// The call that runs, if one does.
+    private let running = Mutex<DuckDBTicket?>(nil)
 
     /// - Parameter path: the database's file, made if it is not there; `nil` for one in memory, which ends with the
     ///   engine.
@@ -76,6 +78,8 @@ public final class DuckDBEngine: SQLEngine {
         }
     }
 
+    public var share: Double? { running.withLock { $0 }?.share }
+
     private func run(
         _ body: @escaping @Sendable (DuckDBSession, DuckDBTicket) throws(AerieError) -> SQLTable
     ) async throws(AerieError) -> SQLTable {
@@ -83,7 +87,8 @@ public final class DuckDBEngine: SQLEngine {
         let session = session
         let result: Result<SQLTable, AerieError> = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
-                queue.async {
+                queue.async { [self] in
+                    running.withLock { $0 = ticket }
                     let result: Result<SQLTable, AerieError>
                     do throws(AerieError) {
                         result = .success(try body(session, ticket))
@@ -91,6 +96,7 @@ public final class DuckDBEngine: SQLEngine {
                         result = .failure(error)
                     }
                     ticket.finish()
+                    running.withLock { $0 = nil }
                     continuation.resume(returning: result)
                 }
             }
@@ -115,6 +121,15 @@ final class DuckDBTicket: Sendable {
     var isCancelled: Bool { state.withLock { $0.isCancelled } }
 
     func begin(on connection: cduckdb_handle) { state.withLock { $0.connection = UInt(bitPattern: connection) } }
+
+    /// From 0 to 1; `nil` if the library does not know.
+    var share: Double? {
+        state.withLock { state in
+            guard let connection = cduckdb_handle(bitPattern: state.connection) else { return nil }
+            let percent = cduckdb_progress(connection)
+            return percent >= 0 ? min(percent / 100, 1) : nil
+        }
+    }
 
     func finish() {
         state.withLock {

@@ -102,7 +102,10 @@ final class DuckDBSession: @unchecked Sendable {
             throw AerieError(.internal, "DuckDB opened \(path ?? "a database in memory") but gives no connection")
         }
         do throws(AerieError) {
-            _ = try run("SET TimeZone = 'UTC'", [], ticket: DuckDBTicket(), wantsRows: false)
+            // Progress is counted, and never drawn.
+            _ = try run(
+                "SET TimeZone = 'UTC'; SET enable_progress_bar = true; SET enable_progress_bar_print = false", [],
+                ticket: DuckDBTicket(), wantsRows: false)
         } catch {
             close()
             throw error

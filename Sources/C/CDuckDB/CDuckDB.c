@@ -10,6 +10,13 @@ typedef struct {
     int64_t micros;
 } timestamp;
 
+// How far a statement is: percent, and rows done and to be done.
+typedef struct {
+    double percentage;
+    uint64_t rows;
+    uint64_t total;
+} progress;
+
 // Every function that is used: result type, name, parameter types.
 #define FUNCTIONS(F)                                                       \
     F(const char *, library_version, (void))                              \
@@ -21,6 +28,7 @@ typedef struct {
     F(int, connect, (h, h *))                                             \
     F(void, disconnect, (h *))                                            \
     F(void, interrupt, (h))                                               \
+    F(progress, query_progress, (h))                                      \
     F(void, free, (void *))                                               \
     F(uint64_t, extract_statements, (h, const char *, h *))               \
     F(const char *, extract_statements_error, (h))                        \
@@ -75,6 +83,7 @@ void cduckdb_close(h *database) { api.close(database); }
 int cduckdb_connect(h database, h *connection) { return api.connect(database, connection); }
 void cduckdb_disconnect(h *connection) { api.disconnect(connection); }
 void cduckdb_interrupt(h connection) { api.interrupt(connection); }
+double cduckdb_progress(h connection) { return api.query_progress(connection).percentage; }
 void cduckdb_free(void *memory) { api.free(memory); }
 
 uint64_t cduckdb_extract(h connection, const char *sql, h *statements) {

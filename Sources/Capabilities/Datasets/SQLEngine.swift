@@ -91,6 +91,12 @@ public protocol SQLEngine: Sendable {
     func query(_ sql: String, _ parameters: [SQLValue]) async throws(AerieError) -> SQLTable
 }
 
+/// An engine that can say how far its statement is, to whoever asks from another task.
+public protocol ObservableSQLEngine: SQLEngine {
+    /// From 0 to 1 of the statement that runs; `nil` if none does, or it is not known.
+    var share: Double? { get }
+}
+
 extension SQLEngine {
     public func execute(_ sql: String) async throws(AerieError) { try await execute(sql, []) }
     public func query(_ sql: String) async throws(AerieError) -> SQLTable { try await query(sql, []) }

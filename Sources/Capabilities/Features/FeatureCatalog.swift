@@ -58,9 +58,8 @@ public struct FeatureCatalog: Sendable {
             } catch { problems.append("\(view.key): \(error.message)") }
         }
         for service in services {
-            let texts = service.spec["features"]?.array?.compactMap(\.string) ?? []
             self.services[service.metadata.name] = Service(
-                name: service.metadata.name, references: texts.compactMap { FeatureReference($0) })
+                name: service.metadata.name, references: FeatureServiceKind.references(service))
         }
     }
 
@@ -92,6 +91,25 @@ public struct FeatureCatalog: Sendable {
         return view
     }
 
+    /// The view as the reference sees it: under its alias, and its keys under the names that the alias gives them. In
+    /// the stores it is the view that it is.
+    /// - Throws: `notFound` (`feature_view.unknown`); `invalidArgument` for a key that the view does not have.
+    public func view(_ reference: FeatureReference) throws(AerieError) -> View {
+        var view = try view(reference.view)
+        for (key, name) in reference.joinKeys {
+            guard let place = view.entityKey.names.firstIndex(of: key), !view.joinKeys.isEmpty else {
+                throw .invalid(
+                    "joinKeys.\(key)",
+                    "view '\(reference.view)' has no join key '\(key)'; it has \(view.joinKeys.map(\.name).joined(separator: ", "))"
+                )
+            }
+            // The entity's name would mean the column of the view without an alias.
+            view.joinKeys[place] = JoinKey(entity: name, name: name, type: view.joinKeys[place].type)
+        }
+        view.definition.name = reference.outputView
+        return view
+    }
+
     /// - Throws: `notFound` (`feature_service.unknown`).
     public func service(_ name: String) throws(AerieError) -> Service {
         guard let service = services[name] else {
@@ -114,32 +132,4 @@ public struct FeatureCatalog: Sendable {
         }
         return found.sorted { $0.definition.name < $1.definition.name }
     }
-}
-
-/// `view:feature`; `view/feature` is understood as well.
-public struct FeatureReference: Sendable, Hashable, CustomStringConvertible {
-    public var view: String
-    public var feature: String
-
-    public init(view: String, feature: String) {
-        self.view = view
-        self.feature = feature
-    }
-
-    /// `nil` if the text is no reference.
-    public init?(_ text: String) {
-        guard let (view, feature) = FeatureName.split(text) else { return nil }
-        self.init(view: view, feature: feature)
-    }
-
-    /// - Throws: `invalidArgument` in the words that Feast's clients know.
-    public init(checking text: String) throws(AerieError) {
-        guard let reference = FeatureReference(text) else {
-            throw .invalid(
-                "", "Invalid feature reference '\(text)'. Expected format: '<feature_view>:<feature>'")
-        }
-        self = reference
-    }
-
-    public var description: String { "\(view):\(feature)" }
 }

@@ -25,9 +25,9 @@ public struct FeatureUse: ChangeGuard {
             for feature in gone {
                 let reference = FeatureReference(view: old.metadata.name, feature: feature)
                 let users = services.filter { service in
-                    service.spec["features"]?.array?.contains {
-                        $0.string.flatMap { FeatureReference($0) } == reference
-                    } ?? false
+                    FeatureServiceKind.references(service).contains {
+                        $0.view == reference.view && $0.feature == reference.feature
+                    }
                 }
                 try Self.refuse("feature '\(reference)'", users.map(\.key))
             }

@@ -1,65 +1,139 @@
 public import AerieCore
 import Datasets
 
-/// What a point-in-time table is made of.
-public struct HistoricalRequest: Sendable {
-    public enum Format: String, Sendable, CaseIterable { case parquet, csv }
-
-    public var selection: FeatureStore.Selection
-    /// The file of entity rows: keys, the time, and whatever else is to stand in the result.
-    public var entityFile: String
-    public var entityFormat: Format
-    /// The column of the rows' time; `nil` for the only column that is a time, else `event_timestamp`.
-    public var timestamp: String?
-    public var output: String
-    public var outputFormat: Format
-
-    public init(
-        selection: FeatureStore.Selection, entityFile: String, entityFormat: Format, timestamp: String? = nil,
-        output: String, outputFormat: Format
-    ) {
-        self.selection = selection
-        self.entityFile = entityFile
-        self.entityFormat = entityFormat
-        self.timestamp = timestamp
-        self.output = output
-        self.outputFormat = outputFormat
-    }
-}
-
 extension FeatureStore {
     /// Writes a table with each entity row and the features as they were known at its time; see `PointInTimeJoin`.
     ///
     /// Memory is the engine's: what does not fit spills. Cancelling the task ends the work; the output is then to be
     /// thrown away.
-    /// - Returns: the rows written, as many as there are entity rows.
+    /// - Parameter progress: told at each step, and a few times a second between.
     /// - Throws: `notFound` or `invalidArgument` for names and columns that do not fit.
     public func historical(
-        _ request: HistoricalRequest, namespace: String = "default"
-    ) async throws(AerieError) -> Int64 {
+        _ request: HistoricalRequest, namespace: String = "default",
+        progress: @escaping @Sendable (HistoricalProgress) -> Void = { _ in }
+    ) async throws(AerieError) -> HistoricalResult {
         let catalog = try await catalog(namespace)
-        let references: [FeatureReference]
-        if let service = request.selection.service {
-            references = try catalog.service(service).references
-        } else {
-            references = try request.selection.references.map { text throws(AerieError) in
-                try FeatureReference(checking: text)
-            }
-        }
-        guard !references.isEmpty else { throw .invalid("features", "No features specified for retrieval") }
+        let references = try request.references(in: catalog)
         let engine = try engine()
-        let file = sqlString(request.entityFile)
-        let relation = request.entityFormat == .csv ? "read_csv_auto(\(file))" : "read_parquet(\(file))"
+        let chosen = try await Self.views(references, catalog, engine)
+        var work = try await RetrievalWork(request, chosen, engine, progress)
+        let rows = try await work.run()
+        let names = work.join.entityColumns
+        let features = work.join.views.flatMap { view in view.features.map { work.join.outputName(view, $0) } }
+        var views: [FeatureCatalog.View] = []
+        for one in chosen where !views.contains(where: { $0.key == one.view.key }) {
+            views.append(try catalog.view(one.view.online.name))
+        }
+        return HistoricalResult(rows: rows, columns: names + features, views: views, references: references)
+    }
+
+    /// A view as the references see it, with the features that they name.
+    struct ChosenView: Sendable {
+        var view: FeatureCatalog.View
+        var features: [String]
+        var source: FeatureSource
+    }
+
+    private static func views(
+        _ references: [FeatureReference], _ catalog: FeatureCatalog, _ engine: any SQLEngine
+    ) async throws(AerieError) -> [ChosenView] {
+        var views: [ChosenView] = []
+        for reference in references {
+            if let at = views.firstIndex(where: { $0.view.definition.name == reference.outputView }) {
+                if !views[at].features.contains(reference.feature) { views[at].features.append(reference.feature) }
+                continue
+            }
+            let view = try catalog.view(reference)
+            views.append(
+                ChosenView(view: view, features: [reference.feature], source: try await view.definition.source(engine)))
+        }
+        return views
+    }
+}
+
+/// One retrieval, on an engine of its own.
+private struct RetrievalWork {
+    private let engine: any SQLEngine
+    private let request: HistoricalRequest
+    private let progress: @Sendable (HistoricalProgress) -> Void
+    private(set) var join: PointInTimeJoin
+
+    init(
+        _ request: HistoricalRequest, _ views: [FeatureStore.ChosenView], _ engine: any SQLEngine,
+        _ progress: @escaping @Sendable (HistoricalProgress) -> Void
+    ) async throws(AerieError) {
+        self.engine = engine
+        self.request = request
+        self.progress = progress
+        let relation: String
+        switch request.rows {
+        case .file(let path, let format):
+            let file = sqlString(path)
+            relation = format == .csv ? "read_csv_auto(\(file))" : "read_parquet(\(file))"
+        case .range(let start, let end): relation = try EntityRange(views, from: start, to: end).relation
+        }
         let columns = try await Self.columns(relation, engine)
-        let join = PointInTimeJoin(
-            entities: relation, entityColumns: columns.map(\.name), timestamp: try Self.time(request, columns),
-            views: try await Self.views(references, catalog, columns.map(\.name), engine),
-            usesFullNames: request.selection.usesFullNames)
+        let names = columns.map(\.name)
+        let timestamp = try Self.time(request, columns)
+        join = PointInTimeJoin(
+            entities: relation, entityColumns: names, timestamp: timestamp,
+            timestampType: columns.first { $0.name == timestamp }?.type,
+            views: views.map { one in
+                let keys = one.view.joinKeys.enumerated().map { place, key in
+                    (
+                        entity: names.contains(key.name) || !names.contains(key.entity) ? key.name : key.entity,
+                        view: one.view.entityKey.names[place]
+                    )
+                }
+                return PointInTimeJoin.View(
+                    one.view.definition, keys: keys, features: one.features, source: one.source)
+            }, usesFullNames: request.selection.usesFullNames)
+    }
+
+    /// - Returns: the rows written.
+    mutating func run() async throws(AerieError) -> Int64 {
+        let steps = try join.stages().count + 1
+        for step in 0..<(steps - 1) {
+            // The times of the entity rows are known once these are there, and say what of the sources is to be read.
+            let stage = try join.stages()[step]
+            let sql = "CREATE TEMP TABLE \(stage.table) AS \(stage.sql)"
+            _ = try await perform(sql, .init(view: stage.view, step: step, steps: steps, share: 0))
+            for table in stage.frees { try await engine.execute("DROP TABLE \(table)") }
+            if step == 0 { join.times = try await times(stage.table) }
+        }
         let options = request.outputFormat == .csv ? "FORMAT csv, HEADER" : "FORMAT parquet, COMPRESSION zstd"
-        let written = try await engine.query(
-            "COPY (\(try join.sql())) TO \(sqlString(request.output)) (\(options))")
+        let written = try await perform(
+            "COPY (\(join.result)) TO \(sqlString(request.output)) (\(options))",
+            .init(view: nil, step: steps - 1, steps: steps, share: 0))
         guard case .int(let count)? = written.columns.first?[0] else { return 0 }
         return count
+    }
+
+    private func perform(
+        _ sql: String, _ place: HistoricalProgress
+    ) async throws(AerieError) -> SQLTable {
+        let tell = { @Sendable [progress] (share: Double) in
+            var now = place
+            now.share = (Double(place.step) + share) / Double(place.steps)
+            progress(now)
+        }
+        tell(0)
+        let observed = engine as? any ObservableSQLEngine
+        let observer = Task {
+            while (try? await Task.sleep(for: .milliseconds(250))) != nil {
+                if let share = observed?.share { tell(share) }
+            }
+        }
+        defer { observer.cancel() }
+        return try await engine.query(sql)
+    }
+
+    private func times(_ table: String) async throws(AerieError) -> ClosedRange<Int64>? {
+        let found = try await engine.query("SELECT min(__aerie_time), max(__aerie_time) FROM \(table)")
+        guard case .int(let first)? = found.columns.first?[0], case .int(let last)? = found.columns.last?[0] else {
+            return nil
+        }
+        return first...last
     }
 
     private static func columns(
@@ -74,6 +148,7 @@ extension FeatureStore {
     private static func time(
         _ request: HistoricalRequest, _ columns: [(name: String, type: String)]
     ) throws(AerieError) -> String {
+        if case .range = request.rows { return EntityRange.timestamp }
         if let name = request.timestamp { return name }
         let times = columns.filter { $0.type.hasPrefix("TIMESTAMP") }.map(\.name)
         if times.contains("event_timestamp") { return "event_timestamp" }
@@ -83,30 +158,5 @@ extension FeatureStore {
             times.isEmpty
                 ? "the entity rows have no column of type TIMESTAMP; there are \(columns.map(\.name).joined(separator: ", "))"
                 : "the entity rows have several times, \(times.joined(separator: ", ")): say which counts")
-    }
-
-    private static func views(
-        _ references: [FeatureReference], _ catalog: FeatureCatalog, _ columns: [String], _ engine: any SQLEngine
-    ) async throws(AerieError) -> [PointInTimeJoin.View] {
-        var views: [PointInTimeJoin.View] = []
-        for reference in references {
-            if let at = views.firstIndex(where: { $0.definition.name == reference.view }) {
-                if !views[at].features.contains(reference.feature) { views[at].features.append(reference.feature) }
-                continue
-            }
-            let view = try catalog.view(reference.view)
-            let keys = view.joinKeys.map { key in
-                (
-                    entity: columns.contains(key.name)
-                        ? key.name : columns.contains(key.entity) ? key.entity : key.name,
-                    view: key.name
-                )
-            }
-            views.append(
-                PointInTimeJoin.View(
-                    view.definition, keys: keys, features: [reference.feature],
-                    timestampField: try await view.definition.timestampColumn(engine)))
-        }
-        return views
     }
 }

@@ -153,10 +153,9 @@ struct MaterializationSource {
         self.view = view
         self.engine = engine
         let definition = view.definition
-        func original(_ name: String) -> String {
-            sqlIdentifier(definition.fieldMapping.first { $0.value == name }?.key ?? name)
-        }
-        let time = sqlInstant(sqlIdentifier(try await definition.timestampColumn(engine)))
+        let source = try await definition.source(engine)
+        func original(_ name: String) -> String { sqlIdentifier(definition.column(of: name)) }
+        let time = sqlInstant(sqlIdentifier(source.timestamp))
         let created = definition.createdTimestampColumn.map { sqlInstant(sqlIdentifier($0)) }
         var columns = view.joinKeys.enumerated().map { "\(original($1.name)) AS k\($0)" }
         for (index, feature) in definition.features.enumerated() {
@@ -172,7 +171,7 @@ struct MaterializationSource {
         let order = "\(time) DESC, \(created.map { "\($0) DESC NULLS LAST, " } ?? "")\"__aerie_at\" DESC"
         newest =
             "SELECT \(columns.joined(separator: ", ")) FROM (SELECT *, row_number() OVER () AS \"__aerie_at\" FROM "
-            + "\(definition.relation)) WHERE \(conditions.joined(separator: " AND ")) "
+            + "\(source.relation)) WHERE \(conditions.joined(separator: " AND ")) "
             + "QUALIFY row_number() OVER (\(partition)ORDER BY \(order)) = 1"
         // Once, into a table of the engine's own, which spills to the disk if it must.
         try await engine.execute("CREATE TEMP TABLE newest AS \(newest)")
@@ -269,29 +268,5 @@ struct MaterializationSource {
             return try FeatureValue(json: json, type: type, field: feature.name)
         case (.timestamp(let micros), _): return .timestamp(micros / 1_000_000)
         }
-    }
-}
-
-extension FeatureViewDefinition {
-    /// The column of the source that says when a row was true: the declared one, else the only one that is a time, else
-    /// `event_timestamp`.
-    /// - Throws: `invalidArgument` if the source cannot be read, or has several times and none of that name.
-    public func timestampColumn(_ engine: any SQLEngine) async throws(AerieError) -> String {
-        guard isConnected else {
-            throw AerieError(
-                .failedPrecondition,
-                "the source of feature view '\(name)', the BigQuery table \(location), is not connected; name files with "
-                    + "its rows by spec.source.path", reason: "source.unconnected")
-        }
-        if let timestampField { return timestampField }
-        let times = try await engine.columns(of: relation)
-            .filter { $0.type.hasPrefix("TIMESTAMP") && $0.name != createdTimestampColumn }.map(\.name)
-        if times.count == 1 { return times[0] }
-        if times.contains("event_timestamp") { return "event_timestamp" }
-        throw .invalid(
-            "spec.source.timestampField",
-            times.isEmpty
-                ? "the source of view '\(name)' has no column of type TIMESTAMP"
-                : "view '\(name)' must say which of \(times.joined(separator: ", ")) is the event's time")
     }
 }

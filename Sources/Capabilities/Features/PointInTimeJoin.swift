@@ -2,12 +2,16 @@ public import AerieCore
 import Datasets
 
 /// Training data as it was known: for each row of an entity table the newest values of each view at or before the
-/// row's time. Pure; it writes one statement in DuckDB's dialect.
+/// row's time. Pure; it writes statements in DuckDB's dialect.
 ///
 /// Every entity row is kept, in its order, duplicates and nulls too; a row without a match has nulls. A value counts
 /// up to and including its age of `timeToLive`. Of several values of one key and time, the one created last counts,
 /// and without a created column the one that stands last in the source. A view without join keys gives its newest
 /// value to all rows. Timestamps with a zone are compared by their instant if the session's time zone is UTC.
+///
+/// A view's source is read twice, each time only the rows of entities that are asked for and only what is needed:
+/// first keys and times, to find for each entity row the time of its match, then the features of what was matched. What
+/// is held is therefore of the size of the entity table, except for the keys and times that the first reading sorts.
 public struct PointInTimeJoin: Sendable {
     /// A view, and how it is joined.
     public struct View: Sendable {
@@ -16,37 +20,56 @@ public struct PointInTimeJoin: Sendable {
         public var keys: [(entity: String, view: String)]
         /// The features that are wanted, in order.
         public var features: [String]
-        public var timestampField: String
+        public var source: FeatureSource
 
-        /// - Parameter features: `nil` for all that the view declares.
+        /// - Parameters:
+        ///   - features: `nil` for all that the view declares.
+        ///   - source: `nil` for what the definition says, with nothing known of the types.
         public init(
             _ definition: FeatureViewDefinition, keys: [(entity: String, view: String)], features: [String]? = nil,
-            timestampField: String? = nil
+            source: FeatureSource? = nil
         ) {
             self.definition = definition
             self.keys = keys
             self.features = features ?? definition.features.map(\.name)
-            self.timestampField = timestampField ?? definition.timestampField ?? "event_timestamp"
+            self.source =
+                source
+                ?? FeatureSource(
+                    relation: definition.relation, timestamp: definition.timestampField ?? "event_timestamp")
         }
     }
 
-    private static let row = "__aerie_row"
+    /// One step of the work: a table under a name, made of the tables of the stages before it.
+    public struct Stage: Sendable {
+        public var table: String
+        public var sql: String
+        /// The view that is then joined; `nil` while nothing is yet.
+        public var view: String?
+        /// Tables that no later stage needs.
+        public var frees: [String] = []
+    }
 
     /// What stands after `FROM` for the entity table.
     public var entities: String
     public var entityColumns: [String]
     /// The column of the entity table that says when the row was.
     public var timestamp: String
+    /// As the engine calls it; `nil` if nobody has looked.
+    public var timestampType: String?
     public var views: [View]
     /// Names results `view__feature` instead of `feature`.
     public var usesFullNames: Bool
+    /// The times of the entity table, if they are known: nothing outside of what they can see is read.
+    public var times: ClosedRange<Int64>?
 
     public init(
-        entities: String, entityColumns: [String], timestamp: String, views: [View], usesFullNames: Bool = false
+        entities: String, entityColumns: [String], timestamp: String, timestampType: String? = nil, views: [View],
+        usesFullNames: Bool = false
     ) {
         self.entities = entities
         self.entityColumns = entityColumns
         self.timestamp = timestamp
+        self.timestampType = timestampType
         self.views = views
         self.usesFullNames = usesFullNames
     }
@@ -58,50 +81,43 @@ public struct PointInTimeJoin: Sendable {
     /// One `SELECT` that gives the entity table's columns, then the features.
     /// - Throws: `invalidArgument` if two results have the same name, a feature is not declared or a column is missing.
     public func sql() throws(AerieError) -> String {
+        let tables = try stages().map { "\($0.table) AS MATERIALIZED (\($0.sql))" }
+        return "WITH \(tables.joined(separator: ", ")) \(result)"
+    }
+
+    /// The same in steps, for `result` to put together; each is a `SELECT`.
+    public func stages() throws(AerieError) -> [Stage] {
         try check()
-        let row = sqlIdentifier(Self.row)
-        var tables = ["e AS (SELECT *, row_number() OVER () AS \(row) FROM \(entities))"]
+        var stages = [Stage(table: Self.entityTable, sql: entityRows, view: nil)]
+        var keySets: [[String]] = []
+        for (index, view) in views.enumerated() {
+            let columns = view.keys.map(\.entity)
+            let set = keySets.firstIndex(of: columns) ?? keySets.count
+            if set == keySets.count {
+                keySets.append(columns)
+                if !columns.isEmpty { stages.append(Stage(table: keys(set), sql: distinct(columns), view: nil)) }
+                stages.append(Stage(table: questions(set), sql: questions(columns, keys(set)), view: nil))
+            }
+            stages.append(Stage(table: matches(index), sql: match(view, set), view: nil))
+            stages.append(
+                Stage(
+                    table: values(index), sql: newest(view, index, set), view: view.definition.name,
+                    frees: [matches(index)]))
+        }
+        return stages
+    }
+
+    /// The `SELECT` over the tables of the stages that gives the rows in their order.
+    public var result: String {
         var columns = entityColumns.map { "e.\(sqlIdentifier($0))" }
         var joins = ""
         for (index, view) in views.enumerated() {
-            tables.append("s\(index) AS (\(source(view)))")
-            let keys = view.keys.map { "e.\(sqlIdentifier($0.entity)) = s\(index).\(sqlIdentifier($0.view))" }
-            let conditions = keys + ["\(sqlInstant("e.\(sqlIdentifier(timestamp))")) >= s\(index).\"__aerie_time\""]
-            joins += " ASOF LEFT JOIN s\(index) ON \(conditions.joined(separator: " AND "))"
-            for feature in view.features {
-                let value = "s\(index).\(sqlIdentifier(feature))"
-                let name = sqlIdentifier(outputName(view, feature))
-                guard let limit = view.definition.timeToLive else {
-                    columns.append("\(value) AS \(name)")
-                    continue
-                }
-                columns.append(
-                    "CASE WHEN epoch_us(\(sqlInstant("e.\(sqlIdentifier(timestamp))"))) - "
-                        + "epoch_us(s\(index).\"__aerie_time\") <= \(limit) THEN \(value) END AS \(name)")
+            joins += " LEFT JOIN \(values(index)) AS v\(index) ON e.\(Self.row) = v\(index).\(Self.row)"
+            for (place, feature) in view.features.enumerated() {
+                columns.append("v\(index).f\(place) AS \(sqlIdentifier(outputName(view, feature)))")
             }
         }
-        return
-            "WITH \(tables.joined(separator: ", ")) SELECT \(columns.joined(separator: ", ")) FROM e\(joins) ORDER "
-            + "BY e.\(row)"
-    }
-
-    /// One row a key and time: the columns by their mapped names, and the time as `__aerie_time`.
-    private func source(_ view: View) -> String {
-        func original(_ name: String) -> String {
-            view.definition.fieldMapping.first { $0.value == name }?.key ?? name
-        }
-        let keys = view.keys.map(\.view)
-        let time = sqlIdentifier(view.timestampField)
-        var columns = ["\(sqlInstant(time)) AS \"__aerie_time\""]
-        var chosen: Set<String> = []
-        for name in keys + view.features where chosen.insert(name).inserted {
-            columns.append("\(sqlIdentifier(original(name))) AS \(sqlIdentifier(name))")
-        }
-        let partition = keys.map { sqlIdentifier(original($0)) } + [sqlInstant(time)]
-        let created = view.definition.createdTimestampColumn.map { "\(sqlIdentifier($0)) DESC NULLS LAST, " } ?? ""
-        return "SELECT \(columns.joined(separator: ", ")) FROM (SELECT *, row_number() OVER () AS \"__aerie_at\" "
-            + "FROM \(view.definition.relation)) WHERE \(time) IS NOT NULL QUALIFY row_number() OVER "
-            + "(PARTITION BY \(partition.joined(separator: ", ")) ORDER BY \(created)\"__aerie_at\" DESC) = 1"
+        return "SELECT \(columns.joined(separator: ", ")) FROM \(Self.entityTable) AS e\(joins) ORDER BY e.\(Self.row)"
     }
 
     private func check() throws(AerieError) {
@@ -131,6 +147,85 @@ public struct PointInTimeJoin: Sendable {
     }
 }
 
-/// A column of any type of time, or of ISO text, as a moment in UTC of whole microseconds. By way of the type with a
-/// zone, as not every type of time can be cast to every other; the session's zone must be UTC.
-func sqlInstant(_ column: String) -> String { "\(column)::TIMESTAMPTZ::TIMESTAMP" }
+// MARK: Tables
+
+extension PointInTimeJoin {
+    private static let entityTable = "__aerie_entities"
+    private static let row = "__aerie_row"
+    private static let time = "__aerie_time"
+
+    private func keys(_ set: Int) -> String { "__aerie_keys\(set)" }
+    private func questions(_ set: Int) -> String { "__aerie_asked\(set)" }
+    private func matches(_ view: Int) -> String { "__aerie_matched\(view)" }
+    private func values(_ view: Int) -> String { "__aerie_values\(view)" }
+
+    private var entityRows: String {
+        "SELECT *, row_number() OVER () AS \(Self.row), "
+            + "\(sqlMicroseconds(sqlIdentifier(timestamp), type: timestampType)) AS \(Self.time) FROM \(entities)"
+    }
+
+    /// A short number for each entity, which sorts faster than what it stands for, and leaves all other entities out.
+    private func distinct(_ columns: [String]) -> String {
+        let names = columns.enumerated().map { "\(sqlIdentifier($1)) AS k\($0)" }
+        let known = columns.map { "\(sqlIdentifier($0)) IS NOT NULL" }
+        return "SELECT *, (row_number() OVER ())::INTEGER AS id FROM (SELECT DISTINCT \(names.joined(separator: ", ")) "
+            + "FROM \(Self.entityTable) WHERE \(known.joined(separator: " AND ")))"
+    }
+
+    /// Which entity is asked for at which time.
+    private func questions(_ columns: [String], _ keys: String) -> String {
+        if columns.isEmpty {
+            return "SELECT \(Self.row), \(Self.time) FROM \(Self.entityTable) WHERE \(Self.time) IS NOT NULL"
+        }
+        let same = columns.enumerated().map { "e.\(sqlIdentifier($1)) = k.k\($0)" }
+        return "SELECT e.\(Self.row), e.\(Self.time), k.id FROM \(Self.entityTable) AS e JOIN \(keys) AS k ON "
+            + "\(same.joined(separator: " AND ")) WHERE e.\(Self.time) IS NOT NULL"
+    }
+
+    /// For each question the time of its answer.
+    private func match(_ view: View, _ set: Int) -> String {
+        let isKeyed = !view.keys.isEmpty
+        let age = view.definition.timeToLive.map { " WHERE q.\(Self.time) - s.t <= \($0)" } ?? ""
+        return "SELECT q.\(Self.row), \(isKeyed ? "q.id, " : "")s.t FROM \(questions(set)) AS q ASOF JOIN "
+            + "(\(rows(view, set, []))) AS s ON \(isKeyed ? "q.id = s.id AND " : "")q.\(Self.time) >= s.t\(age)"
+    }
+
+    /// For each question that has an answer its features.
+    private func newest(_ view: View, _ index: Int, _ set: Int) -> String {
+        let position = view.source.position
+        var columns: [String] = []
+        for (place, feature) in view.features.enumerated() {
+            columns.append("\(sqlIdentifier(view.definition.column(of: feature))) AS f\(place)")
+        }
+        if let created = view.definition.createdTimestampColumn { columns.append("\(sqlIdentifier(created)) AS c") }
+        columns.append("\(position ?? "\"__aerie_at\"") AS p")
+        let created = view.definition.createdTimestampColumn == nil ? "" : "s.c DESC NULLS LAST, "
+        let features = view.features.indices.map { "s.f\($0)" }
+        return "SELECT m.\(Self.row), \(features.joined(separator: ", ")) FROM \(matches(index)) AS m JOIN "
+            + "(\(rows(view, set, columns))) AS s ON \(view.keys.isEmpty ? "" : "m.id = s.id AND ")m.t = s.t "
+            + "QUALIFY row_number() OVER (PARTITION BY m.\(Self.row) ORDER BY \(created)s.p DESC) = 1"
+    }
+
+    /// The rows of a source that can be an answer: their entity's number, their time as `t` and the columns.
+    private func rows(_ view: View, _ set: Int, _ columns: [String]) -> String {
+        let source = view.source
+        let isKeyed = !view.keys.isEmpty
+        let oldest = times.flatMap { times in
+            view.definition.timeToLive.map { times.lowerBound.subtractingReportingOverflow($0).partialValue }
+        }
+        var relation = source.relation
+        if !columns.isEmpty, source.position == nil {
+            relation = "(SELECT *, row_number() OVER () AS \"__aerie_at\" FROM \(relation))"
+        }
+        let keys = view.keys.enumerated().map { place, key in
+            "\(sqlIdentifier(view.definition.column(of: key.view))) AS k\(place)"
+        }
+        let chosen = keys + ["\(source.microseconds) AS t"] + columns
+        let seen = times.flatMap { source.isBetween(oldest, $0.upperBound) }.map { " WHERE \($0)" } ?? ""
+        let table = "SELECT \(chosen.joined(separator: ", ")) FROM \(relation)\(seen)"
+        guard isKeyed else { return "SELECT * FROM (\(table)) WHERE t IS NOT NULL" }
+        let same = view.keys.indices.map { "r.k\($0) = k.k\($0)" }
+        return "SELECT k.id, r.* FROM (\(table)) AS r JOIN \(self.keys(set)) AS k ON "
+            + "\(same.joined(separator: " AND ")) WHERE r.t IS NOT NULL"
+    }
+}

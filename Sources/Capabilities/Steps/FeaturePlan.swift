@@ -78,10 +78,11 @@ struct FeaturePlan {
             views.append(
                 PointInTimeJoin.View(
                     definition, keys: keys.map { (entity: $0, view: $0) },
-                    timestampField: try await definition.timestampColumn(engine)))
+                    source: try await definition.source(engine)))
         }
         let join = PointInTimeJoin(
-            entities: relation, entityColumns: names + ["row_index"], timestamp: eventTime, views: views,
+            entities: relation, entityColumns: names + ["row_index"], timestamp: eventTime,
+            timestampType: type(of: eventTime), views: views,
             usesFullNames: try input.flag("fullFeatureNames", default: false))
         relation = "(\(try join.sql()))"
         var added: [String] = []

@@ -1,4 +1,5 @@
 import AerieCore
+import AerieJSON
 import Features
 import Foundation
 import HTTPTypes
@@ -6,17 +7,66 @@ import Hummingbird
 import NIOCore
 
 extension FeatureRoutes {
-    /// `POST …/historical?features=view:feature,…` (or `service=…`), with the file of entity rows as its body.
+    func addHistorical(to api: RouterGroup<Context>) {
+        api.post("historical") { request, _ in try await historical(request) }
+        api.get("historical/:id") { _, context in
+            let table = try await tables.take(try context.parameters.require("id"))
+            return try Self.answer(table)
+        }
+        api.delete("historical/:id") { _, context in
+            try await tables.cancel(try context.parameters.require("id"))
+            return Response(json: [:])
+        }
+    }
+
+    /// `POST …/historical?features=view:feature,…` (or `service=…`), with the file of entity rows as its body, or with
+    /// `start` and `end` instead of one.
     ///
-    /// Further parameters are `full_feature_names`, `timestamp`, `format` of the body and `output` (parquet or csv).
-    /// The answer is the table as a file; both are streamed, and stand on the disk meanwhile.
-    func historical(_ request: Request) async throws -> Response {
+    /// Further parameters are `alias` (`name=view,key=column,…`, any number), `full_feature_names`, `timestamp`,
+    /// `format` of the body and `output` (parquet or csv). The answer is the table as a file; both are streamed, and
+    /// stand on the disk meanwhile. With `progress=true` it is lines of JSON: `started` with an id, by which a DELETE
+    /// ends the work, `progress`, and at last `report` or `error`; the table is then fetched, once, by GET with the id.
+    /// A client that hangs up ends the work too.
+    private func historical(_ request: Request) async throws -> Response {
+        let id = UUID().uuidString
+        let historical = try await Self.read(request, place: "\(folder)/\(id)")
+        let namespace = Self.namespace(request)
+        if try PlatformRoutes<Context>.flag("progress", request) {
+            return .lines { tell throws(AerieError) in
+                tell(["type": "started", "id": .string(id)])
+                let result = try await tables.make(id, historical) { () throws(AerieError) in
+                    try await store.historical(historical, namespace: namespace) { tell(Self.line($0)) }
+                }
+                return [
+                    "type": "report", "id": .string(id), "rows": .int(result.rows),
+                    "columns": .array(result.columns.map { .string($0) }),
+                ]
+            }
+        }
+        _ = try await tables.make(id, historical) { () throws(AerieError) in
+            try await store.historical(historical, namespace: namespace)
+        }
+        return try Self.answer(try await tables.take(id))
+    }
+
+    private static func line(_ progress: HistoricalProgress) -> JSONValue {
+        [
+            "type": "progress", "view": progress.view.map { .string($0) } ?? .null,
+            "step": .int(Int64(progress.step + 1)), "steps": .int(Int64(progress.steps)),
+            "share": .double(progress.share),
+        ]
+    }
+
+    // MARK: The question
+
+    private static func read(_ request: Request, place: String) async throws -> HistoricalRequest {
         let query = request.uri.queryParameters
         func text(_ name: String) -> String? { query[name[...]].map { String($0) }.flatMap { $0.isEmpty ? nil : $0 } }
         func format(_ name: String) throws(AerieError) -> HistoricalRequest.Format {
             guard let word = text(name) else { return .parquet }
             guard let format = HistoricalRequest.Format(rawValue: word.lowercased()) else {
-                throw .invalid(name, "'\(word)' is neither parquet nor csv")
+                let words = HistoricalRequest.Format.allCases.map(\.rawValue)
+                throw .invalid(name, "'\(word)' is none of \(words.joined(separator: ", "))")
             }
             return format
         }
@@ -25,23 +75,49 @@ extension FeatureRoutes {
         guard features.isEmpty != (service == nil) else {
             throw AerieError.invalid("features", "name either features or a service")
         }
-        let (entityFormat, outputFormat) = (try format("format"), try format("output"))
-        let place = folder + "/" + UUID().uuidString
-        let (input, output) = ("\(place).in.\(entityFormat.rawValue)", "\(place).out.\(outputFormat.rawValue)")
-        defer { try? FileManager.default.removeItem(atPath: input) }
-        try await Self.save(request.body, as: input)
-        let historical = HistoricalRequest(
-            selection: .init(
-                references: features, service: service,
-                usesFullNames: try PlatformRoutes<Context>.flag("full_feature_names", request)),
-            entityFile: input, entityFormat: entityFormat, timestamp: text("timestamp"), output: output,
-            outputFormat: outputFormat)
-        let rows: Int64
-        do { rows = try await store.historical(historical, namespace: Self.namespace(request)) } catch {
-            try? FileManager.default.removeItem(atPath: output)
-            throw error
+        let selection = FeatureStore.Selection(
+            references: features, service: service,
+            usesFullNames: try PlatformRoutes<Context>.flag("full_feature_names", request))
+        let output = try format("output")
+        var historical = HistoricalRequest(
+            selection: selection, projections: try projections(query[values: "alias"].map { String($0) }),
+            rows: .range(start: try time(text("start"), "start"), end: try time(text("end"), "end") ?? 0),
+            timestamp: text("timestamp"), output: "\(place).out.\(output.rawValue)", outputFormat: output)
+        if text("end") == nil {
+            guard text("start") == nil else { throw AerieError.invalid("end", "a range of time needs its end") }
+            let format = try format("format")
+            let input = "\(place).in.\(format.rawValue)"
+            historical.rows = .file(input, format)
+            do { try await save(request.body, as: input) } catch {
+                try? FileManager.default.removeItem(atPath: input)
+                throw error
+            }
         }
-        return try Self.answer(output, format: outputFormat, rows: rows)
+        return historical
+    }
+
+    private static func time(_ text: String?, _ name: String) throws(AerieError) -> Int64? {
+        guard let text else { return nil }
+        guard let micros = FeatureTime.parse(text) else {
+            throw .invalid(name, "'\(text)' is no moment; write 2026-01-31T12:00:00Z")
+        }
+        return micros
+    }
+
+    /// `name=view,key=column,…`.
+    private static func projections(_ texts: [String]) throws(AerieError) -> [String: FeatureProjection] {
+        var found: [String: FeatureProjection] = [:]
+        for text in texts {
+            let pairs = text.split(separator: ",").map { part in
+                part.split(separator: "=", maxSplits: 1).map { String($0) }
+            }
+            guard let first = pairs.first, pairs.allSatisfy({ $0.count == 2 }) else {
+                throw .invalid("alias", "'\(text)' is no name=view,key=column,…")
+            }
+            let keys = Dictionary(pairs.dropFirst().map { ($0[0], $0[1]) }, uniquingKeysWith: { $1 })
+            found[first[0]] = FeatureProjection(view: first[1], joinKeys: keys)
+        }
+        return found
     }
 
     private static func save(_ body: RequestBody, as path: String) async throws {
@@ -58,22 +134,29 @@ extension FeatureRoutes {
             }
         }
         guard count > 0 else {
-            throw AerieError.invalid("", "the request has no body; send the file of entity rows as Parquet or CSV")
+            throw AerieError.invalid(
+                "", "the request has no body; send the file of entity rows as Parquet or CSV, or say start and end")
         }
     }
 
+    // MARK: The answer
+
     /// The file as the answer. It is opened and unlinked, so that nothing stays whatever becomes of the connection.
-    private static func answer(_ path: String, format: HistoricalRequest.Format, rows: Int64) throws -> Response {
-        guard let file = FileHandle(forReadingAtPath: path) else {
+    private static func answer(_ table: RetrievedTables.Table) throws -> Response {
+        guard let file = FileHandle(forReadingAtPath: table.path) else {
             throw AerieError(.internal, "the table that was written is not there")
         }
-        try? FileManager.default.removeItem(atPath: path)
+        try? FileManager.default.removeItem(atPath: table.path)
         let size = try file.seekToEnd()
         try file.seek(toOffset: 0)
         let content = OpenTable(file)
-        let type = format == .csv ? "text/csv" : "application/vnd.apache.parquet"
+        let type =
+            switch table.format {
+            case .csv: "text/csv"
+            case .parquet: "application/vnd.apache.parquet"
+            }
         var headers: HTTPFields = [.contentType: type]
-        if let name = HTTPField.Name("x-aerie-rows") { headers[name] = "\(rows)" }
+        if let name = HTTPField.Name("x-aerie-rows") { headers[name] = "\(table.rows)" }
         return Response(
             status: .ok, headers: headers,
             body: ResponseBody(contentLength: Int(size)) { writer in

@@ -12,6 +12,7 @@ public struct FeatureRoutes<Context: RequestContext>: Sendable {
     let store: FeatureStore
     /// Where tables stand while they are made; emptied by `init`.
     let folder: String
+    let tables = RetrievedTables()
     private let clock: any WallClock
 
     public init(store: FeatureStore, folder: String, clock: any WallClock = SystemClock()) {
@@ -27,7 +28,7 @@ public struct FeatureRoutes<Context: RequestContext>: Sendable {
         let api = router.group("api/aerie/v1/features").add(middleware: JSONErrorMiddleware())
         api.get { request, _ in try await list(request) }
         api.post("materialize") { request, _ in try await materialize(request) }
-        api.post("historical") { request, _ in try await historical(request) }
+        addHistorical(to: api)
     }
 
     static func namespace(_ request: Request) -> String {

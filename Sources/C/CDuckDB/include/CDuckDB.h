@@ -41,8 +41,11 @@ int cduckdb_open(const char *path, cduckdb_handle *database, cduckdb_handle conf
 void cduckdb_close(cduckdb_handle *database);
 int cduckdb_connect(cduckdb_handle database, cduckdb_handle *connection);
 void cduckdb_disconnect(cduckdb_handle *connection);
-// The one function that may be called while another thread runs a statement on the connection.
+// These two may be called while another thread runs a statement on the connection.
 void cduckdb_interrupt(cduckdb_handle connection);
+// Percent of the running statement, negative if there is none or it is not known; only while
+// enable_progress_bar is set.
+double cduckdb_progress(cduckdb_handle connection);
 void cduckdb_free(void *memory);
 
 // Splits a text into statements; returns how many, 0 with an error text if it does not parse.

@@ -67,7 +67,7 @@ public struct FeatureVectors: Sendable {
         let parts = plan.parts.map { part in
             let view = part.view
             let life = view.definition.timeToLive.map(String.init) ?? ""
-            return "\(view.online.project)/\(view.definition.name)[\(life)]\(part.features)"
+            return "\(view.online.project)/\(view.online.name)=\(view.definition.name)[\(life)]\(part.features)"
         }
         let columns = zip(names, fallbacks).map { "\($0)=\($1)" }
         let keys = keys.map { "\($0.name)/\($0.entity):\($0.type?.rawValue ?? "")" }

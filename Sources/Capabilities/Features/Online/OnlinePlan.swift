@@ -35,13 +35,13 @@ public struct OnlinePlan: Sendable {
         var outputs: [Output] = []
         var names: [String: FeatureReference] = [:]
         for reference in references {
-            let view = try catalog.view(reference.view)
+            let view = try catalog.view(reference)
             guard let place = view.online.features.firstIndex(of: reference.feature) else {
                 throw AerieError(
                     .invalidArgument, "Feature \(reference.feature) not found in feature view \(reference.view)",
                     reason: "feature.unknown")
             }
-            let name = selection.usesFullNames ? "\(reference.view)__\(reference.feature)" : reference.feature
+            let name = selection.usesFullNames ? "\(reference.outputView)__\(reference.feature)" : reference.feature
             if let other = names[name] {
                 if other == reference { continue }
                 throw AerieError(
@@ -51,7 +51,7 @@ public struct OnlinePlan: Sendable {
                     reason: "feature.collision")
             }
             names[name] = reference
-            let part = parts.firstIndex { $0.view.definition.name == reference.view } ?? parts.count
+            let part = parts.firstIndex { $0.view.definition.name == reference.outputView } ?? parts.count
             if part == parts.count { parts.append(Part(view: view, features: [])) }
             parts[part].features.append(place)
             outputs.append(Output(name: name, part: part, place: parts[part].features.count - 1))

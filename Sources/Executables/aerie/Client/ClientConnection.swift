@@ -51,8 +51,13 @@ struct PlatformClient: Sendable {
         _ path: String, query: [(String, String)] = [], body: (String, String)? = nil,
         each: (JSONValue) async throws(AerieError) -> Void
     ) async throws(AerieError) {
-        let response = try await execute(
-            request(body == nil ? .GET : .POST, path, query, body), deadline: .distantFuture)
+        try await lines(request(body == nil ? .GET : .POST, path, query, body), each: each)
+    }
+
+    private func lines(
+        _ request: HTTPClientRequest, each: (JSONValue) async throws(AerieError) -> Void
+    ) async throws(AerieError) {
+        let response = try await execute(request, deadline: .distantFuture)
         if response.status.code >= 400 { throw await Self.error(response) }
         var line: [UInt8] = []
         do {
@@ -81,8 +86,15 @@ struct PlatformClient: Sendable {
         _ path: String, query: [(String, String)] = [], body: JSONValue,
         each: (JSONValue) async throws(AerieError) -> Void
     ) async throws(AerieError) -> JSONValue {
+        try await follow(request(.POST, path, query, (body.text(), "application/json")), each: each)
+    }
+
+    /// The same for a request with a body of another kind.
+    func follow(
+        _ request: HTTPClientRequest, each: (JSONValue) async throws(AerieError) -> Void
+    ) async throws(AerieError) -> JSONValue {
         var report: JSONValue?
-        try await stream(path, query: query, body: (body.text(), "application/json")) { line throws(AerieError) in
+        try await lines(request) { line throws(AerieError) in
             if let error = line["error"] {
                 throw AerieError(
                     AerieError.Code(wireName: error["code"]?.string ?? ""), error["message"]?.string ?? "it failed")

@@ -1,4 +1,5 @@
 import AerieCore
+import AerieJSON
 import ArgumentParser
 import AsyncHTTPClient
 import Foundation
@@ -14,16 +15,25 @@ struct FeatureHistoricalCommand: AsyncParsableCommand {
             view's ttl, has nulls.
             """)
 
-    @Option(help: "A Parquet or CSV file with the keys and the time of each row.") var entityRows: String
+    @Option(help: "A Parquet or CSV file with the keys and the time of each row.") var entityRows: String?
+    @Option(help: "Instead of entity rows: every entity with a value since then, …") var start: String?
+    @Option(help: "… as it was known at this moment, such as 2026-01-31T00:00:00Z.") var end: String?
     @OptionGroup var selection: FeatureSelectionOptions
+    @Option(help: "NAME=VIEW[,KEY=COLUMN…]: a view under another name, joined by other columns; may be repeated.")
+    var alias: [String] = []
     @Option(help: "The column of the rows' time; found by its type otherwise.") var timestamp: String?
     @Option(name: .shortAndLong, help: "The file to write, .parquet or .csv.") var output: String
     @OptionGroup var namespace: NamespaceOptions
     @OptionGroup var server: ServerOptions
 
+    func validate() throws {
+        if (entityRows == nil) == (end == nil) { throw ValidationError("give either --entity-rows or --end") }
+        if start != nil, end == nil { throw ValidationError("--start needs --end") }
+    }
+
     func run() async throws {
         try await ClientOutput.reporting {
-            let rows = try await download()
+            let rows = try await retrieve()
             ClientOutput.note("\(rows) rows written to \(output)")
         }
     }
@@ -34,28 +44,40 @@ struct FeatureHistoricalCommand: AsyncParsableCommand {
         throw .invalid(option, "'\(path)' ends neither with .parquet nor with .csv")
     }
 
-    private func download() async throws -> String {
+    /// - Returns: the rows written.
+    private func retrieve() async throws -> Int64 {
         var query = [
-            ("format", try Self.format(entityRows, "--entity-rows")), ("output", try Self.format(output, "--output")),
+            ("output", try Self.format(output, "--output")), ("progress", "true"),
             ("full_feature_names", "\(selection.fullFeatureNames)"), ("namespace", namespace.namespace ?? "default"),
         ]
-        if let features = selection.features { query.append(("features", features)) }
-        if let service = selection.service { query.append(("service", service)) }
-        if let timestamp { query.append(("timestamp", timestamp)) }
-        guard let file = FileHandle(forReadingAtPath: entityRows) else {
-            throw AerieError.notFound("there is no file \(entityRows)")
-        }
-        defer { try? file.close() }
+        let more = [
+            ("features", selection.features), ("service", selection.service), ("timestamp", timestamp),
+            ("start", start), ("end", end), ("format", try entityRows.map { try Self.format($0, "--entity-rows") }),
+        ]
+        for (name, value) in more { if let value { query.append((name, value)) } }
+        query += alias.map { ("alias", $0) }
         let client = try server.client()
         var request = client.request(.POST, "/api/aerie/v1/features/historical", query, nil)
-        request.headers.add(name: "content-type", value: "application/octet-stream")
-        let source = FilePieces(file)
-        request.body = .stream(source, length: .known(Int64(try file.seekToEnd())))
-        try file.seek(toOffset: 0)
-        let response = try await client.execute(request, deadline: .distantFuture)
+        if let entityRows {
+            guard let file = FileHandle(forReadingAtPath: entityRows) else {
+                throw AerieError.notFound("there is no file \(entityRows)")
+            }
+            request.headers.add(name: "content-type", value: "application/octet-stream")
+            let size = Int64(try file.seekToEnd())
+            try file.seek(toOffset: 0)
+            request.body = .stream(FilePieces(file), length: .known(size))
+        }
+        var progress = ProgressLine()
+        let report = try await client.follow(request) { line throws(AerieError) in
+            guard let share = line["share"]?.double else { return }
+            progress.show(line["view"]?.string.map { "joining \($0)" } ?? "", share: share)
+        }
+        progress.clear()
+        let place = "/api/aerie/v1/features/historical/\(report["id"]?.string ?? "")"
+        let response = try await client.execute(client.request(.GET, place, [], nil), deadline: .distantFuture)
         if response.status.code >= 400 { throw await PlatformClient.error(response) }
         try await save(response, client)
-        return response.headers.first(name: "x-aerie-rows") ?? "?"
+        return report["rows"]?.int ?? 0
     }
 
     /// Under another name first, so that the file is whole or not there.

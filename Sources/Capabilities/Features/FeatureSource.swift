@@ -1,0 +1,115 @@
+public import AerieCore
+public import Datasets
+
+/// What a view's source turned out to be when it was looked at: where its rows are, and of which types.
+public struct FeatureSource: Sendable {
+    /// What stands after `FROM`.
+    public var relation: String
+    /// The column that says when a row was true.
+    public var timestamp: String
+    /// By name, as the engine calls them; empty if nobody has looked.
+    public var types: [String: String]
+    /// SQL that grows from row to row in the order of the source; `nil` if rows have to be counted for that.
+    public var position: String?
+
+    public init(relation: String, timestamp: String, types: [String: String] = [:], position: String? = nil) {
+        self.relation = relation
+        self.timestamp = timestamp
+        self.types = types
+        self.position = position
+    }
+
+    /// The row's time in microseconds since 1970.
+    var microseconds: String { sqlMicroseconds(sqlIdentifier(timestamp), type: types[timestamp]) }
+
+    /// A condition that the column alone can meet, so that parts of files without such rows are not read: a time from
+    /// `first` to `last`. `nil` for types that hold less than microseconds, or text.
+    func isBetween(_ first: Int64?, _ last: Int64?) -> String? {
+        let types = [
+            "TIMESTAMP": "TIMESTAMP", "TIMESTAMP WITH TIME ZONE": "TIMESTAMPTZ", "TIMESTAMP_NS": "TIMESTAMP_NS",
+        ]
+        guard let type = types[self.types[timestamp] ?? ""] else { return nil }
+        func literal(_ micros: Int64) -> String? {
+            // Four digits of a year, and what fits into nanoseconds.
+            guard micros > -9_000_000_000_000_000, micros < 9_000_000_000_000_000 else { return nil }
+            return "\(type) \(sqlString(FeatureTime.text(micros)))"
+        }
+        let column = sqlIdentifier(timestamp)
+        let bounds = [
+            first.flatMap(literal).map { "\(column) >= \($0)" },
+            // A nanosecond column may be past the microsecond and still round down to it.
+            last.flatMap { literal($0 + 1) }.map { "\(column) < \($0)" },
+        ]
+        let found = bounds.compactMap(\.self)
+        return found.isEmpty ? nil : found.joined(separator: " AND ")
+    }
+}
+
+extension FeatureViewDefinition {
+    /// Looks at the source. Reads its first rows or the end of its files, not the whole.
+    /// - Throws: `invalidArgument` if it cannot be read, has no such column, or has several times and none is named;
+    ///   `failedPrecondition` (`source.unconnected`) for a table that is elsewhere.
+    public func source(_ engine: any SQLEngine) async throws(AerieError) -> FeatureSource {
+        guard isConnected else {
+            throw AerieError(
+                .failedPrecondition,
+                "the source of feature view '\(name)', the BigQuery table \(location), is not connected; name files with "
+                    + "its rows by spec.source.path", reason: "source.unconnected")
+        }
+        let columns: [(name: String, type: String)]
+        do { columns = try await engine.columns(of: relation) } catch {
+            guard error.code == .invalidArgument else { throw error }
+            throw .invalid("spec.source", "the source of view '\(name)' cannot be read: \(error.message)")
+        }
+        let types = Dictionary(columns.map { ($0.name, $0.type) }, uniquingKeysWith: { first, _ in first })
+        for feature in features where types[column(of: feature.name)] == nil {
+            throw .invalid(
+                "spec.features",
+                "the source of view '\(name)' has no column '\(column(of: feature.name))'; there are "
+                    + columns.map(\.name).joined(separator: ", "))
+        }
+        return FeatureSource(
+            relation: relation, timestamp: try time(columns), types: types, position: position(types))
+    }
+
+    /// The name in the source of what the view calls otherwise.
+    func column(of name: String) -> String { fieldMapping.first { $0.value == name }?.key ?? name }
+
+    private func time(_ columns: [(name: String, type: String)]) throws(AerieError) -> String {
+        if let timestampField {
+            if columns.contains(where: { $0.name == timestampField }) { return timestampField }
+            throw .invalid(
+                "spec.source.timestampField",
+                "the source of view '\(name)' has no column '\(timestampField)'; there are "
+                    + columns.map(\.name).joined(separator: ", "))
+        }
+        let times = columns.filter { $0.type.hasPrefix("TIMESTAMP") && $0.name != createdTimestampColumn }.map(\.name)
+        if times.count == 1 { return times[0] }
+        if times.contains("event_timestamp") { return "event_timestamp" }
+        throw .invalid(
+            "spec.source.timestampField",
+            times.isEmpty
+                ? "the source of view '\(name)' has no column of type TIMESTAMP"
+                : "view '\(name)' must say which of \(times.joined(separator: ", ")) is the event's time")
+    }
+
+    /// Parquet knows the places of its rows; counting them would keep the reading to one thread.
+    private func position(_ types: [String: String]) -> String? {
+        guard sourceType == "parquet", types["file_row_number"] == nil, types["file_index"] == nil else { return nil }
+        return "file_index * 1099511627776 + file_row_number"
+    }
+}
+
+/// A column of any type of time, or of ISO text, in microseconds since 1970. The session's time zone must be UTC.
+/// - Parameter type: as the engine calls it; `nil` if nobody has looked. With it, no calendar is asked for each row.
+func sqlMicroseconds(_ column: String, type: String?) -> String {
+    switch type {
+    case "TIMESTAMP", "TIMESTAMP WITH TIME ZONE", "TIMESTAMP_S", "TIMESTAMP_MS", "DATE": "epoch_us(\(column))"
+    case "TIMESTAMP_NS": "epoch_ns(\(column)) // 1000"
+    default: "epoch_us(\(column)::TIMESTAMPTZ)"
+    }
+}
+
+/// A column of any type of time, or of ISO text, as a moment in UTC of whole microseconds. By way of the type with a
+/// zone, as not every type of time can be cast to every other; the session's zone must be UTC.
+func sqlInstant(_ column: String) -> String { "\(column)::TIMESTAMPTZ::TIMESTAMP" }

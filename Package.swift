@@ -101,6 +101,8 @@ let arguments = product("ArgumentParser", "swift-argument-parser")
 let httpClient = product("AsyncHTTPClient", "async-http-client")
 let deque = product("DequeModule", "swift-collections")
 let lifecycle = product("ServiceLifecycle", "swift-service-lifecycle")
+let histogram = product("Histogram", "hdrhistogram-swift")
+let nioHPACK = product("NIOHPACK", "swift-nio-http2")
 
 // MARK: C
 
@@ -138,6 +140,10 @@ capability("Pipelines", uses: ["AerieCore", "AerieJSON", "AerieYAML", "AerieReso
 capability("Steps", uses: ["AerieCore", "AerieJSON", "AerieData", "AerieResources", "Datasets", "Quality", "Features", "Training", "Pipelines"],
            packages: [crypto], testUses: ["AerieYAML", "StoreDuckDB", "TrainLightGBM"])
 capability("Serving", uses: ["AerieCore", "AerieJSON", "AerieYAML", "AerieData", "AerieTelemetry", "AerieResources", "Registry"], packages: [crypto, log])
+capability("Predictions", uses: ["AerieCore", "AerieData", "AerieJSON", "AerieTelemetry", "Datasets", "Serving"], packages: [log],
+           testUses: ["StoreDuckDB", "StorePredictions"])
+capability("Capacity", uses: ["AerieCore", "AerieJSON"])
+capability("Load", uses: ["AerieCore", "AerieData", "AerieJSON", "AerieWire"], packages: [histogram])
 
 // MARK: Adapters
 
@@ -158,13 +164,15 @@ adapter("InferTrees", uses: ["AerieCore", "AerieJSON", "AerieData", "Serving"])
 adapter("InferONNX", uses: ["COnnxRuntime", "AerieCore", "AerieJSON", "AerieData", "Serving"])
 adapter("TrainLightGBM", uses: ["CLightGBM", "AerieCore", "AerieJSON", "AerieData", "Training"])
 adapter("RunSubprocess", uses: ["AerieCore", "AerieJSON", "AerieResources", "Pipelines"], packages: [log])
+adapter("StorePredictions", uses: ["AerieCore", "AerieJSON", "Datasets", "Predictions"], tests: false)
+adapter("SendLoad", uses: ["AerieCore", "Load"], packages: [nioCore, nioPosix, nioHPACK])
 
 // MARK: Edges
 
 edge("ErrorMapping", uses: ["AerieCore", "AerieGRPC"], tests: false)
 edge("MLflowAPI", uses: ["AerieCore", "AerieJSON", "ErrorMapping", "Experiments", "Registry", "Webhooks"], packages: [hummingbird, log],
      testUses: ["StoreSQLite", "StoreFiles"])
-edge("PlatformAPI", uses: ["AerieCore", "AerieJSON", "ErrorMapping", "AerieResources", "AerieTelemetry", "Features", "Pipelines", "Serving", "Registry", "Retention", "Imports"],
+edge("PlatformAPI", uses: ["AerieCore", "AerieJSON", "ErrorMapping", "AerieResources", "AerieTelemetry", "Features", "Pipelines", "Serving", "Registry", "Retention", "Imports", "Predictions"],
      packages: [hummingbird, log], testUses: ["StoreSQLite"])
 edge("FeastAPI", uses: ["AerieCore", "AerieJSON", "ErrorMapping", "Features"], packages: [hummingbird, log], tests: false)
 edge("InferenceAPI", uses: ["AerieCore", "AerieJSON", "AerieData", "AerieGRPC", "AerieTelemetry", "ErrorMapping", "Serving"],
@@ -256,6 +264,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.0"),
         .package(url: "https://github.com/apple/swift-nio-http2", from: "1.46.0"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),

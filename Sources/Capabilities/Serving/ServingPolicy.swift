@@ -23,6 +23,8 @@ public struct ServingPolicy: Hashable, Sendable {
     public var batching: BatchingPolicy?
     public var cachesResponses = false
     public var warmups: [Warmup] = []
+    /// The share of the requests whose predictions are logged, 0 to 1.
+    public var logShare = 0.0
 
     public init() {}
 }

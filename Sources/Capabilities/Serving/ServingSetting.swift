@@ -13,6 +13,8 @@ enum ServingSetting: String, CaseIterable {
     case batchSize = "aerie.dev/max-batch-size"
     /// Whether answers are kept and given again.
     case cache = "aerie.dev/response-cache"
+    /// The share of the requests whose predictions are logged, from 0 to 1.
+    case predictionLog = "aerie.dev/prediction-log"
 
     /// What is wrong with the setting's value; `nil` if nothing is.
     func problem(_ value: String) -> String? {
@@ -53,6 +55,11 @@ enum ServingSetting: String, CaseIterable {
                 throw .invalid("", "\"\(value)\" is neither true nor false")
             }
             policy.cachesResponses = value == "true"
+        case .predictionLog:
+            guard let share = Double(value), share >= 0, share <= 1 else {
+                throw .invalid("", "\"\(value)\" is no share of the requests; write a number from 0 to 1")
+            }
+            policy.logShare = share
         }
     }
 

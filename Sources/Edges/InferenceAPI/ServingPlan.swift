@@ -72,6 +72,9 @@ final class PredictorPlan: Sendable {
     /// Set where the columns of a row come from the feature store, not from the request alone.
     let features: FeatureBinding?
     let deploymentName: String
+    let deploymentNamespace: String
+    /// Of 2^32 requests so many are logged.
+    let logTickets: UInt64
     let index: Int
     let inputs: [TensorSpec]
     let outputs: [TensorSpec]
@@ -104,6 +107,8 @@ final class PredictorPlan: Sendable {
         tabular = served.tabular
         features = served.features
         deploymentName = deployment.name
+        deploymentNamespace = deployment.namespace
+        logTickets = UInt64((min(max(served.policy.logShare, 0), 1) * 4_294_967_296).rounded())
         let description = served.model.description
         inputs = description.inputs
         outputs = description.outputs

@@ -141,38 +141,12 @@ extension FeatureRoutes {
 
     // MARK: The answer
 
-    /// The file as the answer. It is opened and unlinked, so that nothing stays whatever becomes of the connection.
     private static func answer(_ table: RetrievedTables.Table) throws -> Response {
-        guard let file = FileHandle(forReadingAtPath: table.path) else {
-            throw AerieError(.internal, "the table that was written is not there")
-        }
-        try? FileManager.default.removeItem(atPath: table.path)
-        let size = try file.seekToEnd()
-        try file.seek(toOffset: 0)
-        let content = OpenTable(file)
         let type =
             switch table.format {
             case .csv: "text/csv"
             case .parquet: "application/vnd.apache.parquet"
             }
-        var headers: HTTPFields = [.contentType: type]
-        if let name = HTTPField.Name("x-aerie-rows") { headers[name] = "\(table.rows)" }
-        return Response(
-            status: .ok, headers: headers,
-            body: ResponseBody(contentLength: Int(size)) { writer in
-                while let piece = try content.next() { try await writer.write(ByteBuffer(bytes: piece)) }
-                try await writer.finish(nil)
-            })
+        return try TableFile.response(table.path, type: type, rows: table.rows)
     }
-}
-
-/// `@unchecked Sendable`: read by the one task that writes the answer.
-private final class OpenTable: @unchecked Sendable {
-    private let file: FileHandle
-    init(_ file: FileHandle) { self.file = file }
-    func next() throws -> Data? {
-        guard let data = try file.read(upToCount: 1 << 20), !data.isEmpty else { return nil }
-        return data
-    }
-    deinit { try? file.close() }
 }

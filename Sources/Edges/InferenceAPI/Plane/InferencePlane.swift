@@ -27,6 +27,8 @@ public final class InferencePlane: Sendable {
         public var responseCache: ResponseCache?
         /// The text of `/metrics`, if the data plane is to serve it. Called on the pool.
         public var metricsText: (@Sendable () -> String)?
+        /// Who keeps the predictions of deployments that ask for it.
+        public var predictionSink: (any PredictionSink)?
         /// The version told by the server's metadata.
         public var version = "1"
 
@@ -89,6 +91,7 @@ public final class InferencePlane: Sendable {
     public func shutdown() async {
         // The pool first: what it is at ends on the loops.
         await pool.shutdown()
+        for state in states { try? await state.eventLoop.submit { state.recorder?.flush() }.get() }
         try? await threads.shutdownGracefully()
     }
 

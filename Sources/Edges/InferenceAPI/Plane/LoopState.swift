@@ -20,6 +20,8 @@ final class LoopState: @unchecked Sendable {
     var selection: [SelectedOutput] = []
     var isDraining = false
     let readiness: Readiness
+    /// Set where predictions are kept.
+    let recorder: PredictionRecorder?
     /// The counters of all loops, for those who ask how a model does.
     let statistics: PlaneStatistics
     /// The present second, and as it stands in the head of every answer.
@@ -38,6 +40,7 @@ final class LoopState: @unchecked Sendable {
         self.metrics = metrics
         self.pool = pool
         self.options = options
+        recorder = options.predictionSink.map { PredictionRecorder(sink: $0) }
         randomState = options.seed ?? .random(in: .min ... .max)
     }
 
@@ -57,6 +60,7 @@ final class LoopState: @unchecked Sendable {
     func sweep() {
         second = Int(SystemClock().now().milliseconds / 1000)
         date.update(seconds: Int64(second))
+        recorder?.flush()
         let now = NIODeadline.now()
         for connection in connections.values { connection.checkTime(now) }
     }

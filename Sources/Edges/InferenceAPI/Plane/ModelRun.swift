@@ -25,6 +25,22 @@ extension LoopState {
         _ job: ModelJob, _ service: ServiceKind, interest: Interest,
         completion: @escaping @Sendable (Result<[Tensor], AerieError>) -> Void
     ) throws(AerieError) -> Result<[Tensor], AerieError>? {
+        guard isLogged(job.plan) else { return try answer(job, service, interest: interest, completion: completion) }
+        var job = job
+        job.logID = scratch.id.map { Array(scratch.text[$0]) } ?? []
+        let logged = job
+        let result = try answer(job, service, interest: interest) { [self] result in
+            log(logged, result)
+            completion(result)
+        }
+        if let result { log(logged, result) }
+        return result
+    }
+
+    private func answer(
+        _ job: ModelJob, _ service: ServiceKind, interest: Interest,
+        completion: @escaping @Sendable (Result<[Tensor], AerieError>) -> Void
+    ) throws(AerieError) -> Result<[Tensor], AerieError>? {
         guard job.plan.cachesAnswers, let cache = options.responseCache else {
             return try compute(job, service, interest: interest, completion: completion)
         }
@@ -117,6 +133,8 @@ struct ModelJob: Sendable {
     let input: Input
     let rows: Int
     let terms: RequestTerms
+    /// The request's id, if its predictions are to be logged; empty where it has none.
+    var logID: [UInt8]?
 
     init(_ plan: PredictorPlan, tensors: [Tensor], _ terms: RequestTerms) {
         self.plan = plan

@@ -48,6 +48,7 @@ extension LoopState {
         metrics.recordModel(
             slot: plan.served.metricsSlot, service: service, code: service.success,
             nanoseconds: monotonicNanoseconds() &- start)
+        if isLogged(plan) { log(plan, rows, count) }
     }
 
     /// Counts what was predicted, by side of the threshold where the deployment has one.

@@ -9,6 +9,7 @@ import InferONNX
 import InferTrees
 import Logging
 import Pipelines
+import Predictions
 import Quality
 import Registry
 import Retention
@@ -20,6 +21,7 @@ import StoreDuckDB
 import StoreFiles
 import StoreLMDB
 import StoreObjects
+import StorePredictions
 import StoreRedis
 import TrainLightGBM
 import Webhooks
@@ -37,6 +39,7 @@ struct Platform: Sendable {
     let metrics: MetricsRegistry
     let sampler: DeploymentSampler
     let runner: PipelineRunner
+    let predictions: PredictionLog
     let reconcile: ReconcileLoop
     let retention: RetentionService
     let imports: ImportService
@@ -80,6 +83,7 @@ struct Platform: Sendable {
         metrics.describeBuild(version: Aerie.version)
         sampler = DeploymentSampler(registry: metrics)
         serving = ServingService(metrics: metrics)
+        predictions = Self.predictionLog(configuration, folder: folder, metrics, logger)
         let catalog = Self.steps(nativeFolder: nativeFolder)
         resources = ResourceService(
             store: stores.resources,
@@ -114,6 +118,19 @@ struct Platform: Sendable {
                     loader: loader,
                     features: ServingFeatures(store: features), logger: logger, inferenceURL: inferenceURL)
             ], logger: logger)
+    }
+
+    private static func predictionLog(
+        _ configuration: Configuration, folder: String, _ metrics: MetricsRegistry, _ logger: Logger
+    ) -> PredictionLog {
+        let engine = DuckDBEngine(
+            options: .init(
+                threads: 1, memoryLimit: "512MB", temporaryFolder: folder + "/predictions/spill",
+                nativeFolder: configuration.nativeDirectory))
+        let files = PredictionFiles(
+            folder: folder + "/predictions", options: .init(limit: Int64(configuration.predictionLogBytes)),
+            engine: engine)
+        return PredictionLog(store: files, metrics: metrics, logger: logger)
     }
 
     private static func artifacts(

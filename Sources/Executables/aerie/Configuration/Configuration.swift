@@ -23,6 +23,8 @@ struct Configuration: Sendable, Equatable {
     var maximumBody = 64 << 20
     /// Room for answers that are given again, in bytes; models opt in.
     var responseCache = 64 << 20
+    /// Bytes of logged predictions that are kept; the oldest go first.
+    var predictionLogBytes = 1 << 30
     /// Accept connections from other machines though nobody has to say who they are.
     var isInsecure = false
     /// Where the native libraries are; `nil` to look in the usual places.
@@ -39,6 +41,7 @@ struct Configuration: Sendable, Equatable {
         case inferenceLoops = "inference-loops"
         case maximumBody = "max-body"
         case responseCache = "response-cache"
+        case predictionLogBytes = "prediction-log-size"
         case isInsecure = "insecure"
         case nativeDirectory = "native-dir"
 
@@ -63,6 +66,7 @@ struct Configuration: Sendable, Equatable {
             case .inferenceLoops: inferenceLoops = try Self.count(text, 1...256)
             case .maximumBody: maximumBody = try Self.bytes(text)
             case .responseCache: responseCache = try Self.bytes(text)
+            case .predictionLogBytes: predictionLogBytes = try Self.bytes(text)
             case .isInsecure: isInsecure = try Self.flag(text)
             case .nativeDirectory: nativeDirectory = try Self.path(text)
             }

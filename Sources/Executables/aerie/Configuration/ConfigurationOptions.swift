@@ -32,6 +32,8 @@ struct ConfigurationOptions: ParsableArguments {
     var maxBody: String?
     @Option(help: "Room for the answers of models that keep theirs. (default: 64MB)")
     var responseCache: String?
+    @Option(help: "Logged predictions that are kept; the oldest go first. (default: 1GB)")
+    var predictionLogSize: String?
     @Option(help: "The folder of the native libraries.")
     var nativeDir: String?
     @Flag(name: .long, help: "Accept connections from other machines without authentication.")
@@ -42,6 +44,7 @@ struct ConfigurationOptions: ParsableArguments {
         var flags: [Configuration.Setting: String] = [:]
         flags[.dataDirectory] = dataDir
         flags[.metadata] = metadata
+        flags[.predictionLogBytes] = predictionLogSize
         flags[.artifacts] = artifacts
         flags[.online] = online
         flags[.http] = http

@@ -48,6 +48,7 @@ final class ControlServer: Sendable {
         ImportRoutes(imports: platform.imports) { from, artifacts throws(AerieError) in
             try MLflowDatabaseSource(path: from, artifacts: artifacts)
         }.addRoutes(to: router)
+        PredictionRoutes(log: platform.predictions, folder: folder + "/predictions").addRoutes(to: router)
         StageHistoryRoutes(registry: platform.registry).addRoutes(to: router)
         MLflowRoutes(
             experiments: platform.experiments, registry: platform.registry, traces: platform.traces,

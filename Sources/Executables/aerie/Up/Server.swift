@@ -57,6 +57,7 @@ final class Server: Sendable {
         options.version = Aerie.version
         options.responseCache = ResponseCache(capacity: configuration.responseCache)
         options.metricsText = { platform.metrics.exposition() }
+        options.predictionSink = platform.predictions
         let plane = InferencePlane(options: options)
         plane.register(with: platform.metrics) { [serving = platform.serving] in serving.slotLabels($0) }
         platform.serving.subscribe { plane.update($0) }
@@ -83,6 +84,7 @@ final class Server: Sendable {
                 if platform.stores.isShared { group.addTask { await platform.resources.followOthers() } }
                 group.addTask { await platform.sampler.run() }
                 group.addTask { await platform.webhookDispatcher.run() }
+                group.addTask { await platform.predictions.run() }
                 group.addTask {
                     do { try await platform.runner.run() } catch {
                         logger.error("the pipeline runner ended", metadata: ["error": "\(error)"])
@@ -122,6 +124,7 @@ final class Server: Sendable {
         loops.cancel()
         await loops.value
         await plane.shutdown()
+        await platform.predictions.write()
         await platform.webhookSender.close()
         await platform.stores.close()
     }

@@ -13,9 +13,9 @@ public import Predictions
 /// ```
 ///
 /// An append is one `write` to the open file, so it is with the operating system when it returns. A line that the end
-/// of the machine has torn is passed over when it is read. Packing writes beside the files, renames, and then removes the
-/// lines: after a crash in between both hold the same rows, and the lines' file, named in the Parquet file's name, is
-/// removed at the next start.
+/// of the machine has torn is passed over when it is read. Packing writes beside the files, renames, and then removes
+/// the lines: after a crash in between both hold the same rows, and the lines' file, named in the Parquet file's name,
+/// is removed at the next start.
 public actor PredictionFiles: PredictionStore {
     public struct Options: Sendable {
         /// Bytes of all files; the oldest go first.

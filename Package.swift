@@ -113,6 +113,7 @@ shim("CLightGBM", uses: ["CLibrary"])
 shim("CPostgres", uses: ["CLibrary"])
 shim("CLMDB", uses: ["CLibrary"])
 shim("CZlib", uses: ["CLibrary"])
+shim("CFiles")
 
 // MARK: Foundations
 
@@ -152,7 +153,7 @@ adapter("StoreSQLite", uses: ["SearchSQL", "AerieCore", "AerieJSON", "AerieResou
         packages: [grdb, log])
 adapter("StorePostgres", uses: ["CPostgres", "SearchSQL", "AerieCore", "AerieJSON", "AerieResources", "Experiments", "Registry", "Webhooks", "Retention", "Imports", "Pipelines"],
         packages: [crypto, log], tests: false)
-adapter("StoreFiles", uses: ["AerieCore", "Experiments"], packages: [crypto])
+adapter("StoreFiles", uses: ["CFiles", "AerieCore", "Experiments"], packages: [crypto])
 adapter("StoreObjects", uses: ["AerieCore", "Experiments"], packages: [httpClient, nioCore, nioHTTP1, crypto], tests: false)
 adapter("SendWebhooks", uses: ["AerieCore", "Webhooks"], packages: [httpClient, nioCore, log])
 adapter("ReadMLflow", uses: ["AerieCore", "Experiments", "Registry", "Imports"], packages: [grdb], tests: false)
@@ -170,7 +171,7 @@ adapter("SendLoad", uses: ["AerieCore", "Load"], packages: [nioCore, nioPosix, n
 // MARK: Edges
 
 edge("ErrorMapping", uses: ["AerieCore", "AerieGRPC"], tests: false)
-edge("MLflowAPI", uses: ["AerieCore", "AerieJSON", "ErrorMapping", "Experiments", "Registry", "Webhooks"], packages: [hummingbird, log],
+edge("MLflowAPI", uses: ["AerieCore", "AerieJSON", "ErrorMapping", "Experiments", "Registry", "Webhooks"], packages: [hummingbird, crypto, log],
      testUses: ["StoreSQLite", "StoreFiles"])
 edge("PlatformAPI", uses: ["AerieCore", "AerieJSON", "ErrorMapping", "AerieResources", "AerieTelemetry", "Features", "Pipelines", "Serving", "Registry", "Retention", "Imports", "Predictions"],
      packages: [hummingbird, log], testUses: ["StoreSQLite"])

@@ -41,10 +41,17 @@ def wrk(script: str, url: str, clients: int, seconds: int, *arguments: str) -> d
             "errors": (int(wrong[1]) if wrong else 0) + (sum(map(int, sockets.groups())) if sockets else 0)}
 
 
+TABLE: list[str] = []
+
+
 def beside(what: str, unit: str, ours: float, theirs: float, asked: str, note=""):
-    """One line; the ratio is how many times better Aerie is."""
-    better = theirs / ours if unit in ("ms", "s", "MB") else ours / theirs
-    say(f"{what:44} {ours:12,.2f} {theirs:12,.2f} {unit:8} {better:8.1f}x   asked: {asked} {note}")
+    """One line of the table at the end; the ratio is how many times better Aerie is."""
+    over, under = (theirs, ours) if unit in ("ms", "s", "MB") else (ours, theirs)
+    better = over / under if under else float("nan")
+    told = ["" if number != number else f"{number:,.2f}" for number in (ours, theirs)]
+    ratio = "" if better != better else f"{better:.1f}x"
+    TABLE.append(f"{what:52} {told[0]:>12} {told[1]:>12} {unit:8} {ratio:>9}   asked: {asked} {note}".rstrip())
+    say("  " + TABLE[-1])
 
 
 def errors(*results: dict) -> str:
@@ -92,18 +99,29 @@ def experiment(server: Server) -> str:
     return call(server.url, "experiments/get-by-name?experiment_name=bench")["experiment"]["experiment_id"]
 
 
-def search(work: pathlib.Path, runs: int, seconds: int, peer: bool):
+def filled(folder: pathlib.Path, runs: int, database: pathlib.Path | None) -> Server:
+    """An Aerie with the runs: brought over from `database` by its own import, or else written into its stopped file."""
+    server = start_aerie(folder)
+    if database is None:
+        server.stop()
+        fill.aerie(folder / "data" / "metadata.db", runs, lambda table: say(f"  {table} of {runs:,} runs written"))
+        return start_aerie(folder)
+    took = bring_over(server, database)
+    beside(f"import of {runs:,} runs", "runs/s", runs / took, float("nan"), "-")
+    return server
+
+
+def search(work: pathlib.Path, runs: int, seconds: int, peer: bool, imported: bool):
     folder = work / f"search-{runs}"
     folder.mkdir()
-    database = folder / "mlflow.db"
+    database = folder / "mlflow.db" if peer or imported else None
     bar = (lambda done: say(f"  {done:,} of {runs:,} rows made")) if runs > 100_000 else (lambda done: None)
-    fill.make(database, runs, lambda done: bar(done) if done % 200_000 == 0 else None)
+    if database:
+        fill.make(database, runs, lambda done: bar(done) if done % 200_000 == 0 else None)
     medians = {}
     for start in (start_aerie, start_mlflow) if peer else (start_aerie,):
         if start is start_aerie:
-            server = start_aerie(folder)
-            took = bring_over(server, database)
-            say(f"{f'import of {runs:,} runs':44} {runs / took:12,.0f} {'':12} runs/s   ({took:.1f} s)")
+            server = filled(folder, runs, database)
         else:
             server = start_mlflow(folder, database)
         try:
@@ -115,14 +133,17 @@ def search(work: pathlib.Path, runs: int, seconds: int, peer: bool):
                 medians[name, server.name] = wrk("search.lua", server.url, 1, seconds, str(file))["p50"]
             if runs > 100_000:
                 medians["deep", server.name] = deep(server, where)
-                say(f"  {server.name}: {server.memory():.0f} MB resident after the searches")
+                medians["memory", server.name] = server.memory()
         finally:
             server.stop()
     asked = "30x" if runs <= 10_000 else "< 20 ms"
     for name in [*SEARCHES, *(["deep"] if runs > 100_000 else [])]:
         ours, theirs = medians[name, "aerie"], medians.get((name, "mlflow"), float("nan"))
         label = "page 51 of 1,000 each" if name == "deep" else name
-        beside(f"search, 100 of {runs:,}: {label}", "ms", ours, theirs, asked)
+        beside(f"search, 100 of {runs:,}: {label}", "ms", ours, theirs, "-" if name == "deep" else asked)
+    if runs > 100_000:
+        theirs = medians.get(("memory", "mlflow"), float("nan"))
+        beside(f"resident memory after searching {runs:,}", "MB", medians["memory", "aerie"], theirs, "< 200 MB")
 
 
 def deep(server: Server, where: str) -> float:
@@ -136,61 +157,30 @@ def deep(server: Server, where: str) -> float:
     return took
 
 
-def artifacts(work: pathlib.Path):
-    results = {}
-    for start in (start_aerie, start_mlflow):
-        folder = work / f"artifacts-{start.__name__}"
-        server = start(folder)
-        idle = server.memory()
-        try:
-            for megabytes in (30, 1024):
-                source = work / f"{megabytes}.bin"
-                if not source.exists():
-                    subprocess.run(["dd", "if=/dev/urandom", f"of={source}", "bs=1M", f"count={megabytes}"], check=True,
-                                   capture_output=True)
-                url = f"{server.url}/api/2.0/mlflow-artifacts/artifacts/bench/{source.name}"
-                up, down = [], []
-                for _ in range(5 if megabytes < 100 else 1):
-                    up.append(timed(["curl", "-sf", "-H", "Expect:", "-o", "/dev/null", "-T", str(source), url]))
-                    down.append(timed(["curl", "-sf", "-o", "/dev/null", url]))
-                results[server.name, megabytes] = (megabytes / sorted(up)[len(up) // 2],
-                                                   megabytes / sorted(down)[len(down) // 2], server.memory() - idle)
-        finally:
-            server.stop()
-    for megabytes in (30, 1024):
-        ours, theirs = results["aerie", megabytes], results["mlflow", megabytes]
-        beside(f"artifact of {megabytes} MB, up", "MB/s", ours[0], theirs[0], "1x")
-        beside(f"artifact of {megabytes} MB, down", "MB/s", ours[1], theirs[1], "1x")
-        say(f"  memory grew by {ours[2]:.0f} MB (aerie), {theirs[2]:.0f} MB (mlflow)")
-
-
-def timed(command: list) -> float:
-    began = time.monotonic()
-    subprocess.run(command, check=True, timeout=600)
-    return time.monotonic() - began
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=int, default=10)
     parser.add_argument("--runs", type=int, default=3000)
     parser.add_argument("--many", type=int, default=1_000_000)
     parser.add_argument("--peer-at-many", action="store_true", help="also measure mlflow server on the many runs; slow")
-    parser.add_argument("--only", default="writes,search,many,artifacts")
+    parser.add_argument("--quick", action="store_true", help="short loads, and many runs written and not imported")
+    parser.add_argument("--only", default="writes,search,many")
     options = parser.parse_args()
     parts = options.only.split(",")
-    if unknown := set(parts) - {"writes", "search", "many", "artifacts"}:
-        sys.exit(f"--only: {', '.join(sorted(unknown))} is none of writes, search, many, artifacts")
-    say(f"{'':44} {'aerie':>12} {'mlflow':>12}")
+    if unknown := set(parts) - {"writes", "search", "many"}:
+        sys.exit(f"--only: {', '.join(sorted(unknown))} is none of writes, search, many")
+    if options.quick:
+        options.seconds = 3
     with Workspace() as work:
         if "writes" in parts:
             writes(work.path, options.seconds)
         if "search" in parts:
-            search(work.path, options.runs, min(options.seconds, 5), peer=True)
-        if "artifacts" in parts:
-            artifacts(work.path)
+            search(work.path, options.runs, min(options.seconds, 5), peer=True, imported=True)
         if "many" in parts:
-            search(work.path, options.many, min(options.seconds, 5), peer=options.peer_at_many)
+            search(work.path, options.many, min(options.seconds, 5), peer=options.peer_at_many, imported=not options.quick)
+    say(f"\n{'':52} {'aerie':>12} {'mlflow':>12}")
+    for line in TABLE:
+        say(line)
 
 
 main()

@@ -59,6 +59,35 @@ import Testing
         }
     }
 
+    @Test(arguments: Kind.allCases) func contentsAreToldApartWithoutReadingThem(_ kind: Kind) async throws {
+        try await withStore(kind) { store in
+            let large = [[UInt8]](repeating: [UInt8](repeating: 1, count: 1 << 20), count: 9)
+            _ = try await put(store, "a", [[1, 2], [3]])
+            _ = try await put(store, "b", [[1], [2, 3]])
+            _ = try await put(store, "c", [[1, 2, 4]])
+            _ = try await put(store, "large", large)
+            _ = try await put(store, "larger", large)
+            _ = try await put(store, "other", large.dropLast() + [[UInt8](repeating: 2, count: 1 << 20)])
+            func digest(_ path: String) async throws -> ContentDigest {
+                try #require(try await store.digest(try ArtifactPath(path)))
+            }
+            #expect(try await digest("a") == digest("b"))
+            #expect(try await digest("a").kind == digest("c").kind)
+            #expect(try await digest("a") != digest("c"))
+            #expect(try await digest("large") == digest("larger"))
+            #expect(try await digest("large").kind == digest("other").kind)
+            #expect(try await digest("large") != digest("other"))
+            #expect(try await store.open(try ArtifactPath("a"), range: nil).digest == digest("a"))
+            let known = kind == .files
+                ? ContentDigest(
+                    kind: "sha-256", text: "039058c6f2c0cb492c533b0a4d14ef77cc0f78abccced5287d84a1a2011cfb81")
+                : ContentDigest(kind: "md5", text: "5289df737df57326fcdd22597afb1fac")
+            #expect(try await digest("a") == known)
+            let missing = await #expect(throws: AerieError.self) { try await store.digest(try ArtifactPath("none")) }
+            #expect(missing?.code == .notFound)
+        }
+    }
+
     @Test(arguments: Kind.allCases) func filesAndFoldersAreToldApart(_ kind: Kind) async throws {
         try await withStore(kind) { store in
             #expect(try await store.list(.root) == [])

@@ -1,11 +1,15 @@
 """Artifacts as the real MLflow client moves them."""
 import hashlib
 import os
+import pathlib
 import subprocess
 import sys
 
+import pytest
 import requests
 from mlflow import MlflowClient
+
+from conftest import BINARY, ROOT
 
 
 def sha(path):
@@ -50,12 +54,50 @@ def test_a_large_file_leaves_the_memory_as_it_was(aerie, tmp_path):
     assert part.status_code == 206 and part.content == piece[-6:] + piece[:14]
 
 
-def test_a_folder_of_many_files_is_listed(aerie, tmp_path):
+def test_a_folder_of_many_files_is_listed_and_comes_down(aerie, tmp_path):
     client = MlflowClient(aerie.http)
-    run = client.create_run("0").info.run_id
+    run = client.create_run("0").info
     folder = tmp_path / "many"
     folder.mkdir()
     for number in range(500):
         (folder / f"file-{number:05}.txt").write_text(str(number))
-    client.log_artifacts(run, str(folder), "many")
-    assert len(client.list_artifacts(run, "many")) == 500
+    client.log_artifacts(run.run_id, str(folder), "many")
+    back = pathlib.Path(client.download_artifacts(run.run_id, "many", str(tmp_path / "back")))
+    assert {file.name: file.read_text() for file in back.iterdir()} == {
+        file.name: file.read_text() for file in folder.iterdir()}
+    # The rest of ten thousand comes by other means, which is quicker.
+    kept = aerie.data_dir / "artifacts" / run.artifact_uri.removeprefix("mlflow-artifacts:/") / "many"
+    for number in range(500, 10_000):
+        (kept / f"file-{number:05}.txt").write_text(str(number))
+    listed = client.list_artifacts(run.run_id, "many")
+    assert [file.path for file in listed] == [f"many/file-{number:05}.txt" for number in range(10_000)]
+    assert listed[9_999].file_size == 4
+
+
+@pytest.mark.parametrize("size", [20, 3 << 20])
+def test_a_damaged_file_is_told_to_the_client(aerie, tmp_path, size):
+    client = MlflowClient(aerie.http)
+    run = client.create_run("0").info
+    (tmp_path / "model.bin").write_bytes(os.urandom(size))
+    client.log_artifact(run.run_id, str(tmp_path / "model.bin"))
+    assert client.download_artifacts(run.run_id, "model.bin", str(tmp_path))
+    kept = aerie.data_dir / "artifacts" / run.artifact_uri.removeprefix("mlflow-artifacts:/") / "model.bin"
+    with open(kept, "r+b") as file:
+        first = file.read(1)
+        file.seek(0)
+        file.write(bytes([first[0] ^ 1]))
+    with pytest.raises(Exception) as failure:
+        client.download_artifacts(run.run_id, "model.bin", str(tmp_path / "back"))
+    assert not (tmp_path / "back" / "model.bin").exists() or sha(tmp_path / "back" / "model.bin") != sha(kept)
+    if size < 1000:
+        answer = requests.get(f"{aerie.http}/api/2.0/mlflow-artifacts/artifacts/"
+                              f"{run.artifact_uri.removeprefix('mlflow-artifacts:/')}/model.bin", timeout=60)
+        assert answer.status_code == 500 and "is damaged" in answer.json()["message"], failure
+
+
+def test_the_benchmark_beside_the_real_server_runs(tmp_path):
+    done = subprocess.run([ROOT / "Benchmarks" / "artifacts", "--quick"], capture_output=True, text=True, timeout=300,
+                          env={**os.environ, "AERIE": BINARY, "TMPDIR": str(tmp_path)})
+    assert done.returncode == 0, done.stdout + done.stderr
+    for line in ("10 MB up", "10 MB down", "100 MB up and down", "a folder of 300 files"):
+        assert line in done.stdout

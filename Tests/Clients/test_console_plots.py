@@ -33,6 +33,8 @@ def swept(aerie):
     client.log_text(runs[1], "depth: 3\nrate: 0.1\nseed: 7\n<script>document.title='owned'</script>\n", "conf.yaml")
     client.log_text(runs[0], "same", "same.txt")
     client.log_text(runs[1], "same", "same.txt")
+    client.log_text(runs[0], "1 of one size", "size.txt")
+    client.log_text(runs[1], "2 of one size", "size.txt")
     client.log_text(runs[0], "here", "only.txt")
     return experiment, runs
 
@@ -59,6 +61,9 @@ def two_versions(aerie):
 def test_files_of_runs_are_compared_line_by_line(aerie, browser, swept):  # noqa: F811
     browser.get(f"{aerie.http}/console/compare?runs={swept[1][0]},{swept[1][1]}")
     assert "changed" in text(browser).lower() and "missing" in text(browser).lower()
+    states = {row.find_elements(By.TAG_NAME, "td")[0].text: row.find_elements(By.TAG_NAME, "td")[1].text.lower()
+              for row in browser.find_elements(By.XPATH, "//th[.='Content']/ancestor::table//tbody/tr")}
+    assert states == {"conf.yaml": "changed", "only.txt": "missing", "same.txt": "same", "size.txt": "changed"}
     look(browser, "compare-files")
     browser.find_element(By.CSS_SELECTOR, "a[aria-label='lines of conf.yaml']").click()
     assert [row.text.split()[-1] for row in browser.find_elements(By.CSS_SELECTOR, "tr.gone")] == ["2"]

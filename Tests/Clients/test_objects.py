@@ -96,6 +96,23 @@ def test_folders_go_up_and_come_down(server, objects, tmp_path):
     assert mlflow.artifacts.list_artifacts(run_id=run, artifact_path="nothing") == []
 
 
+def test_ranges_and_digests_hold_in_the_object_store(server, objects, tmp_path):
+    content = numpy.random.default_rng(5).bytes(9 << 20)
+    (tmp_path / "data.bin").write_bytes(content)
+    (tmp_path / "small.bin").write_bytes(b"123")
+    url = artifact_url(server, run_with(server, tmp_path), "out/data.bin")
+    for asked, expected in (("bytes=0-9", content[:10]), ("bytes=-7", content[-7:]), ("bytes=9437183-", content[-1:]),
+                            ("bytes=8388600-8388619", content[8388600:8388620])):
+        part = requests.get(url, headers={"Range": asked}, timeout=60)
+        assert part.status_code == 206 and part.content == expected
+        assert part.headers["content-range"].endswith(f"/{len(content)}")
+    assert requests.get(url, headers={"Range": f"bytes={len(content)}-"}, timeout=60).status_code == 416
+    wrong = requests.put(url + ".2", data=content, headers={"Content-MD5": "AAAAAAAAAAAAAAAAAAAAAA=="}, timeout=60)
+    assert wrong.status_code == 400 and requests.get(url + ".2", timeout=60).status_code == 404
+    assert not any(key.endswith(".2") for key in objects.keys())
+    assert objects.client.list_multipart_uploads(Bucket="models").get("Uploads", []) == []
+
+
 def test_what_other_programs_put_there_is_seen(server, objects, tmp_path):
     (tmp_path / "x").write_text("x")
     run = run_with(server, tmp_path)

@@ -45,6 +45,19 @@ import Testing
         #expect(!TextDiff("<script>", "<b>").html().text.contains("<script>"))
     }
 
+    @Test("files of one size are told apart by what is kept of their content")
+    func contents() {
+        func file(_ size: Int64, _ kind: String? = nil, _ text: String = "") -> (size: Int64, digest: ContentDigest?) {
+            (size, kind.map { ContentDigest(kind: $0, text: text) })
+        }
+        #expect(ArtifactComparison.content([file(1), file(2)]) == .changed)
+        #expect(ArtifactComparison.content([file(1), file(1)]) == .sameSize)
+        #expect(ArtifactComparison.content([file(1, "md5", "a"), file(1, "md5", "a")]) == .same)
+        #expect(ArtifactComparison.content([file(1, "md5", "a"), file(1, "md5", "b"), file(1)]) == .changed)
+        #expect(ArtifactComparison.content([file(1, "md5", "a"), file(1, "sha-256", "b")]) == .sameSize)
+        #expect(ArtifactComparison.content([file(1, "md5", "a"), file(1)]) == .sameSize)
+    }
+
     @Test("files of runs are the same, changed or missing by their sizes")
     func files() {
         let runs = ["one", "two"].map { id in

@@ -102,6 +102,46 @@ import Testing
         }
     }
 
+    @Test("a range is answered as RFC 9110 says", arguments: [
+        ("bytes=0-0", 206, 0..<1, "bytes 0-0/1000"), ("bytes=990-", 206, 990..<1000, "bytes 990-999/1000"),
+        ("bytes=-10", 206, 990..<1000, "bytes 990-999/1000"), ("bytes=-5000", 206, 0..<1000, "bytes 0-999/1000"),
+        ("bytes=500-5000", 206, 500..<1000, "bytes 500-999/1000"), ("bytes=1000-", 416, 0..<0, "bytes */1000"),
+        ("bytes=-0", 416, 0..<0, "bytes */1000"), ("bytes=5-4", 200, 0..<1000, nil), ("bytes=0-1,5-6", 200, 0..<1000, nil),
+        ("lines=1-2", 200, 0..<1000, nil), ("bytes=a-b", 200, 0..<1000, nil),
+    ] as [(String, Int, Range<Int>, String?)])
+    func ranges(_ asked: String, _ status: Int, _ expected: Range<Int>, _ described: String?) async throws {
+        try await withClient { client in
+            let path = "/api/2.0/mlflow-artifacts/artifacts/1/r"
+            let content = (0..<1000).map { UInt8(truncatingIfNeeded: $0 &* 7) }
+            _ = try await client.send(.put, path, bytes: content)
+            let answer = try await client.send(.get, path, headers: [.range: asked])
+            #expect(answer.status.code == status && answer.bytes == Array(content[expected]))
+            #expect(answer.headers[.contentRange] == described && answer.headers[.acceptRanges] != "none")
+        }
+    }
+
+    @Test("what comes is held against the digest that was sent with it, and what is given tells its own")
+    func digests() async throws {
+        try await withClient { client in
+            let path = "/api/2.0/mlflow-artifacts/artifacts/1/checked"
+            let (md5, sha256) = (HTTPField.Name("Content-MD5")!, HTTPField.Name("Repr-Digest")!)
+            // Of the bytes 1, 2, 3.
+            let right = "sha-256=:A5BYxvLAy0ksUzsKTRTvd8wPeKvMztUofYShogEc+4E=:"
+            let wrong: [HTTPFields] = [
+                [md5: "AAAAAAAAAAAAAAAAAAAAAA=="], [sha256: "sha-256=:\(String(repeating: "A", count: 43))=:"],
+                [md5: "nonsense"], [sha256: "sha-256=:AAAA:"],
+            ]
+            for headers in wrong {
+                let answer = try await client.send(.put, path, bytes: [1, 2, 3], headers: headers)
+                #expect(answer.status == .badRequest && answer.code == "INVALID_PARAMETER_VALUE")
+                #expect(try await client.send(.get, path).status == .notFound)
+            }
+            let headers: HTTPFields = [md5: "Uonfc331cyb83SJZevsfrA==", sha256: "sha-512=:x:, " + right]
+            #expect(try await client.send(.put, path, bytes: [1, 2, 3], headers: headers).status == .ok)
+            #expect(try await client.send(.get, path).headers[sha256] == right)
+        }
+    }
+
     @Test("a path that leads out of the store is refused", arguments: [
         "/%2e%2e/secret", "/a/..%2f..%2fsecret", "/%2fetc/passwd", "/a%5c..%5cb", "/a%00b", "/.incoming/x", "/%zz",
     ])

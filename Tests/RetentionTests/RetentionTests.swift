@@ -73,6 +73,7 @@ private final class MemoryArtifacts: ArtifactStore {
     func open(_ path: ArtifactPath, range: Range<Int64>?) async throws(AerieError) -> any ArtifactReader {
         throw .notFound("\(path)")
     }
+    func digest(_ path: ArtifactPath) async throws(AerieError) -> ContentDigest? { nil }
     func entry(_ path: ArtifactPath) async throws(AerieError) -> ArtifactEntry? { nil }
     func list(_ path: ArtifactPath) async throws(AerieError) -> [ArtifactEntry] {
         files.withLock { $0.contains(path.description) }

@@ -61,6 +61,34 @@ import Testing
         }
     }
 
+    @Test("a file whose content changed on the disk is told, before its last piece; a part of it is not checked")
+    func damaged() async throws {
+        try await withStore { store, folder in
+            for (name, size) in [("small", 10), ("large", 700_000)] {
+                let content = [UInt8](repeating: 7, count: size)
+                _ = try await put(store, name, [content])
+                let file = try FileHandle(forUpdating: URL(fileURLWithPath: folder + "/" + name))
+                try file.seek(toOffset: 5)
+                try file.write(contentsOf: Data([8]))
+                try file.close()
+                let reader = try await store.open(try ArtifactPath(name), range: nil)
+                var given = 0
+                let error = await #expect(throws: AerieError.self) {
+                    while let piece = try await reader.next() { given += piece.count }
+                }
+                #expect(error?.code == .dataLoss && error?.message.contains(name) == true && given < size)
+                #expect(try await read(store, name, 4..<7) == [7, 8, 7])
+            }
+            _ = try await put(store, "cut", [[1, 2, 3]])
+            try FileHandle(forUpdating: URL(fileURLWithPath: folder + "/cut")).truncate(atOffset: 0)
+            await #expect(throws: AerieError.self) { try await read(store, "cut") }
+            // What other programs put there carries no digest, and is believed.
+            try Data([1]).write(to: URL(fileURLWithPath: folder + "/foreign"))
+            #expect(try await store.digest(try ArtifactPath("foreign")) == nil)
+            #expect(try await read(store, "foreign") == [1])
+        }
+    }
+
     @Test("what a crash left half written is gone when the store opens, and the rest is there")
     func leftOver() async throws {
         try await withStore { store, folder in

@@ -7,6 +7,8 @@ import Foundation
 ///
 /// A file is written under a temporary name in the same folder tree, synced, renamed, and its folder synced: it is
 /// there whole or not at all, also after a power cut. Left-over temporary files are removed when the store opens.
+/// The SHA-256 of its content goes with the file as the attribute `user.aerie.sha256`, where the file system keeps
+/// attributes; whoever reads the whole file is told if it is not the same any more.
 /// All calls into the kernel run on the store's own threads, never on the caller's.
 public final class FileArtifactStore: LocalArtifactStore {
     private let root: String
@@ -52,7 +54,7 @@ public final class FileArtifactStore: LocalArtifactStore {
                 try await threads.run { () throws(AerieError) in try file.write(piece) }
             }
             try await threads.run { () throws(AerieError) in
-                try file.sync()
+                try file.seal()
                 try Self.move(temporary, to: target)
             }
         } catch {
@@ -102,7 +104,14 @@ public final class FileArtifactStore: LocalArtifactStore {
         let threads = threads
         return try await threads.run { () throws(AerieError) in
             let file = try OpenFile(reading: name, shown: path.description)
-            return FileReader(file: file, range: range, threads: threads)
+            return FileReader(file: file, range: range, path: path.description, threads: threads)
+        }
+    }
+
+    public func digest(_ path: ArtifactPath) async throws(AerieError) -> ContentDigest? {
+        let name = try place(path)
+        return try await threads.run { () throws(AerieError) in
+            try OpenFile(reading: name, shown: path.description).digest
         }
     }
 

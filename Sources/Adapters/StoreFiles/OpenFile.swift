@@ -1,4 +1,6 @@
 import AerieCore
+import CFiles
+import Crypto
 import Experiments
 import Foundation
 import Synchronization
@@ -7,6 +9,9 @@ import Synchronization
 final class OpenFile: Sendable {
     private let descriptor: Int32
     let size: Int64
+    /// Of what was written so far.
+    private let hash = Mutex(SHA256())
+    private static let attribute = "user.aerie.sha256"
 
     init(creating path: String) throws(AerieError) {
         descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
@@ -28,6 +33,7 @@ final class OpenFile: Sendable {
     deinit { if descriptor >= 0 { close(descriptor) } }
 
     func write(_ bytes: [UInt8]) throws(AerieError) {
+        hash.withLock { hash in bytes.withUnsafeBytes { hash.update(bufferPointer: $0) } }
         var done = 0
         while done < bytes.count {
             let count = bytes.withUnsafeBytes { Foundation.write(descriptor, $0.baseAddress! + done, $0.count - done) }
@@ -39,8 +45,19 @@ final class OpenFile: Sendable {
         }
     }
 
-    func sync() throws(AerieError) {
+    /// Keeps the digest of what was written with the file, where there are attributes, and makes it durable.
+    func seal() throws(AerieError) {
+        let digest = hash.withLock { Hexadecimal.encode($0.finalize()) }
+        _ = cfiles_set_attribute(descriptor, Self.attribute, digest, digest.utf8.count)
         guard fsync(descriptor) == 0 else { throw Self.failure("sync", "an artifact") }
+    }
+
+    /// What was kept of the content when it was written.
+    var digest: ContentDigest? {
+        var text = [CChar](repeating: 0, count: 65)
+        guard cfiles_attribute(descriptor, Self.attribute, &text, 64) == 64 else { return nil }
+        let digits = text.prefix(64).map { UInt8(bitPattern: $0) }
+        return ContentDigest(kind: ContentDigest.sha256, text: String(decoding: digits, as: UTF8.self))
     }
 
     func read(at offset: Int64, count: Int) throws(AerieError) -> [UInt8] {
@@ -73,33 +90,5 @@ final class OpenFile: Sendable {
         let why = String(cString: strerror(number))
         return AerieError(
             number == ENOSPC || number == EDQUOT ? .resourceExhausted : .unavailable, "cannot \(verb) \(path): \(why)")
-    }
-}
-
-/// Reads a file, or a part of it, piece by piece.
-final class FileReader: ArtifactReader {
-    private static let pieceSize: Int64 = 1 << 18
-    private let file: OpenFile
-    private let end: Int64
-    private let position: Mutex<Int64>
-    private let threads: FileThreads
-    var size: Int64 { file.size }
-
-    init(file: OpenFile, range: Range<Int64>?, threads: FileThreads) {
-        self.file = file
-        self.threads = threads
-        position = Mutex(min(max(range?.lowerBound ?? 0, 0), file.size))
-        end = min(range?.upperBound ?? file.size, file.size)
-    }
-
-    func next() async throws(AerieError) -> [UInt8]? {
-        let start = position.withLock { $0 }
-        guard start < end else { return nil }
-        let count = Int(min(Self.pieceSize, end - start))
-        let file = file
-        let bytes = try await threads.run { () throws(AerieError) in try file.read(at: start, count: count) }
-        guard bytes.count == count else { throw AerieError(.dataLoss, "the artifact became shorter while it was read") }
-        position.withLock { $0 = start + Int64(count) }
-        return bytes
     }
 }

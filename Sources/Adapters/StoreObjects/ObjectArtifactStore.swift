@@ -39,7 +39,14 @@ public final class ObjectArtifactStore: ArtifactStore {
         guard !path.isRoot, let found = try await head(try checked(path)) else {
             throw .notFound("No such artifact: '\(path)'")
         }
-        return ObjectReader(client, key: key(path), size: found.size, tag: found.tag, range: range)
+        return ObjectReader(client, key: key(path), head: found, range: range)
+    }
+
+    public func digest(_ path: ArtifactPath) async throws(AerieError) -> ContentDigest? {
+        guard !path.isRoot, let found = try await head(try checked(path)) else {
+            throw .notFound("No such artifact: '\(path)'")
+        }
+        return found.digest
     }
 
     public func entry(_ path: ArtifactPath) async throws(AerieError) -> ArtifactEntry? {
@@ -109,13 +116,13 @@ public final class ObjectArtifactStore: ArtifactStore {
         return folder.child(String(decoding: key.utf8.dropFirst(prefix.utf8.count), as: UTF8.self))
     }
 
-    func head(_ key: String) async throws(AerieError) -> (size: Int64, tag: String)? {
+    func head(_ key: String) async throws(AerieError) -> ObjectHead? {
         let answer = try await client.send(ObjectRequest(method: .HEAD, key: key), expected: [404])
         if answer.status == 404 { return nil }
-        guard let size = answer.headers.first(name: "content-length").flatMap({ Int64($0) }) else {
+        guard let head = ObjectHead(answer.headers) else {
             throw AerieError(.unavailable, "\(client.endpoint) does not tell the size of \(key)")
         }
-        return (size, answer.headers.first(name: "etag") ?? "")
+        return head
     }
 
     private struct Page {

@@ -1,15 +1,17 @@
 import AerieCore
+import Crypto
 import Experiments
 import NIOHTTP1
 import Synchronization
 
 /// Reads an object in ranges, the next one fetched while the last is used; all of them are of the object as it was when
-/// it was opened.
+/// it was opened. A whole object whose tag is the MD5 of its content is checked against it on the way.
 final class ObjectReader: ArtifactReader {
     private static let rangeSize: Int64 = 4 << 20
     private static let pieceSize = 1 << 20
 
     let size: Int64
+    let digest: ContentDigest?
     private let client: ObjectClient
     private let key: String
     private let tag: String
@@ -20,22 +22,29 @@ final class ObjectReader: ArtifactReader {
         var position: Int64
         var ahead: Task<Result<[UInt8], AerieError>, Never>?
         var pieces: ArraySlice<UInt8> = []
+        /// How much was given away.
+        var given: Int64 = 0
+        /// Of that; `nil` where there is nothing to check.
+        var hash: Insecure.MD5?
     }
     private let state: Mutex<State>
 
-    init(_ client: ObjectClient, key: String, size: Int64, tag: String, range: Range<Int64>?) {
+    init(_ client: ObjectClient, key: String, head: ObjectHead, range: Range<Int64>?) {
         self.client = client
         self.key = key
-        self.size = size
-        self.tag = tag
+        size = head.size
+        digest = head.digest
+        tag = head.tag
         end = min(range?.upperBound ?? size, size)
-        state = Mutex(State(position: min(max(range?.lowerBound ?? 0, 0), size)))
+        let isChecked = range == nil && digest?.kind == ContentDigest.md5
+        state = Mutex(
+            State(position: min(max(range?.lowerBound ?? 0, 0), size), hash: isChecked ? Insecure.MD5() : nil))
     }
 
     deinit { state.withLock { $0.ahead?.cancel() } }
 
     func next() async throws(AerieError) -> [UInt8]? {
-        if let piece = state.withLock({ Self.take(&$0) }) { return piece }
+        if let piece = state.withLock({ Self.take(&$0) }) { return try checked(piece) }
         guard let range = begin() else { return nil }
         let result = await withTaskCancellationHandler {
             await range.value
@@ -49,6 +58,18 @@ final class ObjectReader: ArtifactReader {
         }
         // The range behind it comes while this one is handed on.
         if let ahead = begin() { state.withLock { $0.ahead = ahead } }
+        return try piece.map { piece throws(AerieError) in try checked(piece) }
+    }
+
+    private func checked(_ piece: [UInt8]) throws(AerieError) -> [UInt8] {
+        let isIntact = state.withLock { state in
+            state.given += Int64(piece.count)
+            guard state.hash != nil else { return true }
+            piece.withUnsafeBytes { state.hash?.update(bufferPointer: $0) }
+            guard state.given == size, let hash = state.hash else { return true }
+            return Hexadecimal.encode(hash.finalize()) == digest?.text
+        }
+        guard isIntact else { throw .damaged(key) }
         return piece
     }
 

@@ -63,7 +63,15 @@ extension MLflowRoutes {
                 throw AerieError(.cancelled, "the upload was cut short", cause: error)
             }
         }
-        _ = try await artifacts.put(path, next: next)
+        var check = try UploadCheck(request.headers)
+        _ = try await artifacts.put(path) { () async throws(AerieError) in
+            guard let piece = try await next() else {
+                try check.finish()
+                return nil
+            }
+            check.add(piece)
+            return piece
+        }
         return Self.response(.ok, [:])
     }
 
@@ -74,8 +82,11 @@ extension MLflowRoutes {
             .contentType: MediaTypes.type(of: path.name), .acceptRanges: "bytes", .xContentTypeOptions: "nosniff",
             .contentDisposition: "attachment; filename=\"\(path.name.filter { $0 != "\"" && $0.isASCII })\"",
         ]
+        if let digest = whole.digest { headers[.reprDigest] = digest.reprDigest }
         guard let range = ByteRange(request.headers[.range], size: whole.size) else {
-            return Response(status: .ok, headers: headers, body: Self.body(whole, length: whole.size))
+            // Read before the answer begins, so that a small file's damage is said in words.
+            let first = try await whole.next()
+            return Response(status: .ok, headers: headers, body: Self.body(whole, first: first, length: whole.size))
         }
         guard !range.bytes.isEmpty else {
             headers[.contentRange] = "bytes */\(whole.size)"
@@ -83,12 +94,13 @@ extension MLflowRoutes {
         }
         headers[.contentRange] = "bytes \(range.bytes.lowerBound)-\(range.bytes.upperBound - 1)/\(whole.size)"
         let part = try await artifacts.open(path, range: range.bytes)
-        return Response(
-            status: .partialContent, headers: headers, body: Self.body(part, length: Int64(range.bytes.count)))
+        let body = Self.body(part, first: nil, length: Int64(range.bytes.count))
+        return Response(status: .partialContent, headers: headers, body: body)
     }
 
-    private static func body(_ reader: any ArtifactReader, length: Int64) -> ResponseBody {
+    private static func body(_ reader: any ArtifactReader, first: [UInt8]?, length: Int64) -> ResponseBody {
         ResponseBody(contentLength: Int(length)) { writer in
+            if let first { try await writer.write(ByteBuffer(bytes: first)) }
             while let piece = try await reader.next() { try await writer.write(ByteBuffer(bytes: piece)) }
             try await writer.finish(nil)
         }

@@ -83,7 +83,10 @@ public struct ArtifactEntry: Hashable, Sendable {
 public protocol ArtifactReader: Sendable {
     /// The whole file's size in bytes.
     var size: Int64 { get }
+    /// What was kept of the whole file's content when it was put; `nil` if nothing was.
+    var digest: ContentDigest? { get }
     /// The next piece, of 1 MiB at most; `nil` at the end.
+    /// - Throws: `dataLoss`, in place of the last piece, if a whole file is not what its digest says.
     func next() async throws(AerieError) -> [UInt8]?
 }
 
@@ -100,6 +103,10 @@ public protocol ArtifactStore: Sendable {
     ) async throws(AerieError) -> Int64
     /// - Parameter range: only these bytes; `nil` for all. Past the end there is nothing.
     func open(_ path: ArtifactPath, range: Range<Int64>?) async throws(AerieError) -> any ArtifactReader
+    /// What is kept of a file's content, without reading it; `nil` where nothing is. Not kept are the digests of files
+    /// that other programs put there.
+    /// - Throws: `notFound`.
+    func digest(_ path: ArtifactPath) async throws(AerieError) -> ContentDigest?
     /// What is there, or `nil`.
     func entry(_ path: ArtifactPath) async throws(AerieError) -> ArtifactEntry?
     /// The direct content of a folder, by name; a file gives itself.

@@ -14,6 +14,8 @@ enum RunPage {
     /// Files below a root, with their paths from there.
     struct FileList {
         var files: [(path: String, size: Int64)]
+        /// What is kept of the contents, by path, where it is asked for.
+        var digests: [String: ContentDigest] = [:]
         /// There are more than these.
         var isCut: Bool
     }

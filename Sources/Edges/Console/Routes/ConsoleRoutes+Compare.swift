@@ -62,6 +62,19 @@ extension ConsoleRoutes {
         return page.page()
     }
 
+    /// Files that several places have, in one size, are told apart by what the store kept of their content.
+    func addDigests(to listed: inout [RunPage.FileList], at locations: [String]) async {
+        var having: [String: [Int64]] = [:]
+        for list in listed { for file in list.files { having[file.path, default: []].append(file.size) } }
+        for (index, location) in locations.enumerated() {
+            guard let root = try? ArtifactPath(location: location) else { continue }
+            for file in listed[index].files where having[file.path].map({ $0.count > Set($0).count }) ?? false {
+                guard let path = try? root.appending(ArtifactPath(file.path)) else { continue }
+                listed[index].digests[file.path] = try? await services.artifacts.digest(path)
+            }
+        }
+    }
+
     private func comparison(
         _ ids: [RunID], _ options: ChartOptions, onlyDifferences: Bool
     ) async throws(AerieError) -> ConsolePage {
@@ -78,6 +91,7 @@ extension ConsoleRoutes {
         }
         var listed: [RunPage.FileList] = []
         for run in runs { listed.append(await files(at: run.info.artifactURI, limit: 200)) }
+        await addDigests(to: &listed, at: runs.map(\.info.artifactURI))
         return ExperimentPages.comparison(
             runs, histories: histories, files: listed, options: options, onlyDifferences: onlyDifferences)
     }

@@ -62,11 +62,21 @@ extension ConsoleRoutes {
     private func lineage(of version: ModelVersion) async throws(AerieError) -> ModelPages.Lineage {
         let run: Run? = if let id = version.runID { try await services.experiments.runs([id]).first } else { nil }
         let answering = services.serving.states().filter { state in
-            state.predictors.contains {
-                $0.modelURI.hasPrefix("models:/\(version.name)/") && $0.modelVersion == "\(version.version)"
-            }
+            state.predictors.contains { Self.answers($0.modelURI, $0.modelVersion, version) }
         }
         return .init(run: run, deployments: answering.map(\.name))
+    }
+
+    /// Whether a deployment's model is this version, by its registration or by what was registered.
+    private static func answers(_ uri: String, _ number: String, _ version: ModelVersion) -> Bool {
+        switch try? ModelURI(uri) {
+        case .version(let name, _)?, .stage(let name, _)?, .latest(let name)?, .alias(let name, _)?:
+            name == version.name && number == "\(version.version)"
+        case .loggedModel(let id)?: id == version.modelID
+        case .location(let place)?: place == version.location
+        case .run(let run, let path)?: run == version.runID && version.location.hasSuffix("/artifacts/" + path)
+        case nil: false
+        }
     }
 
     private func version(_ key: ModelVersionKey) async throws(AerieError) -> ConsolePage {
@@ -84,14 +94,17 @@ extension ConsoleRoutes {
 
     private func comparison(of name: String, _ numbers: [Int]) async throws(AerieError) -> ConsolePage {
         var items: [VersionComparison.Item] = []
+        var files: [RunPage.FileList] = []
         for number in numbers {
             let version = try await services.registry.version(ModelVersionKey(name, number))
+            files.append(await self.files(at: version.location, limit: 200))
             items.append(
                 .init(
                     version: version, run: try await lineage(of: version).run,
-                    description: await description(at: version.location),
-                    files: await files(at: version.location, limit: 200)))
+                    description: await description(at: version.location), files: files[files.count - 1]))
         }
+        await addDigests(to: &files, at: items.map(\.version.location))
+        for index in items.indices { items[index].files = files[index] }
         return VersionComparison.page(items, name: name)
     }
 

@@ -30,13 +30,21 @@ enum VersionComparison {
                 items.map { pairs($0.version.tags.filter { !$0.key.hasPrefix("mlflow.") }.map { ($0.key, $0.value) }) }
             ),
             ("Signature", items.map { signature($0.description) }),
-            ("Files", items.map { pairs($0.files.files.map { ($0.path, Format.bytes($0.size)) }) }),
+            ("Files", items.map { pairs(files($0.files)) }),
         ]
         let body = sections.map { title, values -> HTML in "<h2>\(title)</h2>\(table(items, values))" }
         return ConsolePage(
             title: "Compare versions of \(name)", section: .models,
             crumbs: [("Models", "/console/models"), (name, ModelPages.path(name))],
             subtitle: "Rows whose values differ are marked at the left.", body: "\(body)")
+    }
+
+    /// Sizes, with the beginnings of the digests where sizes alone would not tell contents apart.
+    private static func files(_ list: RunPage.FileList) -> [(String, String)] {
+        list.files.map { file in
+            let digest = list.digests[file.path].map { " · \($0.text.prefix(8))" } ?? ""
+            return (file.path, Format.bytes(file.size) + digest)
+        }
     }
 
     private static func signature(_ description: ModelDescription?) -> [String: String] {

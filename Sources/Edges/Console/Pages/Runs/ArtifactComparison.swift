@@ -6,17 +6,20 @@ enum ArtifactComparison {
     static func table(_ runs: [Run], files: [RunPage.FileList], only: Bool) -> HTML {
         let sizes = files.map { Dictionary($0.files.map { ($0.path, $0.size) }, uniquingKeysWith: { $1 }) }
         var paths = Set(sizes.flatMap(\.keys)).sorted()
-        if only { paths = paths.filter { path in Set(sizes.map { $0[path] }).count > 1 } }
+        if only {
+            paths = paths.filter { path in
+                Set(sizes.map { $0[path] }).count > 1 || Set(files.compactMap { $0.digests[path] }).count > 1
+            }
+        }
         let isCut = files.contains(where: \.isCut) || paths.count > 500
-        guard !paths.isEmpty else { return Piece.nothing(only ? "no differences in size" : "none logged") }
+        guard !paths.isEmpty else { return Piece.nothing(only ? "no differences" : "none logged") }
         let rows = paths.prefix(500).map { path -> HTML in
             let found = sizes.map { $0[path] }
             let have = runs.indices.filter { found[$0] != nil }
-            let sizes = Set(found.compactMap { $0 })
-            let isMissing = have.count < runs.count
+            let content = content(have.map { (found[$0] ?? 0, files[$0].digests[path]) })
             let state: HTML = """
-                \(sizes.count > 1 ? Piece.pill("changed", tone: "run") : isMissing ? "" : Piece.pill("same size"))\
-                \(isMissing ? Piece.pill("missing", tone: "warn") : "")
+                \(have.count > 1 ? Piece.pill(content.rawValue, tone: content == .changed ? "run" : nil) : "")\
+                \(have.count < runs.count ? Piece.pill("missing", tone: "warn") : "")
                 """
             let cells = found.indices.map { index -> HTML in
                 guard let size = found[index] else { return "<td class=\"num soft\">–</td>" }
@@ -28,7 +31,7 @@ enum ArtifactComparison {
                 let pair = [runs[have[0]], runs[have[1]]]
                 diff = "<a href=\"\(Self.path(pair.map(\.info.id), path))\" aria-label=\"lines of \(path)\">lines</a>"
             }
-            let mark: HTML = Set(found).count > 1 ? " class=\"differs\"" : ""
+            let mark: HTML = have.count < runs.count || content == .changed ? " class=\"differs\"" : ""
             return "<tr\(mark)><td>\(path)</td><td>\(state)</td>\(cells)<td>\(diff)</td></tr>"
         }
         let head = runs.enumerated().map { index, run -> HTML in
@@ -39,9 +42,20 @@ enum ArtifactComparison {
         }
         let more: HTML = isCut ? "<p class=\"soft\">There are more files than are compared here.</p>" : ""
         return """
-            <div class="panel flush"><div class="scroll"><table><thead><tr><th>File</th><th>By size</th>\(head)<th>Compare</th></tr>\
+            <div class="panel flush"><div class="scroll"><table><thead><tr><th>File</th><th>Content</th>\(head)<th>Compare</th></tr>\
             </thead><tbody>\(rows)</tbody></table></div></div>\(more)
             """
+    }
+
+    enum Content: String { case same, changed, sameSize = "same size" }
+
+    /// Digests of one kind tell contents apart; without them only sizes do.
+    static func content(_ files: [(size: Int64, digest: ContentDigest?)]) -> Content {
+        if Set(files.map(\.size)).count > 1 { return .changed }
+        let digests = files.compactMap(\.digest)
+        let kinds = Dictionary(grouping: Set(digests), by: \.kind)
+        if kinds.values.contains(where: { $0.count > 1 }) { return .changed }
+        return digests.count == files.count && kinds.count == 1 ? .same : .sameSize
     }
 
     static func path(_ runs: [RunID], _ file: String) -> String {

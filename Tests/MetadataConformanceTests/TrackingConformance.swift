@@ -26,7 +26,8 @@ struct TrackingConformance: Sendable, CustomTestStringConvertible {
         self.body = body
     }
 
-    static let all = experiments + runs + registry + traces + traceSearches + SearchConformance.all + purges
+    static let all =
+        experiments + runs + registry + traces + traceSearches + modelOrders + SearchConformance.all + purges
     static func at(_ milliseconds: Int64) -> Timestamp { Timestamp(milliseconds: milliseconds) }
 
     static func experiment(_ stores: TrackingStores, _ name: String = "e") async throws -> Experiment {

@@ -25,3 +25,14 @@ extension SearchStatement {
         return query
     }
 }
+
+extension SearchTables {
+    /// One value a model and metric: the latest that any run measured, on a data set that meets the condition.
+    @Sendable public static func latestModelMetrics(where condition: String = "1 = 1") -> String {
+        """
+        (SELECT owner, key, value, is_nan FROM (SELECT owner, key, value, is_nan, ROW_NUMBER() OVER (
+            PARTITION BY owner, key ORDER BY timestamp DESC, step DESC, run_id) AS place
+            FROM logged_model_metrics WHERE \(condition)) AS ranked WHERE place = 1)
+        """
+    }
+}

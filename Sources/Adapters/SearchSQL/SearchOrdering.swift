@@ -22,8 +22,14 @@ struct SearchOrdering {
                     add(column, ascending: part.ascending)
                 }
             } else {
-                guard let satellite = tables.satellites[part.field.kind] else { throw Self.unknown(part) }
+                guard var satellite = tables.satellites[part.field.kind] else { throw Self.unknown(part) }
                 let name = "o\(index)"
+                let named = [("dataset_name = ?", part.datasetName), ("dataset_digest = ?", part.datasetDigest)]
+                    .compactMap { sql, value in value.map { (sql, SQLArgument.text($0)) } }
+                if !named.isEmpty, let measured = tables.measured {
+                    satellite = measured(named.map(\.0).joined(separator: " AND "))
+                    joinArguments += named.map(\.1)
+                }
                 satelliteJoins.append(
                     " LEFT JOIN \(satellite) \(name) ON \(name).owner = t.\(tables.key) AND \(name).key = ?")
                 joinArguments.append(.text(part.field.key))

@@ -20,12 +20,15 @@ public struct SearchTables: Sendable {
     public var nullable: [String: Filler]
     /// Satellite tables with `owner`, `key` and `value`; those of metrics also with `is_nan`, which is 0 or 1.
     public var satellites: [SearchField.Kind: String]
+    /// Of models: the metrics that meet a condition on their data set, in the form of a satellite.
+    public var measured: (@Sendable (_ condition: String) -> String)?
     /// What is ordered by in the end, and makes every row's place its own. None of it is ever NULL.
     public var order: [SearchTerm]
 
     public init(
         table: String, key: String, sequence: String, attributes: [String: String], nullable: [String: Filler] = [:],
-        satellites: [SearchField.Kind: String], order: [SearchTerm]
+        satellites: [SearchField.Kind: String], measured: (@Sendable (_ condition: String) -> String)? = nil,
+        order: [SearchTerm]
     ) {
         self.table = table
         self.key = key
@@ -33,6 +36,7 @@ public struct SearchTables: Sendable {
         self.attributes = attributes
         self.nullable = nullable
         self.satellites = satellites
+        self.measured = measured
         self.order = order
     }
 }

@@ -16,14 +16,9 @@ public struct PostgresLoggedModelStore: LoggedModelStore {
             "creation_timestamp": "t.creation_time", "last_updated_timestamp": "t.last_update_time",
         ],
         nullable: ["source_run_id": .text],
-        satellites: [.metric: latestMetrics, .param: "logged_model_params", .tag: "logged_model_tags"],
+        satellites: [.metric: SearchTables.latestModelMetrics(), .param: "logged_model_params", .tag: "logged_model_tags"],
+        measured: { SearchTables.latestModelMetrics(where: $0) },
         order: [.descending("t.creation_time"), .descending("t.seq")])
-
-    /// One value a model and metric: the latest that any run measured on any dataset.
-    private static let latestMetrics = """
-        (SELECT DISTINCT ON (owner, key) owner, key, value, is_nan FROM logged_model_metrics
-            ORDER BY owner, key, timestamp DESC)
-        """
 
     public func create(_ model: LoggedModel) async throws(AerieError) {
         try await database.write { db in

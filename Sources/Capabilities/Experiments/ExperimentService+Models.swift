@@ -71,20 +71,24 @@ extension ExperimentService {
     }
 
     /// - Parameters:
-    ///   - orderBy: orders as the edge read them; attributes have no prefix, metrics begin with `metrics.`.
+    ///   - orderBy: attributes have no prefix, metrics begin with `metrics.`.
     ///   - datasets: conditions on metrics count for values measured on one of these; empty means on any. At most 100.
     public func searchModels(
-        in experimentIDs: [ExperimentID], filter: String? = nil, orderBy: [String] = [],
+        in experimentIDs: [ExperimentID], filter: String? = nil, orderBy: [ModelOrder] = [],
         datasets: [DatasetReference] = [], limit: Int = 100, pageToken: String? = nil
     ) async throws(AerieError) -> Page<LoggedModel> {
         try ExperimentLimits.checkLimit(limit)
         guard datasets.count <= 100 else {
             throw .invalid("datasets", "names \(datasets.count) data sets, at most 100")
         }
+        var order = try SearchParser.orders(orderBy.map(\.text), subject: .loggedModels)
+        for (index, asked) in orderBy.enumerated() where order[index].field.kind == .metric {
+            order[index].datasetName = asked.datasetName
+            order[index].datasetDigest = asked.datasetDigest
+        }
         var query = SearchQuery(
             experimentIDs: experimentIDs, conditions: try SearchParser.conditions(filter, subject: .loggedModels),
-            order: try SearchParser.orders(orderBy, subject: .loggedModels), limit: limit,
-            position: try Self.position(pageToken))
+            order: order, limit: limit, position: try Self.position(pageToken))
         query.datasets = datasets
         return try await models.search(query)
     }
@@ -97,5 +101,20 @@ extension ExperimentService {
                 Param(key: param.key, value: ExperimentLimits.cut(param.value, to: ExperimentLimits.paramValueLength)))
         }
         return result
+    }
+}
+
+/// What logged models are ordered by.
+public struct ModelOrder: Sendable {
+    /// Such as `metrics.auc DESC`, in the grammar of orders.
+    public var text: String
+    /// Of metrics: only values that were measured on a data set of this name, of this digest, count.
+    public var datasetName: String?
+    public var datasetDigest: String?
+
+    public init(_ text: String, datasetName: String? = nil, datasetDigest: String? = nil) {
+        self.text = text
+        self.datasetName = datasetName
+        self.datasetDigest = datasetDigest
     }
 }

@@ -255,5 +255,23 @@ def logged_models(s):
     s.get(f"logged-models/{two}")
 
 
+def measured_models(s):
+    """Three models measured on two data sets, by two runs, some of them twice."""
+    e = _new(s, "measured models")
+    runs = [_run(s, e, "first"), _run(s, e, "second")]
+    models = [s.post("logged-models", experiment_id=e, name=f"m{at}")["model"]["info"]["model_id"] for at in range(4)]
+    points = [(0, 0, "train", "a", 0.9, 1), (0, 1, "test", "b", 0.5, 2), (1, 0, "train", "a", 0.8, 1),
+              (1, 0, "test", "b", 0.7, 3), (2, 1, "train", "c", 0.95, 1), (2, 0, "test", "b", 0.6, 5)]
+    for model, run, name, digest, value, time in points:
+        s.post("runs/log-metric", run_id=runs[run], key="auc", value=value, timestamp=time, step=time,
+               model_id=models[model], dataset_name=name, dataset_digest=digest)
+    for order in ({}, {"dataset_name": "train"}, {"dataset_name": "test"}, {"dataset_digest": "a"}, {"dataset_name": "none"},
+                  {"dataset_name": "train", "dataset_digest": "a"}, {"dataset_name": "train", "dataset_digest": "b"}):
+        for ascending in (True, False):
+            found = s.http.post(f"{s.base}/api/2.0/mlflow/logged-models/search", timeout=60, json={
+                "experiment_ids": [e], "order_by": [{"field_name": "metrics.auc", "ascending": ascending, **order}]}).json()
+            s._keep(f"ordered by {order} {ascending}", [model["info"]["name"] for model in found["models"]])
+
+
 GROUPS = {"runs": lifecycle, "logging": logging, "histories": histories, "run searches": searches, "datasets": datasets,
-          "logged models": logged_models}
+          "logged models": logged_models, "measured models": measured_models}

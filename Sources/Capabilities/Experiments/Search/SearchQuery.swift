@@ -55,9 +55,16 @@ public struct SearchCondition: Hashable, Sendable {
 public struct SearchOrder: Hashable, Sendable {
     public var field: SearchField
     public var ascending: Bool
-    public init(_ field: SearchField, ascending: Bool = true) {
+    /// For the metrics of models: only values that were measured on a data set of this name, of this digest, count.
+    public var datasetName: String?
+    public var datasetDigest: String?
+    public init(
+        _ field: SearchField, ascending: Bool = true, datasetName: String? = nil, datasetDigest: String? = nil
+    ) {
         self.field = field
         self.ascending = ascending
+        self.datasetName = datasetName
+        self.datasetDigest = datasetDigest
     }
 }
 

@@ -74,8 +74,8 @@ extension Fields {
     }
 
     /// Orders come as messages here, and as text elsewhere.
-    func modelOrders() throws(AerieError) -> [String] {
-        var orders: [String] = []
+    func modelOrders() throws(AerieError) -> [ModelOrder] {
+        var orders: [ModelOrder] = []
         for order in try objects("order_by") {
             let name = try order.required("field_name")
             guard !name.contains(where: { $0 == "`" }) else {
@@ -86,7 +86,13 @@ extension Fields {
             // A key with spaces or slashes needs quotes in the grammar.
             let quoted = name.split(separator: ".", maxSplits: 1).enumerated()
                 .map { $0.offset == 0 ? String($0.element) : "`\($0.element)`" }.joined(separator: ".")
-            orders.append(quoted + (try order.bool("ascending") ?? true ? " ASC" : " DESC"))
+            func named(_ key: String) throws(AerieError) -> String? {
+                try order.string(key).flatMap { $0.isEmpty ? nil : $0 }
+            }
+            orders.append(
+                ModelOrder(
+                    quoted + (try order.bool("ascending") ?? true ? " ASC" : " DESC"),
+                    datasetName: try named("dataset_name"), datasetDigest: try named("dataset_digest")))
         }
         return orders
     }

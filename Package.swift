@@ -156,7 +156,7 @@ adapter("StorePostgres", uses: ["CPostgres", "SearchSQL", "AerieCore", "AerieJSO
 adapter("StoreFiles", uses: ["CFiles", "AerieCore", "Experiments"], packages: [crypto])
 adapter("StoreObjects", uses: ["AerieCore", "Experiments"], packages: [httpClient, nioCore, nioHTTP1, crypto], tests: false)
 adapter("SendWebhooks", uses: ["AerieCore", "Webhooks"], packages: [httpClient, nioCore, log])
-adapter("ReadMLflow", uses: ["AerieCore", "Experiments", "Registry", "Imports"], packages: [grdb], tests: false)
+adapter("ReadMLflow", uses: ["AerieCore", "AerieJSON", "AerieYAML", "Experiments", "Registry", "Imports"], packages: [grdb, httpClient, nioCore, nioHTTP1], tests: false)
 adapter("StoreDuckDB", uses: ["CDuckDB", "AerieCore", "AerieData", "Datasets"])
 adapter("StoreLMDB", uses: ["CLMDB", "AerieCore", "Features"], packages: [crypto])
 adapter("StoreRedis", uses: ["AerieCore", "AerieWire", "Features"], packages: [crypto, nioCore, nioPosix, deque], tests: false)

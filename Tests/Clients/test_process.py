@@ -86,7 +86,7 @@ def test_doctor_reports_every_native_library(aerie):
     done = subprocess.run([BINARY, "doctor", "-o", "json"], capture_output=True, text=True, cwd=ROOT, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
     text = json.dumps(json.loads(done.stdout)).lower()
-    for library in ("onnx", "lightgbm", "duckdb"):
+    for library in ("onnx", "lightgbm", "duckdb", "lmdb", "libpq"):
         assert library in text
 
 

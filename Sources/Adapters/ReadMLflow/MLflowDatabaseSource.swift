@@ -12,9 +12,7 @@ import Registry
 public final class MLflowDatabaseSource: ImportSource {
     let database: DatabaseQueue
     let tables: Set<String>
-    /// Where `mlflow-artifacts:/…` leads; `nil` if nobody said.
-    private let artifacts: String?
-    private let folder: String
+    private let artifacts: LocalArtifacts
 
     /// - Throws: `notFound` for a file that is not there, `invalidArgument` for one that is no MLflow database.
     public init(path: String, artifacts: String?) throws(AerieError) {
@@ -33,8 +31,9 @@ public final class MLflowDatabaseSource: ImportSource {
         guard tables.isSuperset(of: ["experiments", "runs", "metrics", "params", "tags"]) else {
             throw .invalid("from", "\(path) is an SQLite database, but not one of an MLflow server")
         }
-        self.artifacts = artifacts.map { URL(fileURLWithPath: $0).standardizedFileURL.path }
-        folder = URL(fileURLWithPath: path).standardizedFileURL.deletingLastPathComponent().path
+        self.artifacts = LocalArtifacts(
+            root: artifacts.map { URL(fileURLWithPath: $0).standardizedFileURL.path },
+            folder: URL(fileURLWithPath: path).standardizedFileURL.deletingLastPathComponent().path)
     }
 
     func read<Value: Sendable>(_ body: @escaping @Sendable (Database) throws -> Value) async throws(AerieError) -> Value
@@ -98,48 +97,11 @@ public final class MLflowDatabaseSource: ImportSource {
     // MARK: Files
 
     public func files(at location: String) async throws(AerieError) -> [ImportedFile]? {
-        // Nowhere is not the folder of the database.
-        guard !location.isEmpty else { return [] }
-        guard let place = place(of: location) else { return nil }
-        var isFolder: ObjCBool = false
-        // Runs without artifacts have no folder.
-        guard FileManager.default.fileExists(atPath: place, isDirectory: &isFolder), isFolder.boolValue else {
-            return []
-        }
-        let names = FileManager.default.enumerator(atPath: place)?.compactMap { $0 as? String } ?? []
-        return names.sorted().compactMap { name in
-            let file = place + "/" + name
-            guard let attributes = try? FileManager.default.attributesOfItem(atPath: file),
-                attributes[.type] as? FileAttributeType == .typeRegular, let size = attributes[.size] as? Int64
-            else { return nil }
-            return ImportedFile(path: name, size: size, place: file)
-        }
-    }
-
-    private func place(of location: String) -> String? {
-        if location.hasPrefix("mlflow-artifacts:") {
-            guard let artifacts, let path = try? ArtifactPath(location: location) else { return nil }
-            return artifacts + "/" + path.description
-        }
-        if location.hasPrefix("file://") { return URL(string: location)?.path }
-        if location.hasPrefix("/") { return location }
-        if location.contains(":/") { return nil }
-        return folder + "/" + location
+        artifacts.files(at: location)
     }
 
     public func read(
         _ file: ImportedFile,
         into body: (_ next: () async throws(AerieError) -> [UInt8]?) async throws(AerieError) -> Void
-    ) async throws(AerieError) {
-        guard let handle = FileHandle(forReadingAtPath: file.place) else {
-            throw AerieError(.unavailable, "cannot read \(file.place)")
-        }
-        defer { try? handle.close() }
-        try await body { () async throws(AerieError) in
-            do {
-                guard let data = try handle.read(upToCount: 1 << 20), !data.isEmpty else { return nil }
-                return Array(data)
-            } catch { throw AerieError(.unavailable, "cannot read \(file.place)", cause: error) }
-        }
-    }
+    ) async throws(AerieError) { try await LocalArtifacts.read(file, into: body) }
 }

@@ -5,21 +5,23 @@ public import Imports
 import Registry
 
 extension MLflowDatabaseSource {
-    public func loggedModels(after: LoggedModelID?, limit: Int) async throws(AerieError) -> [LoggedModel] {
-        guard tables.contains("logged_models") else { return [] }
-        return try await read { db in
+    public func loggedModels(after: String?, limit: Int) async throws(AerieError) -> ImportPage<LoggedModel> {
+        guard tables.contains("logged_models") else { return ImportPage() }
+        let hasMetrics = tables.contains("logged_model_metrics")
+        let found: [LoggedModel] = try await read { db in
             let rows = try Row.fetchAll(
                 db,
                 sql: """
                     SELECT model_id, experiment_id, name, artifact_location, creation_timestamp_ms,
                         last_updated_timestamp_ms, status, model_type, source_run_id
                     FROM logged_models WHERE lifecycle_stage = 'active' AND model_id > ? ORDER BY model_id LIMIT ?
-                    """, arguments: [after?.text ?? "", limit])
+                    """, arguments: [after ?? "", limit])
             guard let first = rows.first, let last = rows.last else { return [] }
             let range: StatementArguments = [first[0] as String, last[0] as String]
             let params = try Self.texts(
                 db, "logged_model_params", "model_id", range, key: "param_key", value: "param_value")
             let tags = try Self.texts(db, "logged_model_tags", "model_id", range, key: "tag_key", value: "tag_value")
+            let metrics = hasMetrics ? try Self.modelMetrics(db, range) : [:]
             return rows.map { row in
                 let id: String = row[0]
                 let states: [LoggedModelStatus] = [.unspecified, .pending, .ready, .uploadFailed]
@@ -29,36 +31,34 @@ extension MLflowDatabaseSource {
                     modelType: row[7] ?? "", sourceRunID: (row[8] as String?).flatMap { $0.isEmpty ? nil : RunID($0) },
                     artifactURI: row[3] ?? "", status: states.indices.contains(status) ? states[status] : .unspecified,
                     creationTime: Timestamp(milliseconds: row[4]), lastUpdateTime: Timestamp(milliseconds: row[5]),
-                    params: (params[id] ?? []).map { Param(key: $0.key, value: $0.value) }, tags: tags[id] ?? [])
+                    params: (params[id] ?? []).map { Param(key: $0.key, value: $0.value) }, tags: tags[id] ?? [],
+                    metrics: metrics[id] ?? [])
             }
         }
+        return ImportPage(found, next: found.count < limit ? nil : found.last?.id.text)
     }
 
-    public func traces(after: TraceID?, limit: Int) async throws(AerieError) -> [Trace] {
-        guard tables.contains("trace_info") else { return [] }
-        return try await read { db in
-            let client = try Self.column(db, "trace_info", "client_request_id")
-            let request = try Self.column(db, "trace_info", "request_preview")
-            let response = try Self.column(db, "trace_info", "response_preview")
-            let rows = try Row.fetchAll(
-                db,
-                sql: """
-                    SELECT request_id, experiment_id, timestamp_ms, execution_time_ms, status, \(client), \(request),
-                        \(response) FROM trace_info WHERE request_id > ? ORDER BY request_id LIMIT ?
-                    """, arguments: [after?.text ?? "", limit])
-            guard let first = rows.first, let last = rows.last else { return [] }
-            let range: StatementArguments = [first[0] as String, last[0] as String]
-            let tags = try Self.texts(db, "trace_tags", "request_id", range)
-            let metadata = try Self.texts(db, "trace_request_metadata", "request_id", range)
-            return rows.map { row in
-                let id: String = row[0]
-                return Trace(
-                    id: TraceID(id), experimentID: ExperimentID("\(row[1] as Int64)"),
-                    requestTime: Timestamp(milliseconds: row[2]), duration: row[3],
-                    state: TraceState(rawValue: row[4] ?? "") ?? .unspecified, clientRequestID: row[5],
-                    requestPreview: row[6], responsePreview: row[7], metadata: metadata[id] ?? [], tags: tags[id] ?? [])
-            }
+    private static func modelMetrics(
+        _ db: Database, _ range: StatementArguments
+    ) throws -> [String: [LoggedModelMetric]] {
+        var result: [String: [LoggedModelMetric]] = [:]
+        let rows = try Row.fetchCursor(
+            db,
+            sql: """
+                SELECT model_id, metric_name, metric_value, metric_timestamp_ms, metric_step, run_id, dataset_name,
+                    dataset_digest FROM logged_model_metrics WHERE model_id BETWEEN ? AND ?
+                ORDER BY model_id, metric_timestamp_ms, metric_step
+                """, arguments: range)
+        while let row = try rows.next() {
+            let model: String = row[0]
+            result[model, default: []].append(
+                LoggedModelMetric(
+                    metric: Metric(
+                        key: row[1], value: row[2] ?? .nan, timestamp: Timestamp(milliseconds: row[3]), step: row[4],
+                        modelID: LoggedModelID(model), datasetName: row[6], datasetDigest: row[7]),
+                    runID: RunID(row[5])))
         }
+        return result
     }
 
     public func registeredModels() async throws(AerieError) -> [ImportedModel] {
@@ -119,7 +119,6 @@ extension MLflowDatabaseSource {
             let source: String = row[7] ?? ""
             let created = Timestamp(milliseconds: row[2] ?? 0)
             let location = (row[11] as String?).flatMap { $0.isEmpty ? nil : $0 } ?? source
-            let modelID = source.hasPrefix("models:/m-") ? LoggedModelID(String(source.dropFirst(8))) : nil
             result[name, default: []].append(
                 ModelVersion(
                     name: name, version: number, creationTime: created,
@@ -127,7 +126,8 @@ extension MLflowDatabaseSource {
                     userID: row[5] ?? "", stage: ModelStage(rawValue: row[6] ?? "None") ?? .none,
                     description: row[4] ?? "", source: source, location: location,
                     runID: (row[8] as String?).flatMap { $0.isEmpty ? nil : RunID($0) }, runLink: row[10] ?? "",
-                    modelID: modelID, status: ModelVersion.Status(rawValue: row[9] ?? "READY") ?? .ready,
+                    modelID: LoggedModelID(versionSource: source),
+                    status: ModelVersion.Status(rawValue: row[9] ?? "READY") ?? .ready,
                     tags: tags["\(name)/\(number)"] ?? []))
         }
         return result

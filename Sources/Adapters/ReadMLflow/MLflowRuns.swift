@@ -1,23 +1,23 @@
 public import AerieCore
 public import Experiments
 import GRDB
+public import Imports
 
 extension MLflowDatabaseSource {
-    public func runs(after: RunID?, limit: Int) async throws(AerieError) -> [Run] {
+    public func runs(after: String?, limit: Int) async throws(AerieError) -> ImportPage<Run> {
         let tables = tables
-        return try await read { db in
+        let found: [Run] = try await read { db in
             let rows = try Row.fetchAll(
                 db,
                 sql: """
                     SELECT run_uuid, name, user_id, status, start_time, end_time, lifecycle_stage, artifact_uri,
                         experiment_id FROM runs WHERE run_uuid > ? ORDER BY run_uuid LIMIT ?
-                    """, arguments: [after?.text ?? "", limit])
+                    """, arguments: [after ?? "", limit])
             guard let first = rows.first, let last = rows.last else { return [] }
             // The page is one range of identifiers, so that each table is read by its index, once.
             let range: StatementArguments = [first[0] as String, last[0] as String]
             let params = try Self.texts(db, "params", "run_uuid", range)
             let tags = try Self.texts(db, "tags", "run_uuid", range)
-            let metrics = try Self.metrics(db, range)
             let links = tables.contains("inputs") ? try Self.links(db, range) : [:]
             return rows.map { row in
                 let id: String = row[0]
@@ -27,7 +27,7 @@ extension MLflowDatabaseSource {
                     startTime: Timestamp(milliseconds: row[4] ?? 0),
                     endTime: (row[5] as Int64?).flatMap { $0 > 0 ? Timestamp(milliseconds: $0) : nil },
                     artifactURI: row[7] ?? "", stage: row[6] == "deleted" ? .deleted : .active)
-                var run = Run(info: info, metrics: metrics[id] ?? [])
+                var run = Run(info: info)
                 run.params = (params[id] ?? []).map { Param(key: $0.key, value: $0.value) }
                 run.tags = tags[id] ?? []
                 run.datasets = links[id]?.datasets ?? []
@@ -35,6 +35,18 @@ extension MLflowDatabaseSource {
                 run.modelOutputs = links[id]?.modelOutputs ?? []
                 return run
             }
+        }
+        return ImportPage(found, next: found.count < limit ? nil : found.last?.info.id.text)
+    }
+
+    public func completed(_ runs: [Run]) async throws(AerieError) -> [Run] {
+        guard let first = runs.map(\.info.id.text).min(), let last = runs.map(\.info.id.text).max() else { return [] }
+        let wanted = Set(runs.map(\.info.id.text))
+        let histories = try await read { db in try Self.metrics(db, [first, last], of: wanted) }
+        return runs.map { run in
+            var run = run
+            run.metrics = histories[run.info.id.text] ?? []
+            return run
         }
     }
 
@@ -52,7 +64,9 @@ extension MLflowDatabaseSource {
         return result
     }
 
-    private static func metrics(_ db: Database, _ range: StatementArguments) throws -> [String: [Metric]] {
+    private static func metrics(
+        _ db: Database, _ range: StatementArguments, of wanted: Set<String>
+    ) throws -> [String: [Metric]] {
         var result: [String: [Metric]] = [:]
         let rows = try Row.fetchCursor(
             db,
@@ -61,7 +75,9 @@ extension MLflowDatabaseSource {
                 ORDER BY run_uuid, key, step, timestamp
                 """, arguments: range)
         while let row = try rows.next() {
-            result[row[0], default: []].append(
+            let run: String = row[0]
+            guard wanted.contains(run) else { continue }
+            result[run, default: []].append(
                 Metric(
                     key: row[1], value: (row[3] ?? false) ? .nan : row[2], timestamp: Timestamp(milliseconds: row[4]),
                     step: row[5]))

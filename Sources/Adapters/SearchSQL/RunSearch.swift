@@ -10,11 +10,11 @@ public import Experiments
 /// Several experiments, or stages, are read one by one and merged: each has an index of its own order, all together
 /// have none.
 public struct RunSearch<Connection: SearchConnection> {
-    private let connection: Connection
-    private let query: SearchQuery
-    private let tables: SearchTables
+    let connection: Connection
+    let query: SearchQuery
+    let tables: SearchTables
     private let newest: Int64
-    private let ordering: SearchOrdering
+    let ordering: SearchOrdering
 
     /// Rows of an index that are counted at most to choose a way; about a millisecond.
     private static var countLimit: Int { 20_000 }
@@ -127,7 +127,7 @@ public struct RunSearch<Connection: SearchConnection> {
     private func satellite(_ condition: SearchCondition) -> String { tables.satellites[condition.field.kind] ?? "" }
 
     /// Conditions that the index of values answers with one range.
-    private static func isSelective(_ condition: SearchCondition) -> Bool {
+    static func isSelective(_ condition: SearchCondition) -> Bool {
         switch condition.comparison {
         case .equal, .less, .lessOrEqual, .greater, .greaterOrEqual: true
         case .notEqual, .like, .ilike, .in, .notIn, .isNull, .isNotNull: false
@@ -157,19 +157,22 @@ public struct RunSearch<Connection: SearchConnection> {
         }
         var rows: [SearchRow] = []
         for rank in ranks where rows.count <= query.limit {
-            let found = try ranked(
-                rank: rank, first, satellite, same, statement, after: after, limit: query.limit + 1 - rows.count)
-            rows += found
+            let limit = query.limit + 1 - rows.count
+            let walk = ValueWalk(rank: rank, first: first, satellite: satellite, same: same, statement: statement)
+            rows +=
+                rank < 2 && first.field.kind == .metric
+                ? try blockwise(walk, after: after, limit: limit) : try ranked(walk, after: after, limit: limit)
             after = nil
         }
         return rows
     }
 
-    private func ranked(
-        rank: Int, _ first: SearchOrder, _ satellite: String, _ same: [SearchCondition], _ statement: SearchStatement,
-        after: [PageValue]?, limit: Int
+    /// - Parameter range: of the values; `nil` for all.
+    func ranked(
+        _ walk: ValueWalk, in range: ValueRange? = nil, after: [PageValue]?, limit: Int
     ) throws -> [SearchRow] {
-        var statement = statement
+        let (rank, first, satellite) = (walk.rank, walk.first, walk.satellite)
+        var statement = walk.statement
         let others = ordering.satelliteJoins.dropFirst().joined()
         let otherArguments = Array(ordering.joinArguments.dropFirst())
         let rest = Array(ordering.terms.dropFirst(2))
@@ -186,8 +189,9 @@ public struct RunSearch<Connection: SearchConnection> {
         statement.require("o0.key = ?", [.text(first.field.key)])
         if first.field.kind == .metric { statement.require("o0.is_nan = ?", [.integer(Int64(rank))]) }
         if rank == 0 {
-            for condition in same where Self.isSelective(condition) { statement.compare("o0.value", condition) }
+            for condition in walk.same where Self.isSelective(condition) { statement.compare("o0.value", condition) }
         }
+        range?.restrict(&statement, "o0.value", ascending: first.ascending)
         let terms = [SearchTerm(sql: "o0.value", ascending: first.ascending)] + rest
         let found = try statement.rows(
             connection, from: "\(satellite) o0 \(connection.dialect.orderedJoin) runs t ON t.seq = o0.owner\(others)",

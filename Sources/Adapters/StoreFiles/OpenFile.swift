@@ -89,6 +89,7 @@ final class OpenFile: Sendable {
         let number = errno
         let why = String(cString: strerror(number))
         return AerieError(
-            number == ENOSPC || number == EDQUOT ? .resourceExhausted : .unavailable, "cannot \(verb) \(path): \(why)")
+            [ENOSPC, EDQUOT, EFBIG].contains(number) ? .resourceExhausted : .unavailable,
+            "cannot \(verb) \(path): \(why)")
     }
 }

@@ -17,12 +17,7 @@ final class LMDBEnvironment: @unchecked Sendable {
 
     init(path: String, mapSize: Int) throws(AerieError) {
         self.path = path
-        if let problem = clmdb_load() {
-            throw AerieError(
-                .unavailable,
-                "LMDB is not available: \(String(cString: problem)). It is needed for the online feature store. "
-                    + "`scripts/bootstrap` installs it.", reason: "native.lmdb")
-        }
+        try LMDBLibrary.load()
         var opened: clmdb_env?
         let code = clmdb_open(path, mapSize, Self.readerLimit, &opened)
         guard code == 0, let opened else {

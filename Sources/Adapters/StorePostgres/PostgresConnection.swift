@@ -17,12 +17,7 @@ final class PostgresConnection {
 
     /// - Throws: `unavailable` with the server's own words, which never hold the password.
     init(url: String) throws(AerieError) {
-        if let problem = cpg_load() {
-            throw AerieError(
-                .unavailable,
-                "PostgreSQL's client library is not available: \(String(cString: problem)). `scripts/bootstrap` or "
-                    + "`apt-get install libpq5` installs it.", reason: "native.libpq")
-        }
+        try PostgresLibrary.load()
         guard let connection = cpg_connect(url) else { throw AerieError(.unavailable, "out of memory") }
         guard cpg_is_connected(connection) != 0 else {
             let message = Self.line(String(cString: cpg_connection_error(connection)))

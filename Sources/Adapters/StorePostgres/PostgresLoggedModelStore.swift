@@ -39,6 +39,7 @@ public struct PostgresLoggedModelStore: LoggedModelStore {
             try PostgresSatellite.write(db, "logged_model_tags", owner: seq, model.tags)
             try PostgresSatellite.write(
                 db, "logged_model_params", owner: seq, model.params.map { Tag(key: $0.key, value: $0.value) })
+            for one in model.metrics { try PostgresLoggedModelRows.write(db, model.id, run: one.runID, one.metric) }
         }
     }
 

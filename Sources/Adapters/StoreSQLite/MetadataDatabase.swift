@@ -90,6 +90,25 @@ public final class MetadataDatabase: Sendable {
         do { return try result.get() } catch { throw Self.translate(error) }
     }
 
+    /// Runs `body` as a write of its own and undoes what it wrote: nothing of it reaches the disk, so that it can be
+    /// done while that is full. Changed pages stay in memory until then.
+    func rehearse<Value: Sendable>(
+        _ body: @escaping @Sendable (Database) throws -> Value
+    ) async throws(AerieError) -> Value {
+        do {
+            return try await pool.writeWithoutTransaction { db in
+                try db.execute(sql: "PRAGMA cache_spill = OFF")
+                defer { try? db.execute(sql: "PRAGMA cache_spill = ON") }
+                var value: Value?
+                try db.inTransaction(.immediate) {
+                    value = try body(db)
+                    return .rollback
+                }
+                return value!
+            }
+        } catch { throw Self.translate(error) }
+    }
+
     /// Moves the log into the database file; for a clean shutdown.
     public func checkpoint() { _ = try? pool.writeWithoutTransaction { try $0.checkpoint(.truncate) } }
 

@@ -71,8 +71,7 @@ public struct SQLiteRunStore: RunStore {
     }
 
     public func get(_ ids: [RunID]) async throws(AerieError) -> [Run] {
-        try await metrics.settle()
-        return try await database.read { db in
+        try await metrics.read { db in
             try RunRows.read(db, try ids.compactMap { try RunRows.find(db, $0)?.seq })
         }
     }
@@ -145,8 +144,7 @@ public struct SQLiteRunStore: RunStore {
     }
 
     public func history(_ query: MetricHistoryQuery) async throws(AerieError) -> [(RunID, Metric)] {
-        try await metrics.settle()
-        return try await database.read { db in
+        try await metrics.read { db in
             var result: [(RunID, Metric)] = []
             for id in query.runIDs where result.count < query.limit {
                 guard let run = try RunRows.find(db, id) else { throw RunRows.missing(id) }
@@ -177,8 +175,7 @@ public struct SQLiteRunStore: RunStore {
     }
 
     public func search(_ query: SearchQuery) async throws(AerieError) -> Page<Run> {
-        try await metrics.settle()
-        return try await database.read { db in
+        try await metrics.read { db in
             let (keys, next) = try RunSearch(SQLiteSearch(db), query, Self.tables).page()
             return Page(try RunRows.read(db, keys), next: next)
         }

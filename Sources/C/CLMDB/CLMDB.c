@@ -20,6 +20,7 @@ enum { NEXT = 8, SET_RANGE = 17 };
 
 // Every function that is used: result type, name, parameter types.
 #define FUNCTIONS(F)                                             \
+    F(char *, version, (int *, int *, int *))                    \
     F(char *, strerror, (int))                                   \
     F(int, env_create, (p *))                                    \
     F(int, env_set_mapsize, (p, size_t))                         \
@@ -46,6 +47,8 @@ enum { NEXT = 8, SET_RANGE = 17 };
 LIBRARY_TABLE
 
 const char *clmdb_load(void) { return library_load(NULL, "liblmdb.so.0"); }
+
+void clmdb_version(int *major, int *minor, int *patch) { api.version(major, minor, patch); }
 
 const char *clmdb_strerror(int code) { return api.strerror(code); }
 

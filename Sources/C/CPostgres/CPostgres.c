@@ -7,6 +7,7 @@ enum { CONNECTION_OK = 0, SQLSTATE = 'C', SILENT = 0 };
 
 // Every function that is used: result type, name, parameter types.
 #define FUNCTIONS(F)                                                                              \
+    F(int, libVersion, (void))                                                                    \
     F(p, connectdb, (const char *))                                                               \
     F(int, status, (p))                                                                           \
     F(char *, errorMessage, (p))                                                                  \
@@ -31,6 +32,8 @@ enum { CONNECTION_OK = 0, SQLSTATE = 'C', SILENT = 0 };
 LIBRARY_TABLE
 
 const char *cpg_load(void) { return library_load(NULL, "libpq.so.5"); }
+
+int cpg_version(void) { return api.libVersion(); }
 
 static void be_silent(void *unused, const char *message) {
     (void)unused;

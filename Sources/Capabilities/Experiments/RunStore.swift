@@ -87,6 +87,7 @@ public protocol RunStore: Sendable {
 
 /// Keeps the models that runs made. Each call is atomic and durable when it returns.
 public protocol LoggedModelStore: Sendable {
+    /// With its params, tags and metrics; of the metrics the latest value by run and dataset is kept.
     func create(_ model: LoggedModel) async throws(AerieError)
     /// In the order asked for; those that do not exist or are deleted are left out. With params, tags and metrics.
     func get(_ ids: [LoggedModelID]) async throws(AerieError) -> [LoggedModel]

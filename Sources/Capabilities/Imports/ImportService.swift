@@ -41,6 +41,8 @@ public struct ImportService: Sendable {
     private let artifacts: any ArtifactStore
 
     private static let pageSize = 500
+    /// Runs or traces that are read whole, and written in one transaction, at a time.
+    private static let wholeSize = 50
 
     public init(
         experiments: any ExperimentStore, runs: any RunStore, models: any LoggedModelStore, traces: any TraceStore,
@@ -61,17 +63,10 @@ public struct ImportService: Sendable {
         from source: any ImportSource, isDryRun: Bool = false,
         each: @escaping @Sendable (ImportEvent) async throws(AerieError) -> Void
     ) async throws(AerieError) -> ImportReport {
-        var pass = Pass(source: source, each: each)
+        var pass = ImportPass(source: source, each: each)
         let counts = try await source.counts()
         try await each(.began(counts))
-        guard !isDryRun else {
-            pass.report.isDryRun = true
-            pass.report.added = [
-                .experiments: counts.experiments, .runs: counts.runs, .loggedModels: counts.loggedModels,
-                .traces: counts.traces, .registeredModels: counts.registeredModels,
-            ]
-            return pass.report
-        }
+        guard !isDryRun else { return try await count(counts, &pass) }
         let found = try await source.experiments()
         try await bringExperiments(found, &pass)
         try await bringLoggedModels(&pass)
@@ -88,7 +83,7 @@ public struct ImportService: Sendable {
         return pass.report
     }
 
-    private func bringExperiments(_ found: [Experiment], _ pass: inout Pass) async throws(AerieError) {
+    private func bringExperiments(_ found: [Experiment], _ pass: inout ImportPass) async throws(AerieError) {
         for experiment in found {
             if let present = try await experiments.find(name: experiment.name) {
                 pass.map(experiment, to: present)
@@ -110,39 +105,77 @@ public struct ImportService: Sendable {
         }
     }
 
-    private func bringRuns(_ pass: inout Pass) async throws(AerieError) {
-        var last: RunID?
-        while true {
-            let page = try await pass.source.runs(after: last, limit: Self.pageSize)
-            guard let end = page.last else { return }
-            last = end.info.id
-            let present = Set(try await runs.get(page.map(\.info.id)).map(\.info.id))
-            var new: [Run] = []
-            for var run in page where !present.contains(run.info.id) {
-                guard let experiment = pass.numbers[run.info.experimentID] else {
-                    try await pass.warn("run \(run.info.id) belongs to no experiment and did not come over")
-                    continue
-                }
-                let old = run.info.artifactURI
-                run.info.experimentID = experiment
-                run.info.artifactURI = pass.relocated(old) ?? "mlflow-artifacts:/\(experiment)/\(run.info.id)/artifacts"
-                try await bringFiles(from: old, to: run.info.artifactURI, "run \(run.info.id)", &pass)
-                new.append(run)
-            }
-            try await runs.create(new)
-            pass.count(.runs, added: new.count, of: page.count)
-            try await pass.tell(.runs)
+    /// What there is, where the source cannot tell by reading all of it.
+    private func count(_ counts: ImportCounts, _ pass: inout ImportPass) async throws(AerieError) -> ImportReport {
+        let source = pass.source
+        pass.report.isDryRun = true
+        pass.report.added[.experiments] = counts.experiments
+        pass.report.added[.runs] = try await pass.length(.runs, counts.runs) { after throws(AerieError) in
+            let page = try await source.runs(after: after, limit: Self.pageSize)
+            return (page.elements.count, page.next)
         }
+        pass.report.added[.loggedModels] = try await pass.length(.loggedModels, counts.loggedModels) {
+            after throws(AerieError) in
+            let page = try await source.loggedModels(after: after, limit: Self.pageSize)
+            return (page.elements.count, page.next)
+        }
+        pass.report.added[.traces] = try await pass.length(.traces, counts.traces) { after throws(AerieError) in
+            let page = try await source.traces(after: after, limit: Self.pageSize)
+            return (page.elements.count, page.next)
+        }
+        if let models = counts.registeredModels {
+            pass.report.added[.registeredModels] = models
+        } else {
+            pass.report.added[.registeredModels] = try await source.registeredModels().count
+        }
+        return pass.report
     }
 
-    private func bringLoggedModels(_ pass: inout Pass) async throws(AerieError) {
-        var last: LoggedModelID?
-        while true {
-            let page = try await pass.source.loggedModels(after: last, limit: Self.pageSize)
-            guard let end = page.last else { return }
-            last = end.id
-            let present = Set(try await models.get(page.map(\.id)).map(\.id))
-            for var model in page where !present.contains(model.id) {
+    private func bringRuns(_ pass: inout ImportPass) async throws(AerieError) {
+        var place: String?
+        repeat {
+            let page = try await pass.source.runs(after: place, limit: Self.pageSize)
+            place = page.next
+            var seen = Set(try await runs.get(page.elements.map(\.info.id)).map(\.info.id))
+            var new: [Run] = []
+            for run in page.elements where seen.insert(run.info.id).inserted {
+                if pass.numbers[run.info.experimentID] != nil {
+                    new.append(run)
+                } else {
+                    try await pass.warn("run \(run.info.id) belongs to no experiment and did not come over")
+                }
+            }
+            pass.count(.runs, added: 0, of: page.elements.count - new.count)
+            try await pass.tell(.runs)
+            for start in stride(from: 0, to: new.count, by: Self.wholeSize) {
+                let whole = try await pass.source.completed(Array(new[start..<min(start + Self.wholeSize, new.count)]))
+                try await bring(whole, &pass)
+            }
+        } while place != nil
+    }
+
+    private func bring(_ found: [Run], _ pass: inout ImportPass) async throws(AerieError) {
+        var new: [Run] = []
+        for var run in found {
+            guard let experiment = pass.numbers[run.info.experimentID] else { continue }
+            let old = run.info.artifactURI
+            run.info.experimentID = experiment
+            run.info.artifactURI = pass.relocated(old) ?? "mlflow-artifacts:/\(experiment)/\(run.info.id)/artifacts"
+            try await bringFiles(from: old, to: run.info.artifactURI, "run \(run.info.id)", &pass)
+            new.append(run)
+        }
+        try await runs.create(new)
+        pass.count(.runs, added: new.count, of: new.count)
+        try await pass.tell(.runs)
+    }
+
+    private func bringLoggedModels(_ pass: inout ImportPass) async throws(AerieError) {
+        var place: String?
+        repeat {
+            let page = try await pass.source.loggedModels(after: place, limit: Self.pageSize)
+            place = page.next
+            let present = Set(try await models.get(page.elements.map(\.id)).map(\.id))
+            for var model in page.elements where !present.contains(model.id) {
                 guard let experiment = pass.numbers[model.experimentID] else { continue }
                 let old = model.artifactURI
                 model.experimentID = experiment
@@ -153,36 +186,52 @@ public struct ImportService: Sendable {
                 try await models.create(model)
                 pass.count(.loggedModels, added: 1, of: 0)
             }
-            pass.count(.loggedModels, added: 0, of: page.count)
+            pass.count(.loggedModels, added: 0, of: page.elements.count)
             try await pass.tell(.loggedModels)
-        }
+        } while place != nil
     }
 
-    private func bringTraces(_ pass: inout Pass) async throws(AerieError) {
-        var last: TraceID?
-        while true {
-            let page = try await pass.source.traces(after: last, limit: Self.pageSize)
-            guard let end = page.last else { return }
-            last = end.id
-            let present = Set(try await traces.get(page.map(\.id)).map(\.id))
-            for var trace in page where !present.contains(trace.id) {
-                guard let experiment = pass.numbers[trace.experimentID] else { continue }
-                trace.experimentID = experiment
-                for index in trace.tags.indices where trace.tags[index].key == "mlflow.artifactLocation" {
-                    let old = trace.tags[index].value
-                    let new = pass.relocated(old) ?? "mlflow-artifacts:/\(experiment)/traces/\(trace.id)/artifacts"
-                    trace.tags[index].value = new
-                    try await bringFiles(from: old, to: new, "trace \(trace.id)", &pass)
-                }
-                try await traces.put(trace)
-                pass.count(.traces, added: 1, of: 0)
+    private func bringTraces(_ pass: inout ImportPass) async throws(AerieError) {
+        var place: String?
+        repeat {
+            let page = try await pass.source.traces(after: place, limit: Self.pageSize)
+            place = page.next
+            let present = Set(try await traces.get(page.elements.map(\.id)).map(\.id))
+            let new = page.elements.filter { !present.contains($0.id) && pass.numbers[$0.experimentID] != nil }
+            pass.count(.traces, added: 0, of: page.elements.count - new.count)
+            for start in stride(from: 0, to: new.count, by: Self.wholeSize) {
+                let some = Array(new[start..<min(start + Self.wholeSize, new.count)])
+                for imported in try await pass.source.completed(some) { try await bring(imported, &pass) }
+                try await pass.tell(.traces)
             }
-            pass.count(.traces, added: 0, of: page.count)
             try await pass.tell(.traces)
-        }
+        } while place != nil
     }
 
-    private func bringRegistry(_ pass: inout Pass) async throws(AerieError) {
+    /// The spans go with the trace in one transaction, so that a trace that is there has them.
+    private func bring(_ imported: ImportedTrace, _ pass: inout ImportPass) async throws(AerieError) {
+        var trace = imported.trace
+        guard let experiment = pass.numbers[trace.experimentID] else { return }
+        trace.experimentID = experiment
+        for index in trace.tags.indices where trace.tags[index].key == "mlflow.artifactLocation" {
+            let old = trace.tags[index].value
+            let new = pass.relocated(old) ?? "mlflow-artifacts:/\(experiment)/traces/\(trace.id)/artifacts"
+            trace.tags[index].value = new
+            try await bringFiles(from: old, to: new, "trace \(trace.id)", &pass)
+        }
+        do throws(AerieError) {
+            try await traces.record([SpanBatch(trace: trace, spans: imported.spans)])
+        } catch {
+            guard error.code == .resourceExhausted else { throw error }
+            try await pass.warn("\(error.message); its spans did not come over")
+            try await traces.put(trace)
+        }
+        if !imported.runs.isEmpty { try await traces.link([trace.id], .run, to: imported.runs) }
+        if !imported.prompts.isEmpty { try await traces.link([trace.id], .prompt, to: imported.prompts) }
+        pass.count(.traces, added: 1, of: 1)
+    }
+
+    private func bringRegistry(_ pass: inout ImportPass) async throws(AerieError) {
         for var found in try await pass.source.registeredModels() {
             for index in found.versions.indices {
                 let old = found.versions[index].location
@@ -206,7 +255,7 @@ public struct ImportService: Sendable {
 
     /// Copies what is not there yet. A file of the same size is the same: files are written whole.
     private func bringFiles(
-        from old: String, to new: String, _ what: String, _ pass: inout Pass
+        from old: String, to new: String, _ what: String, _ pass: inout ImportPass
     ) async throws(AerieError) {
         guard let files = try await pass.source.files(at: old) else {
             if !pass.isUnreachableTold {
@@ -230,52 +279,5 @@ public struct ImportService: Sendable {
             pass.report.bytes += file.size
             pass.count(.files, added: 1, of: 1)
         }
-    }
-}
-
-/// One import on its way.
-private struct Pass {
-    let source: any ImportSource
-    let each: @Sendable (ImportEvent) async throws(AerieError) -> Void
-    var report = ImportReport()
-    /// This server's experiment by the source's.
-    var numbers: [ExperimentID: ExperimentID] = [:]
-    private var roots: [(old: String, new: String)] = []
-    /// Where models' files went.
-    var locations: [String: String] = [:]
-    var isUnreachableTold = false
-    private var done: [ImportKind: Int] = [:]
-
-    init(source: any ImportSource, each: @escaping @Sendable (ImportEvent) async throws(AerieError) -> Void) {
-        self.source = source
-        self.each = each
-    }
-
-    mutating func map(_ experiment: Experiment, to present: Experiment) {
-        numbers[experiment.id] = present.id
-        roots.append((experiment.artifactLocation, present.artifactLocation))
-    }
-
-    /// Where what lies below an experiment's folder lies here.
-    func relocated(_ location: String) -> String? {
-        for root in roots where location.hasPrefix(root.old + "/") {
-            return root.new + location.dropFirst(root.old.count)
-        }
-        return nil
-    }
-
-    mutating func count(_ kind: ImportKind, added: Int, of seen: Int) {
-        report.added[kind, default: 0] += added
-        done[kind, default: 0] += seen
-        report.present[kind] = (done[kind] ?? 0) - (report.added[kind] ?? 0)
-    }
-
-    func tell(_ kind: ImportKind) async throws(AerieError) {
-        try await each(.progress(kind: kind, done: done[kind] ?? 0, added: report.added[kind] ?? 0))
-    }
-
-    mutating func warn(_ text: String) async throws(AerieError) {
-        report.warnings.append(text)
-        try await each(.warning(text))
     }
 }

@@ -8,9 +8,10 @@ import Synchronization
 
 /// Bringing another tracking server's data over: `POST /api/aerie/v1/imports`.
 ///
-/// The body is `{"from": "/srv/mlflow.db", "artifacts": "/srv/mlartifacts", "dry_run": false}`; the paths are this
-/// machine's. The answer is lines of JSON, one for each step, and at the end either `report` or `error`. A client that
-/// hangs up ends the import between two steps; asking again goes on from there. One import runs at a time.
+/// The body is `{"from": "/srv/mlflow.db", "artifacts": "/srv/mlartifacts", "dry_run": false}`, the paths being this
+/// machine's; `from` may be a folder `mlruns`, or the address of a server that runs, such as `http://mlflow:5000`. The
+/// answer is lines of JSON, one for each step, and at the end either `report` or `error`. A client that hangs up ends
+/// the import between two steps; asking again goes on from there. One import runs at a time.
 public struct ImportRoutes<Context: RequestContext>: Sendable {
     /// Opens what `from` names.
     public typealias Opening = @Sendable (_ from: String, _ artifacts: String?) throws(AerieError) -> any ImportSource
@@ -40,7 +41,7 @@ public struct ImportRoutes<Context: RequestContext>: Sendable {
             throw AerieError.invalid(key, "unknown member; there are \(known.joined(separator: ", "))")
         }
         guard let from = object["from"]?.string, !from.isEmpty else {
-            throw AerieError.invalid("from", "names the database file of the MLflow server, such as /srv/mlflow.db")
+            throw AerieError.invalid("from", "names the MLflow server: its address, or its database file such as /srv/mlflow.db")
         }
         guard let isDryRun = (object["dry_run"] ?? false).bool else {
             throw AerieError.invalid("dry_run", "must be true or false")
@@ -62,11 +63,12 @@ public struct ImportRoutes<Context: RequestContext>: Sendable {
     private static func json(_ event: ImportEvent) -> JSONValue {
         switch event {
         case .began(let counts):
-            return [
-                "type": "began", "experiments": .int(Int64(counts.experiments)), "runs": .int(Int64(counts.runs)),
-                "logged_models": .int(Int64(counts.loggedModels)), "traces": .int(Int64(counts.traces)),
-                "registered_models": .int(Int64(counts.registeredModels)),
-            ]
+            var object: JSONObject = ["type": "began", "experiments": .int(Int64(counts.experiments))]
+            object["runs"] = counts.runs.map { .int(Int64($0)) }
+            object["logged_models"] = counts.loggedModels.map { .int(Int64($0)) }
+            object["traces"] = counts.traces.map { .int(Int64($0)) }
+            object["registered_models"] = counts.registeredModels.map { .int(Int64($0)) }
+            return .object(object)
         case .progress(let kind, let done, let added):
             return [
                 "type": "progress", "kind": .string(kind.rawValue), "done": .int(Int64(done)),

@@ -17,6 +17,7 @@ static const int CLMDB_NOTFOUND = -30798, CLMDB_MAP_FULL = -30792;
 
 // Returns NULL, or what is wrong; the text lives as long as the process. The first success lasts; any thread.
 const char *clmdb_load(void);
+void clmdb_version(int *major, int *minor, int *patch);
 const char *clmdb_strerror(int code);
 
 // Opens (and makes) the file `path`; `map_size` is the most it may grow to, in bytes of address space.

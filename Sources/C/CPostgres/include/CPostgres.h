@@ -12,6 +12,8 @@ enum { CPG_COMMAND_OK = 1, CPG_TUPLES_OK = 2 };
 
 // Returns NULL, or what is wrong; the text lives as long as the process. The first success lasts; any thread.
 const char *cpg_load(void);
+// Such as 150003 for 15.3.
+int cpg_version(void);
 
 // Connects and waits for it. Never NULL but for lack of memory; cpg_is_connected tells whether it worked.
 cpg_connection cpg_connect(const char *url);

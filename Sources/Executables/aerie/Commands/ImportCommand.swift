@@ -10,21 +10,30 @@ struct ImportCommand: AsyncParsableCommand {
         subcommands: [ImportMLflowCommand.self])
 }
 
-/// `aerie import mlflow`: an MLflow server's database and artifacts.
+/// `aerie import mlflow`: an MLflow server that runs, or its database and artifacts.
 struct ImportMLflowCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "mlflow", abstract: "Bring over an MLflow server's database and artifacts.",
+        commandName: "mlflow", abstract: "Bring over what an MLflow server keeps.",
         discussion: """
             Everything keeps its identifier, name and time. It can be interrupted at any time, and run again: what is \
-            there already is left as it is. The MLflow server may go on running; nothing of its is changed.
+            there already is left as it is. The MLflow server may go on running; nothing of its is changed. One that is \
+            named by its address is asked over its REST API, and serves its artifacts too; its database file and the \
+            folder of its artifacts are read faster. A folder mlruns, as MLflow keeps one without a server, is read \
+            wherever it lies now.
 
+              aerie import mlflow --from http://mlflow.example.com:5000
               aerie import mlflow --from mlflow.db --artifacts mlartifacts --dry-run
+              aerie import mlflow --from mlruns
               aerie import mlflow --from sqlite:///srv/mlflow/mlflow.db --artifacts /srv/mlflow/mlartifacts
             """)
 
-    @Option(help: "The SQLite file of the MLflow server: a path, or sqlite:///… as its --backend-store-uri has it.")
+    @Option(
+        help: """
+            The MLflow server: its address, with user:password@ where it asks for them; its SQLite file, a path or \
+            sqlite:///… as its --backend-store-uri has it; or a folder mlruns.
+            """)
     var from: String
-    @Option(help: "The folder of its artifacts: its --artifacts-destination.") var artifacts: String?
+    @Option(help: "Beside a file: the folder of the server's artifacts, its --artifacts-destination.") var artifacts: String?
     @Flag(help: "Count what there is, and change nothing.") var dryRun = false
     @Option(help: "table or json.") var output = "table"
     @OptionGroup var server: ServerOptions
@@ -34,7 +43,7 @@ struct ImportMLflowCommand: AsyncParsableCommand {
             guard ["table", "json"].contains(output) else {
                 throw AerieError.invalid("--output", "\"\(output)\" is neither table nor json")
             }
-            var body: JSONObject = ["from": .string(try Self.file(from)), "dry_run": .bool(dryRun)]
+            var body: JSONObject = ["from": .string(try Self.place(from)), "dry_run": .bool(dryRun)]
             if let artifacts { body["artifacts"] = .string(Self.absolute(artifacts)) }
             let report = try await follow(try server.client(), .object(body))
             if output == "json" {
@@ -45,8 +54,9 @@ struct ImportMLflowCommand: AsyncParsableCommand {
         }
     }
 
-    /// The server reads the file, so its path has to be whole.
-    private static func file(_ text: String) throws(AerieError) -> String {
+    /// The server reads it, so the path of a file has to be whole.
+    private static func place(_ text: String) throws(AerieError) -> String {
+        if ["http://", "https://"].contains(where: { text.lowercased().hasPrefix($0) }) { return text }
         if text.hasPrefix("sqlite:///") {
             let path = String(text.dropFirst("sqlite:///".count))
             // Four slashes are an absolute path, three one from here.
@@ -54,8 +64,9 @@ struct ImportMLflowCommand: AsyncParsableCommand {
         }
         guard !text.contains("://") else {
             throw .invalid(
-                "--from", "\"\(text)\" is no SQLite file; name the file of the server's --backend-store-uri sqlite:///…"
-            )
+                "--from",
+                "\"\(text)\" is neither an address http://… nor an SQLite file, such as that of the server's "
+                    + "--backend-store-uri sqlite:///…")
         }
         return absolute(text)
     }
@@ -74,9 +85,10 @@ struct ImportMLflowCommand: AsyncParsableCommand {
             default:
                 let kind = line["kind"]?.string ?? ""
                 let done = line["done"]?.int ?? 0
-                let total = max(totals[kind]?.int ?? done, 1)
-                progress.show(
-                    "\(done) of \(total) \(kind.replacing("_", with: " "))", share: Double(done) / Double(total))
+                let what = kind.replacing("_", with: " ")
+                // A server that runs tells how many there are only with the last of them.
+                guard let total = totals[kind]?.int else { return progress.show("\(done) \(what)") }
+                progress.show("\(done) of \(total) \(what)", share: Double(done) / Double(max(total, 1)))
             }
         }
         progress.clear()

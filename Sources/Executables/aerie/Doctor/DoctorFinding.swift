@@ -3,6 +3,8 @@ import AerieJSON
 import Foundation
 import InferONNX
 import StoreDuckDB
+import StoreLMDB
+import StorePostgres
 import TrainLightGBM
 
 /// One thing that Aerie needs from the machine, and whether it is there.
@@ -22,7 +24,16 @@ struct DoctorFinding {
     /// Every finding. Opens the libraries, so "present" means that they load here.
     static func all(nativeFolder: String?) -> [DoctorFinding] {
         let libraries = NativeLibrary.allCases.map { library(of: $0, in: nativeFolder) }
-        return libraries + [openMP(), python(), sandboxedEnvironments()]
+        let own = [
+            system("LMDB", "liblmdb.so.0", "the online feature store, where it is not Redis") { () throws(AerieError) in
+                try LMDBLibrary.version()
+            },
+            system("libpq", "libpq.so.5", "metadata in PostgreSQL (--metadata postgresql://…)") {
+                () throws(AerieError) in
+                try PostgresLibrary.version()
+            },
+        ]
+        return libraries + own + [openMP(), python(), sandboxedEnvironments()]
     }
 
     private static func library(of library: NativeLibrary, in folder: String?) -> DoctorFinding {
@@ -39,6 +50,18 @@ struct DoctorFinding {
             }
         } catch {
             finding.problem = error.details.first?.problem ?? error.message
+        }
+        return finding
+    }
+
+    /// A library of the system's, which tells its version once it is open.
+    private static func system(
+        _ name: String, _ file: String, _ cost: String, _ version: () throws(AerieError) -> String
+    ) -> DoctorFinding {
+        var finding = DoctorFinding(name: name, path: file, cost: cost, install: NativeLibrary.installCommand)
+        do throws(AerieError) { finding.version = try version() } catch {
+            finding.path = nil
+            finding.problem = error.message
         }
         return finding
     }

@@ -8,7 +8,6 @@ import Logging
 import MLflowAPI
 import NIOCore
 import PlatformAPI
-import ReadMLflow
 import ServiceLifecycle
 import Serving
 import Synchronization
@@ -46,7 +45,7 @@ final class ControlServer: Sendable {
         PipelineRoutes(runner: platform.runner).addRoutes(to: router)
         RetentionRoutes(retention: platform.retention).addRoutes(to: router)
         ImportRoutes(imports: platform.imports) { from, artifacts throws(AerieError) in
-            try MLflowDatabaseSource(path: from, artifacts: artifacts)
+            try ImportOrigin.open(from, artifacts: artifacts)
         }.addRoutes(to: router)
         PredictionRoutes(log: platform.predictions, folder: folder + "/predictions").addRoutes(to: router)
         StageHistoryRoutes(registry: platform.registry).addRoutes(to: router)

@@ -24,6 +24,8 @@ struct UpCommand: AsyncParsableCommand {
             }
             // A client that goes away while it is written to is its own affair.
             signal(SIGPIPE, SIG_IGN)
+            // A file that may not grow any more (ulimit -f) is a write that fails, and no reason to end.
+            signal(SIGXFSZ, SIG_IGN)
             let signals = Signals()
             let folder = try DataDirectory(path: configuration.dataDirectory)
             let server = try await Server.start(configuration, folder: folder.path)

@@ -120,7 +120,7 @@ shim("CFiles")
 foundation("AerieCore")
 foundation("AerieJSON", uses: ["AerieCore"])
 foundation("AerieData", uses: ["AerieCore"], tests: false)
-foundation("AerieWire", uses: ["AerieCore"], tests: false)
+foundation("AerieWire", uses: ["AerieCore"])
 foundation("AerieGRPC", uses: ["AerieCore", "AerieWire"], packages: [nioCore, nioPosix, nioHTTP2])
 foundation("AerieTelemetry", uses: ["AerieCore"])
 foundation("AerieYAML", uses: ["AerieCore", "AerieJSON"], packages: [yams])
@@ -149,9 +149,9 @@ capability("Load", uses: ["AerieCore", "AerieData", "AerieJSON", "AerieWire"], p
 // MARK: Adapters
 
 adapter("SearchSQL", uses: ["AerieCore", "AerieJSON", "Experiments"], tests: false)
-adapter("StoreSQLite", uses: ["SearchSQL", "AerieCore", "AerieJSON", "AerieResources", "Experiments", "Registry", "Webhooks", "Retention", "Imports", "Pipelines"],
+adapter("StoreSQLite", uses: ["SearchSQL", "AerieCore", "AerieJSON", "AerieResources", "Experiments", "Features", "Registry", "Webhooks", "Retention", "Imports", "Pipelines"],
         packages: [grdb, log])
-adapter("StorePostgres", uses: ["CPostgres", "SearchSQL", "AerieCore", "AerieJSON", "AerieResources", "Experiments", "Registry", "Webhooks", "Retention", "Imports", "Pipelines"],
+adapter("StorePostgres", uses: ["CPostgres", "SearchSQL", "AerieCore", "AerieJSON", "AerieResources", "Experiments", "Features", "Registry", "Webhooks", "Retention", "Imports", "Pipelines"],
         packages: [crypto, log], tests: false)
 adapter("StoreFiles", uses: ["CFiles", "AerieCore", "Experiments"], packages: [crypto])
 adapter("StoreObjects", uses: ["AerieCore", "Experiments"], packages: [httpClient, nioCore, nioHTTP1, crypto], tests: false)
@@ -175,7 +175,8 @@ edge("MLflowAPI", uses: ["AerieCore", "AerieJSON", "ErrorMapping", "Experiments"
      testUses: ["StoreSQLite", "StoreFiles"])
 edge("PlatformAPI", uses: ["AerieCore", "AerieJSON", "ErrorMapping", "AerieResources", "AerieTelemetry", "Features", "Pipelines", "Serving", "Registry", "Retention", "Imports", "Predictions"],
      packages: [hummingbird, log], testUses: ["StoreSQLite"])
-edge("FeastAPI", uses: ["AerieCore", "AerieJSON", "ErrorMapping", "Features"], packages: [hummingbird, log], tests: false)
+edge("FeastAPI", uses: ["AerieCore", "AerieJSON", "AerieWire", "AerieGRPC", "AerieResources", "ErrorMapping", "Features"],
+     packages: [hummingbird, nioCore, log], testUses: ["StoreSQLite", "StoreLMDB", "StoreDuckDB"])
 edge("InferenceAPI", uses: ["AerieCore", "AerieJSON", "AerieData", "AerieGRPC", "AerieTelemetry", "ErrorMapping", "Serving"],
      packages: [nioCore, nioPosix, nioHTTP2, log])
 edge("Console", uses: ["AerieCore", "AerieJSON", "AerieYAML", "AerieTelemetry", "ErrorMapping", "AerieResources", "Experiments", "Registry", "Pipelines", "Serving"],
@@ -183,7 +184,7 @@ edge("Console", uses: ["AerieCore", "AerieJSON", "AerieYAML", "AerieTelemetry", 
 
 // MARK: Promises that several adapters keep
 
-conformance("MetadataConformance", uses: ["AerieCore", "AerieJSON", "AerieResources", "Experiments", "Registry", "Retention", "Webhooks", "Pipelines", "StoreSQLite", "StorePostgres"],
+conformance("MetadataConformance", uses: ["AerieCore", "AerieJSON", "AerieResources", "Experiments", "Features", "Registry", "Retention", "Webhooks", "Pipelines", "StoreSQLite", "StorePostgres"],
             packages: [grdb])
 conformance("ArtifactConformance", uses: ["AerieCore", "Experiments", "StoreFiles", "StoreObjects"])
 conformance("OnlineConformance", uses: ["AerieCore", "Features", "StoreLMDB", "StoreRedis"])

@@ -15,7 +15,8 @@ private struct StreamUnderTest {
         for (name, method) in service.methods { methods["/\(service.name)/\(name)"] = method }
         let channel = channel
         try await channel.testingEventLoop.executeInContext { [methods] in
-            try channel.pipeline.syncOperations.addHandler(GRPCStream(services: methods, maximumMessageBytes: 1000))
+            try channel.pipeline.syncOperations.addHandler(
+                GRPCStream(services: methods, maximumMessageBytes: 1000, connection: 1))
         }
         try await channel.connect(to: SocketAddress(unixDomainSocketPath: "/stream")).get()
     }
@@ -68,7 +69,7 @@ struct GRPCStreamTests {
             guard let message = await exchange.next() else { return }
             for _ in 0..<3 { try await exchange.send(message) }
         },
-        "One": .unary { message throws(GRPCFailure) in
+        "One": .unary { message, _ throws(GRPCFailure) in
             if message.readableBytes == 0 { throw GRPCFailure(status: 3, message: "empty") }
             return message
         },

@@ -17,6 +17,7 @@ struct MetadataBackend: Sendable, CustomTestStringConvertible {
     static let sqlite = MetadataBackend(name: "SQLite") { body in
         try await withSQLite(
             SQLiteExperimentStore.migrations + SQLiteRegistryStore.migrations + SQLitePurgeStore.migrations
+                + SQLiteDefinitionDocumentStore.migrations
         ) { database in
             try await body(TrackingStores(sqlite: database))
         }
@@ -46,7 +47,7 @@ extension TrackingStores {
             experiments: SQLiteExperimentStore(database), runs: SQLiteRunStore(database),
             models: SQLiteLoggedModelStore(database), registry: SQLiteRegistryStore(database),
             versions: SQLiteModelVersionStore(database), traces: SQLiteTraceStore(database),
-            purge: SQLitePurgeStore(database))
+            purge: SQLitePurgeStore(database), definitions: SQLiteDefinitionDocumentStore(database))
     }
 
     init(postgres database: PostgresDatabase) {
@@ -54,7 +55,7 @@ extension TrackingStores {
             experiments: PostgresExperimentStore(database), runs: PostgresRunStore(database),
             models: PostgresLoggedModelStore(database), registry: PostgresRegistryStore(database),
             versions: PostgresModelVersionStore(database), traces: PostgresTraceStore(database),
-            purge: PostgresPurgeStore(database))
+            purge: PostgresPurgeStore(database), definitions: PostgresDefinitionDocumentStore(database))
     }
 }
 

@@ -1,5 +1,6 @@
 import AerieCore
 import Experiments
+import Features
 import Registry
 import Retention
 import Testing
@@ -13,6 +14,7 @@ struct TrackingStores: Sendable {
     var versions: any ModelVersionStore
     var traces: any TraceStore & TraceMeasureStore
     var purge: any PurgeStore
+    var definitions: any DefinitionDocumentStore
 }
 
 /// The promises of the tracking and registry ports, one check each, for any backend.
@@ -28,6 +30,7 @@ struct TrackingConformance: Sendable, CustomTestStringConvertible {
 
     static let all =
         experiments + runs + registry + traces + traceSearches + modelOrders + SearchConformance.all + purges
+        + definitions
     static func at(_ milliseconds: Int64) -> Timestamp { Timestamp(milliseconds: milliseconds) }
 
     static func experiment(_ stores: TrackingStores, _ name: String = "e") async throws -> Experiment {

@@ -85,8 +85,8 @@ public struct FeatureCatalog: Sendable {
     public func view(_ name: String) throws(AerieError) -> View {
         guard let view = views[name] else {
             throw AerieError(
-                .notFound, "Feature view \(name) does not exist in project \(namespace)", reason: "feature_view.unknown"
-            )
+                .notFound, "Feature view \(name) does not exist in project \(namespace)", reason: "feature_view.unknown",
+                details: [.init(field: name, problem: "is not among the feature views")])
         }
         return view
     }
@@ -115,7 +115,8 @@ public struct FeatureCatalog: Sendable {
         guard let service = services[name] else {
             throw AerieError(
                 .notFound, "Feature service \(name) does not exist in project \(namespace)",
-                reason: "feature_service.unknown")
+                reason: "feature_service.unknown",
+                details: [.init(field: name, problem: "is not among the feature services")])
         }
         return service
     }

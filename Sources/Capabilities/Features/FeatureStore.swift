@@ -34,18 +34,22 @@ public final class FeatureStore: Sendable {
     /// A new engine for each piece of offline work, so that they run beside each other.
     let engine: @Sendable () throws(AerieError) -> any SQLEngine
     let clock: any WallClock
+    let documents: (any DefinitionDocumentStore)?
     private let snapshots = Mutex<[String: Snapshot]>([:])
     /// The views that are being materialized.
     let busy = Mutex<Set<ResourceKey>>([])
 
     private static let planLimit = 1000
 
+    /// - Parameter documents: what clients of other feature stores have declared, to say why some of it is not there.
     public init(
-        resources: ResourceService, online: any OnlineStore, clock: any WallClock = SystemClock(),
+        resources: ResourceService, online: any OnlineStore, documents: (any DefinitionDocumentStore)? = nil,
+        clock: any WallClock = SystemClock(),
         engine: @escaping @Sendable () throws(AerieError) -> any SQLEngine
     ) {
         self.resources = resources
         self.online = online
+        self.documents = documents
         self.clock = clock
         self.engine = engine
     }
@@ -70,7 +74,10 @@ public final class FeatureStore: Sendable {
         let known = snapshots.withLock { $0[namespace].flatMap { $0.changeCount == count ? $0.plans[selection] : nil } }
         if let known { return known }
         let catalog = try await catalog(namespace)
-        let plan = try OnlinePlan(selection, in: catalog)
+        let plan: OnlinePlan
+        do throws(AerieError) { plan = try OnlinePlan(selection, in: catalog) } catch {
+            throw await explained(error, namespace: namespace)
+        }
         snapshots.withLock { snapshots in
             guard snapshots[namespace]?.changeCount == count else { return }
             if (snapshots[namespace]?.plans.count ?? 0) >= Self.planLimit { snapshots[namespace]?.plans = [:] }

@@ -30,7 +30,7 @@ extension FeastRoutes {
             ]
             return json(Array(detail.text().utf8), status: .unprocessableContent)
         }
-        if error.reason == "source.unconnected" {
+        if error.reason == "source.unconnected" || error.reason == "definition.notCarriedOut" {
             return json(Array(JSONValue.string(error.message).text().utf8), status: .unprocessableContent)
         }
         if error.reason == "materialization.running" {

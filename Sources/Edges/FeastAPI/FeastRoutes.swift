@@ -118,8 +118,8 @@ public struct FeastRoutes: Sendable {
     }
 
     private func materialize(_ call: Call, isIncremental: Bool) async throws(AerieError) -> Response {
-        let names = call.body["feature_views"].flatMap { $0.isNull ? nil : $0 }
-        let views = names == nil ? nil : try Self.texts(call.body, "feature_views")
+        var views: [String]?
+        if let names = call.body["feature_views"], !names.isNull { views = try Self.texts(call.body, "feature_views") }
         let now = SystemClock().now().milliseconds * 1000
         var start: Int64?
         var end = now

@@ -104,7 +104,9 @@ extension PlatformRoutes {
     private func namespace(_ context: Context) throws -> String? {
         let namespace = try context.parameters.require("namespace")
         guard namespace != "-" else { return nil }
-        if let problem = NameRules.problem(namespace: namespace) { throw AerieError.invalid("namespace", problem) }
+        if let problem = NameRules.problem(namespace: namespace, allowsUnderscores: true) {
+            throw AerieError.invalid("namespace", problem)
+        }
         return namespace
     }
 

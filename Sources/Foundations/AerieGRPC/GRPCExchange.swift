@@ -15,13 +15,14 @@ extension GRPCMethod {
     /// One message in, one out, by a task of its own: for the control plane, where an answer waits for a store.
     ///
     /// The task is cancelled when the client gives up or its deadline passes.
+    /// - Parameter answer: is given the message and the number of the client's connection.
     public static func unary(
-        _ answer: @escaping @Sendable (ByteBuffer) async throws(GRPCFailure) -> ByteBuffer
+        _ answer: @escaping @Sendable (ByteBuffer, _ connection: Int) async throws(GRPCFailure) -> ByteBuffer
     ) -> GRPCMethod {
         GRPCMethod(.unary) { call, message in
             GRPCExchange(call).run(message) { exchange throws(GRPCFailure) in
                 guard let message = await exchange.next() else { return }
-                try await exchange.send(try await answer(message))
+                try await exchange.send(try await answer(message, call.connection))
             }
         }
     }

@@ -35,9 +35,9 @@ public final class GRPCServer: Sendable {
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
             .childChannelInitializer { [methods] channel in
-                connections.add(channel)
+                let number = connections.add(channel)
                 return channel.eventLoop.makeCompletedFuture {
-                    try configure(channel, methods, maximumMessageBytes)
+                    try configure(channel, number, methods, maximumMessageBytes)
                 }
             }
             .bind(host: host, port: port).get()
@@ -45,7 +45,7 @@ public final class GRPCServer: Sendable {
     }
 
     private static func configure(
-        _ channel: any Channel, _ methods: [String: GRPCMethod], _ maximumMessageBytes: Int
+        _ channel: any Channel, _ number: Int, _ methods: [String: GRPCMethod], _ maximumMessageBytes: Int
     ) throws {
         var connection = NIOHTTP2Handler.ConnectionConfiguration()
         connection.initialSettings = [
@@ -72,7 +72,7 @@ public final class GRPCServer: Sendable {
         ) { child in
             child.eventLoop.makeCompletedFuture {
                 try child.pipeline.syncOperations.addHandler(
-                    GRPCStream(services: methods, maximumMessageBytes: maximumMessageBytes))
+                    GRPCStream(services: methods, maximumMessageBytes: maximumMessageBytes, connection: number))
             }
         }
         try channel.pipeline.syncOperations.addHandler(ending)
@@ -99,19 +99,29 @@ private final class CloseOnError: ChannelInboundHandler {
 
 /// The open connections of a server, so that they can be ended.
 private final class ConnectionList: Sendable {
-    private let channels = Mutex<[ObjectIdentifier: any Channel]>([:])
+    private struct State {
+        var channels: [Int: any Channel] = [:]
+        var last = 0
+    }
 
-    var count: Int { channels.withLock { $0.count } }
+    private let state = Mutex(State())
 
-    func add(_ channel: any Channel) {
-        let key = ObjectIdentifier(channel)
-        channels.withLock { $0[key] = channel }
-        channel.closeFuture.whenComplete { [weak self] _ in self?.channels.withLock { $0[key] = nil } }
+    var count: Int { state.withLock { $0.channels.count } }
+    private var open: [any Channel] { state.withLock { Array($0.channels.values) } }
+
+    /// - Returns: the connection's number.
+    func add(_ channel: any Channel) -> Int {
+        let number = state.withLock { state in
+            state.last += 1
+            state.channels[state.last] = channel
+            return state.last
+        }
+        channel.closeFuture.whenComplete { [weak self] _ in self?.state.withLock { $0.channels[number] = nil } }
+        return number
     }
 
     /// HTTP/2's own way to say that no further streams are taken.
     func quiesce() {
-        let open = channels.withLock { Array($0.values) }
         for channel in open {
             channel.eventLoop.execute {
                 channel.pipeline.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent())
@@ -120,7 +130,6 @@ private final class ConnectionList: Sendable {
     }
 
     func closeAll() {
-        let open = channels.withLock { Array($0.values) }
         for channel in open { channel.close(promise: nil) }
     }
 }

@@ -45,6 +45,8 @@ public struct GRPCMethod: Sendable {
 /// One call in progress. Its methods are called on its event loop only, hence `@unchecked Sendable`.
 public final class GRPCCall: @unchecked Sendable {
     public let eventLoop: any EventLoop
+    /// The client's connection: numbers grow in the order in which connections came, and none is used twice.
+    public let connection: Int
     private weak var stream: GRPCStream?
     /// Ends with the call: when its client has given up, or its deadline has passed.
     public let interest = Interest()
@@ -55,8 +57,9 @@ public final class GRPCCall: @unchecked Sendable {
     /// What a method that takes several messages keeps between them.
     public var state: AnyObject?
 
-    init(eventLoop: any EventLoop, stream: GRPCStream) {
+    init(eventLoop: any EventLoop, connection: Int, stream: GRPCStream) {
         self.eventLoop = eventLoop
+        self.connection = connection
         self.stream = stream
     }
 

@@ -13,6 +13,7 @@ final class GRPCStream: ChannelDuplexHandler {
 
     private let services: [String: GRPCMethod]
     private let maximumMessageBytes: Int
+    private let connection: Int
     private var context: ChannelHandlerContext?
     private var method: GRPCMethod?
     private var call: GRPCCall?
@@ -31,8 +32,9 @@ final class GRPCStream: ChannelDuplexHandler {
     private static let success = HPACKHeaders([("grpc-status", "0")])
 
     /// - Parameter services: methods by path, such as `/grpc.health.v1.Health/Check`.
-    init(services: [String: GRPCMethod], maximumMessageBytes: Int) {
+    init(services: [String: GRPCMethod], maximumMessageBytes: Int, connection: Int) {
         self.services = services
+        self.connection = connection
         self.maximumMessageBytes = maximumMessageBytes
     }
 
@@ -119,7 +121,7 @@ final class GRPCStream: ChannelDuplexHandler {
             return finish(status: 12, message: "there is no method \(path)")
         }
         method = found
-        call = GRPCCall(eventLoop: context.eventLoop, stream: self)
+        call = GRPCCall(eventLoop: context.eventLoop, connection: connection, stream: self)
         guard let text = headers.first(name: "grpc-timeout") else { return }
         guard let limit = grpcTimeout(text) else {
             return finish(status: 13, message: "grpc-timeout is not a number of up to eight digits and a unit")

@@ -152,11 +152,12 @@ public struct ManifestReader: Sendable {
         if let name = metadata?["name"]?.string {
             note("metadata.name", NameRules.problem(name: name, allowsUnderscores: allowsUnderscores))
         }
-        if let written = metadata?["namespace"]?.string {
-            note("metadata.namespace", NameRules.problem(namespace: written))
-            if let namespace, namespace != written {
-                note("metadata.namespace", "is \"\(written)\", but the request is for \"\(namespace)\"")
-            }
+        let written = metadata?["namespace"]?.string
+        if let used = written ?? namespace {
+            note("metadata.namespace", NameRules.problem(namespace: used, allowsUnderscores: allowsUnderscores))
+        }
+        if let written, let namespace, namespace != written {
+            note("metadata.namespace", "is \"\(written)\", but the request is for \"\(namespace)\"")
         }
         for (field, isLabel) in [("labels", true), ("annotations", false)] {
             for member in metadata?[field]?.object?.members ?? [] {

@@ -1,26 +1,27 @@
 /// What may stand in names and labels: the rules of Kubernetes, so that a manifest is right in both places.
 public enum NameRules {
     /// What is wrong with an object's name; `nil` if nothing is.
-    /// - Parameter allowsUnderscores: for kinds whose names come from elsewhere, where `_` is usual.
+    /// - Parameter allowsUnderscores: for kinds whose names come from elsewhere, where `_` and capitals are usual.
     public static func problem(name: String, allowsUnderscores: Bool = false) -> String? {
         guard !name.isEmpty else { return "is empty" }
         guard name.utf8.count <= 253 else { return "has \(name.utf8.count) characters; at most 253 are allowed" }
         let parts = name.split(separator: ".", omittingEmptySubsequences: false)
         guard parts.allSatisfy({ isLabel($0, allowsUnderscores: allowsUnderscores) }) else {
-            let marks = allowsUnderscores ? "'-', '_' and '.'" : "'-' and '.'"
-            return "\"\(SchemaChecker.cut(name))\" may hold only lowercase letters, digits, \(marks), "
+            let marks = allowsUnderscores ? "letters, digits, '-', '_' and '.'" : "lowercase letters, digits, '-' and '.'"
+            return "\"\(SchemaChecker.cut(name))\" may hold only \(marks), "
                 + "and must begin and end with a letter or digit" + suggestion(name)
         }
         return nil
     }
 
-    public static func problem(namespace: String) -> String? {
+    public static func problem(namespace: String, allowsUnderscores: Bool = false) -> String? {
         guard !namespace.isEmpty else { return "is empty" }
         guard namespace.utf8.count <= 63 else {
             return "has \(namespace.utf8.count) characters; at most 63 are allowed"
         }
-        guard isLabel(namespace[...]) else {
-            return "\"\(namespace)\" may hold only lowercase letters, digits and '-', "
+        guard isLabel(namespace[...], allowsUnderscores: allowsUnderscores) else {
+            let marks = allowsUnderscores ? "letters, digits, '_' and '-'" : "lowercase letters, digits and '-'"
+            return "\"\(namespace)\" may hold only \(marks), "
                 + "and must begin and end with a letter or digit" + suggestion(namespace)
         }
         return nil
@@ -48,9 +49,11 @@ public enum NameRules {
 
     private static func isLabel(_ text: Substring, allowsUnderscores: Bool = false) -> Bool {
         guard let first = text.utf8.first, let last = text.utf8.last else { return false }
-        func isSmall(_ byte: UInt8) -> Bool { isAlphanumeric(byte) && !(byte >= 0x41 && byte <= 0x5a) }
-        return isSmall(first) && isSmall(last) && text.utf8.allSatisfy { byte in
-            isSmall(byte) || byte == UInt8(ascii: "-") || (allowsUnderscores && byte == UInt8(ascii: "_"))
+        func isAllowed(_ byte: UInt8) -> Bool {
+            isAlphanumeric(byte) && (allowsUnderscores || !(byte >= 0x41 && byte <= 0x5a))
+        }
+        return isAllowed(first) && isAllowed(last) && text.utf8.allSatisfy { byte in
+            isAllowed(byte) || byte == UInt8(ascii: "-") || (allowsUnderscores && byte == UInt8(ascii: "_"))
         }
     }
 

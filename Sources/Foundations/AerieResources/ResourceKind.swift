@@ -17,7 +17,7 @@ public protocol ResourceKind: Sendable {
     /// `status.state`.
     var columns: [(title: String, path: String)] { get }
 
-    /// Whether names may hold `_`, as Feast's do; else they follow Kubernetes' rule.
+    /// Whether names and namespaces may hold `_` and capitals, as Feast's do; else they follow Kubernetes' rule.
     var allowsUnderscores: Bool { get }
 
     /// What is wrong beyond the shape, every problem with its path from the root (`spec.predictors[1].traffic`).

@@ -16,7 +16,10 @@ extension FeatureStore {
     public func write(
         view: String, columns: [(name: String, values: [JSONValue])], namespace: String = "default"
     ) async throws(AerieError) -> Int {
-        try await write(columns, to: [try await catalog(namespace).view(view)])
+        let catalog = try await catalog(namespace)
+        do throws(AerieError) { return try await write(columns, to: [try catalog.view(view)]) } catch {
+            throw await explained(error, namespace: namespace)
+        }
     }
 
     private func write(

@@ -51,7 +51,7 @@ struct ResourceArgument: Equatable {
     /// The path of the object, or of all objects of the kind.
     func path(namespace: String) throws(AerieError) -> String {
         guard !namespace.isEmpty, namespace.utf8.allSatisfy({ isPlain($0) }) else {
-            throw .invalid("namespace", "\"\(namespace)\" may hold only lowercase letters, digits and '-'")
+            throw .invalid("namespace", "\"\(namespace)\" may hold only letters, digits, '-', '_' and '.'")
         }
         return "/api/v1/namespaces/\(namespace)/\(kind)" + (name.map { "/\($0)" } ?? "")
     }

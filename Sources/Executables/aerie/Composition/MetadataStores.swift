@@ -1,6 +1,7 @@
 import AerieCore
 import AerieResources
 import Experiments
+import Features
 import Imports
 import Logging
 import Pipelines
@@ -23,6 +24,7 @@ struct MetadataStores: Sendable {
     var webhooks: any WebhookStore
     var purge: any PurgeStore
     var imports: any ImportStore
+    var definitions: any DefinitionDocumentStore
     /// Whether other servers may change what is in them.
     var isShared: Bool
     /// Leaves everything where the next start finds it fastest; called once, after the last write.
@@ -49,7 +51,8 @@ struct MetadataStores: Sendable {
             registeredModels: PostgresRegistryStore(database), modelVersions: PostgresModelVersionStore(database),
             resources: PostgresResourceStore(database),
             pipelineRuns: PostgresPipelineRunStore(database, home: home), webhooks: PostgresWebhookStore(database),
-            purge: PostgresPurgeStore(database), imports: PostgresImportStore(database), isShared: true, close: {})
+            purge: PostgresPurgeStore(database), imports: PostgresImportStore(database),
+            definitions: PostgresDefinitionDocumentStore(database), isShared: true, close: {})
     }
 
     private static func sqlite(folder: String) throws(AerieError) -> MetadataStores {
@@ -61,7 +64,7 @@ struct MetadataStores: Sendable {
             registeredModels: SQLiteRegistryStore(database), modelVersions: SQLiteModelVersionStore(database),
             resources: SQLiteResourceStore(database: database), pipelineRuns: SQLitePipelineRunStore(database),
             webhooks: SQLiteWebhookStore(database), purge: SQLitePurgeStore(database),
-            imports: SQLiteImportStore(database), isShared: false,
+            imports: SQLiteImportStore(database), definitions: SQLiteDefinitionDocumentStore(database), isShared: false,
             close: {
                 try? await runs.settle()
                 database.checkpoint()

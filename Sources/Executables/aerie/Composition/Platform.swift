@@ -2,6 +2,7 @@ import AerieCore
 import AerieResources
 import AerieTelemetry
 import Experiments
+import FeastAPI
 import Features
 import Foundation
 import Imports
@@ -35,6 +36,7 @@ struct Platform: Sendable {
     let traces: TraceService
     let resources: ResourceService
     let features: FeatureStore
+    let feastRegistry: FeastRegistry
     let serving: ServingService
     let metrics: MetricsRegistry
     let sampler: DeploymentSampler
@@ -93,10 +95,12 @@ struct Platform: Sendable {
                     FeatureServiceKind(), ExpectationSuiteKind(),
                 ], foreign: [FeastManifest()]), guards: [FeatureUse(), DeploymentFeatures()])
         features = FeatureStore(
-            resources: resources, online: try Self.onlineStore(configuration.online, folder: folder)
+            resources: resources, online: try Self.onlineStore(configuration.online, folder: folder),
+            documents: stores.definitions
         ) { () throws(AerieError) in
             DuckDBEngine(options: .init(temporaryFolder: folder + "/features/spill", nativeFolder: nativeFolder))
         }
+        feastRegistry = FeastRegistry(resources: resources, store: features, documents: stores.definitions)
         let services = PipelineServices(
             experiments: experiments, registry: registry, artifacts: artifacts, resources: resources)
         runner = PipelineRunner(

@@ -5,6 +5,7 @@ import AerieResources
 import AerieTelemetry
 import Console
 import ErrorMapping
+import FeastAPI
 import Foundation
 import Hummingbird
 import InferenceAPI
@@ -74,8 +75,11 @@ final class Server: Sendable {
         }
         let controlGRPC = try await bound(configuration.grpc, "--grpc") {
             try await GRPCServer.start(
-                group: plane.group, services: [.health(of: plane), .serverInfo(version: Aerie.version)], host: $0.host,
-                port: $0.port)
+                group: plane.group,
+                services: [
+                    .health(of: plane), .serverInfo(version: Aerie.version),
+                    FeastRegistryService(registry: platform.feastRegistry).service,
+                ], host: $0.host, port: $0.port)
         }
         let deployed = try await platform.resources.list(kind: "SeldonDeployment")
         let loops = Task {

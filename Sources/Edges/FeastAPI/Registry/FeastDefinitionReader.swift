@@ -1,0 +1,251 @@
+import AerieCore
+import AerieJSON
+import AerieResources
+import AerieWire
+import Features
+
+/// What Aerie makes of an object of Feast's registry: a resource of its own kinds, as far as it can carry it out.
+///
+/// Pure. Messages are those of `feast.core` in Feast 0.67.
+struct FeastDefinitionReader {
+    /// A resource to apply, and what of the object it leaves out, as a sentence; empty for nothing.
+    struct Outcome {
+        var resource: Resource?
+        var problem: String
+    }
+
+    /// Stands in Feast for the entity of views that have none.
+    static let noEntity = "__dummy"
+
+    /// - Parameter old: the resource that is there; what Feast's messages have no place for is taken from it.
+    static func read(_ object: FeastObject, project: String, old: Resource?) throws(AerieError) -> Outcome {
+        var reader = FeastDefinitionReader(object: object, project: project, old: old)
+        switch object.kind {
+        case .entity: return try reader.entity()
+        case .featureView: return try reader.featureView()
+        case .featureService: return try reader.featureService()
+        case .onDemandFeatureView:
+            return Outcome(
+                problem: "on-demand feature view '\(object.name)' computes in Python, which the server does not run")
+        case .streamFeatureView:
+            return Outcome(problem: "stream feature view '\(object.name)' is computed by Spark, which is not carried out")
+        case .labelView:
+            return Outcome(problem: "label view '\(object.name)' is kept, and labels are not carried out")
+        default: return Outcome(problem: "")
+        }
+    }
+
+    private let object: FeastObject
+    private let project: String
+    private let old: Resource?
+    private var problems: [String] = []
+
+    private init(object: FeastObject, project: String, old: Resource?) {
+        self.object = object
+        self.project = project
+        self.old = old
+    }
+
+    private var outcome: Outcome { Outcome(resource: nil, problem: problems.joined(separator: "; ")) }
+
+    private func resource(_ kind: String, _ spec: JSONObject) -> Outcome {
+        var metadata = ResourceMetadata(name: object.name, namespace: project)
+        metadata.labels = old?.metadata.labels ?? [:]
+        metadata.annotations = old?.metadata.annotations ?? [:]
+        var outcome = outcome
+        outcome.resource = Resource(apiVersion: "aerie.dev/v1", kind: kind, metadata: metadata, spec: spec)
+        return outcome
+    }
+
+    /// Members that Feast has no place for stay as they were.
+    private func keepingRest(_ spec: JSONObject, known: Set<String>) -> JSONObject {
+        var spec = spec
+        for member in old?.spec.members ?? [] where !known.contains(member.key) { spec[member.key] = member.value }
+        return spec
+    }
+
+    private func described(
+        _ spec: inout JSONObject, description: Int, owner: Int, tags: Int
+    ) throws(AerieError) {
+        let message = object.spec
+        if !message.text(description).isEmpty { spec["description"] = .string(message.text(description)) }
+        if !message.text(owner).isEmpty { spec["owner"] = .string(message.text(owner)) }
+        let map = try message.map(tags)
+        if !map.isEmpty { spec["tags"] = .object(JSONObject(map.map { ($0.key, .string($0.value)) })) }
+    }
+
+    // MARK: Entity
+
+    private mutating func entity() throws(AerieError) -> Outcome {
+        if object.name == Self.noEntity { return outcome }
+        let message = object.spec
+        var spec = JSONObject()
+        if !message.text(4).isEmpty { spec["joinKey"] = .string(message.text(4)) }
+        let type = message.number(2)
+        if let known = FeastValueType.type(type) {
+            spec["valueType"] = .string(known.rawValue)
+        } else if type != 0 {
+            problems.append("entity '\(object.name)' has values of type \(FeastValueType.name(type))")
+            return outcome
+        } else if let before = old?.spec["valueType"] {
+            spec["valueType"] = before
+        }
+        try described(&spec, description: 3, owner: 10, tags: 8)
+        return resource("Entity", spec)
+    }
+
+    // MARK: Feature view
+
+    private mutating func featureView() throws(AerieError) -> Outcome {
+        let message = object.spec
+        if message.has(15) || !message.text(16).isEmpty {
+            problems.append("feature view '\(object.name)' is transformed in Python, which the server does not run")
+        }
+        if message.has(14) { problems.append("feature view '\(object.name)' is made of other views, in Python") }
+        if message.number(20) != 0 { problems.append("feature view '\(object.name)' is switched off (disabled)") }
+        guard problems.isEmpty else { return outcome }
+        var spec = JSONObject()
+        spec["entities"] = .array(message.texts(3).filter { $0 != Self.noEntity }.map { .string($0) })
+        if let ttl = try message.message(6) { spec["ttl"] = .string(Self.seconds(ttl)) }
+        guard let source = try source(try message.message(7)) else { return outcome }
+        spec["source"] = .object(source)
+        let features = try features(message)
+        guard !features.isEmpty else { return outcome }
+        spec["features"] = .array(features)
+        spec["online"] = .bool(message.number(8) != 0)
+        if let stream = try message.message(9) {
+            if stream.number(1) == 9 {
+                spec["pushSource"] = .string(stream.text(20))
+            } else {
+                problems.append("stream source '\(stream.text(20))' is kept and not read")
+            }
+        }
+        try described(&spec, description: 10, owner: 11, tags: 5)
+        let known: Set = [
+            "entities", "ttl", "source", "features", "online", "pushSource", "description", "owner", "tags",
+        ]
+        return resource("FeatureView", keepingRest(spec, known: known))
+    }
+
+    /// `google.protobuf.Duration` as a number of seconds with its unit.
+    private static func seconds(_ duration: ProtobufMessage) -> String {
+        let micros = FeastTime.micros(duration)
+        if micros % 1_000_000 == 0 { return "\(micros / 1_000_000)s" }
+        return "\(Double(micros) / 1_000_000)s"
+    }
+
+    private mutating func features(_ message: ProtobufMessage) throws(AerieError) -> [JSONValue] {
+        var features: [JSONValue] = []
+        for field in try message.messages(4) {
+            let name = field.text(1)
+            guard let type = FeastValueType.type(field.number(2)) else {
+                problems.append(
+                    "feature '\(object.name):\(name)' has values of type \(FeastValueType.name(field.number(2)))")
+                continue
+            }
+            var feature: JSONObject = ["name": .string(name), "dtype": .string(type.rawValue)]
+            if !field.text(4).isEmpty { feature["description"] = .string(field.text(4)) }
+            let tags = try field.map(3)
+            if !tags.isEmpty { feature["tags"] = .object(JSONObject(tags.map { ($0.key, .string($0.value)) })) }
+            let before = old?.spec["features"]?.array?.first { $0["name"]?.string == name }
+            for member in before?.object?.members ?? []
+            where !["name", "dtype", "description", "tags"].contains(member.key) {
+                feature[member.key] = member.value
+            }
+            features.append(.object(feature))
+        }
+        return features
+    }
+
+    // MARK: Source
+
+    /// `DataSource.SourceType` numbers of warehouses -> the field of their options and their name here.
+    private static let warehouses: [UInt64: (options: Int, name: String)] = [
+        2: (12, "bigquery"), 5: (15, "redshift"), 8: (19, "snowflake"), 10: (30, "trino"), 11: (27, "spark"),
+        12: (35, "athena"),
+    ]
+
+    private mutating func source(_ message: ProtobufMessage?) throws(AerieError) -> JSONObject? {
+        guard let message else {
+            problems.append("feature view '\(object.name)' has no batch source")
+            return nil
+        }
+        var source: JSONObject
+        let type = message.number(1)
+        let name = message.text(20)
+        switch type {
+        case 1:
+            guard let place = file(try message.message(11)) else { return nil }
+            source = place
+        case let type where Self.warehouses[type] != nil:
+            guard let warehouse = Self.warehouses[type] else { return nil }
+            let table = try message.message(warehouse.options)?.text(1) ?? ""
+            guard !table.isEmpty else {
+                problems.append("source '\(name)' is a query of \(warehouse.name), not a table")
+                return nil
+            }
+            source = ["type": .string(warehouse.name), "table": .string(table)]
+        default:
+            problems.append("source '\(name)' is of a kind that is not read here (\(message.text(17)))")
+            return nil
+        }
+        if !message.text(3).isEmpty { source["timestampField"] = .string(message.text(3)) }
+        if !message.text(5).isEmpty { source["createdTimestampColumn"] = .string(message.text(5)) }
+        let mapping = try message.map(2)
+        if !mapping.isEmpty { source["fieldMapping"] = .object(JSONObject(mapping.map { ($0.key, .string($0.value)) })) }
+        return source
+    }
+
+    /// `DataSource.FileOptions`: `file_format` in 1, `uri` in 2.
+    private mutating func file(_ options: ProtobufMessage?) -> JSONObject? {
+        var path = options?.text(2) ?? ""
+        if path.hasPrefix(FeastDefinitionWriter.tablePrefix) {
+            let table = String(path.dropFirst(FeastDefinitionWriter.tablePrefix.count))
+            return ["type": "table", "table": .string(table)]
+        }
+        if path.hasPrefix("file://") { path = String(path.dropFirst("file://".count)) }
+        let format: ProtobufMessage?
+        do throws(AerieError) { format = try options?.message(1) } catch { format = nil }
+        if format?.has(2) == true {
+            problems.append("the file '\(path)' is a Delta table")
+            return nil
+        }
+        guard !path.isEmpty else {
+            problems.append("feature view '\(object.name)' has a file source without a path")
+            return nil
+        }
+        return ["type": "file", "path": .string(path)]
+    }
+
+    // MARK: Feature service
+
+    /// A projection under its view's own name is a list of references; another is an object, as one view may stand in
+    /// a service twice.
+    private mutating func featureService() throws(AerieError) -> Outcome {
+        var references: [JSONValue] = []
+        for projection in try object.spec.messages(3) {
+            let view = projection.text(1)
+            let features = try projection.messages(2).map { $0.text(1) }
+            let joinKeys = try projection.map(4)
+            let alias = projection.text(3)
+            if joinKeys.isEmpty, alias.isEmpty || alias == view {
+                references += features.map { .string("\(view):\($0)") }
+                continue
+            }
+            var reference: JSONObject = ["view": .string(view), "features": .array(features.map { .string($0) })]
+            if !alias.isEmpty { reference["name"] = .string(alias) }
+            if !joinKeys.isEmpty {
+                reference["joinKeys"] = .object(JSONObject(joinKeys.map { ($0.key, .string($0.value)) }))
+            }
+            references.append(.object(reference))
+        }
+        guard !references.isEmpty else {
+            problems.append("feature service '\(object.name)' has no features")
+            return outcome
+        }
+        var spec: JSONObject = ["features": .array(references)]
+        try described(&spec, description: 5, owner: 6, tags: 4)
+        return resource(
+            "FeatureService", keepingRest(spec, known: ["features", "description", "owner", "tags"]))
+    }
+}

@@ -347,6 +347,34 @@ def test_every_method_of_the_registry_is_there(server):
     assert ("featureService", "model_v1") in {(r.target.type, r.target.name) for r in lineage.indirect_relationships}
 
 
+@pytest.mark.parametrize("kind", ["file", "sql"])
+def test_a_registry_of_feasts_own_is_brought_over(server, tmp_path, kind):
+    project = f"moved_{kind}"
+    path = tmp_path / "registry.db"
+    local = FeatureStore(config=RepoConfig(
+        project=project, provider="local", entity_key_serialization_version=3,
+        registry=str(path) if kind == "file" else {"registry_type": "sql", "path": f"sqlite:///{path}"},
+        online_store={"type": "remote", "path": f"{server.http}/feast/{project}"}))
+    objects, scaled = python_view(server)
+    local.apply([*objects, scaled])
+    view = local.get_feature_view("driver_stats")
+    local.registry.apply_materialization(view, project, START, END)
+    for arguments in (("--dry-run",), (), ()):
+        report = json.loads(server.cli("import", "feast", "--from", str(path), "--output", "json", *arguments).stdout)
+        assert report["projects"] == [project] and report["kinds"]["FeatureView"] == 3
+        assert report["kinds"]["OnDemandFeatureView"] == 1 and any("Python" in p for p in report["problems"])
+        remote = store(server, project)
+        assert len(remote.list_feature_views()) == (0 if arguments else 3)
+    theirs = protos(local.registry.list_feature_views(project=project), "feature_views")
+    assert protos(remote.list_feature_views(), "feature_views") == theirs
+    assert remote.get_feature_view("driver_stats").materialization_intervals == [(START, END)]
+    assert "BROUGHT OVER" in server.cli("import", "feast", "--from", str(path), "--project", project).stdout
+    wrong = server.cli("import", "feast", "--from", str(path), "--project", "nope", check=False)
+    assert wrong.returncode == 2 and "nope" in wrong.stderr
+    (tmp_path / "text").write_bytes(b"\x0a\xff nothing")
+    assert server.cli("import", "feast", "--from", str(tmp_path / "text"), check=False).returncode == 2
+
+
 def test_the_registry_survives_a_crash(server, start_aerie):
     remote = store(server, "crash")
     remote.apply(definitions(server))

@@ -80,16 +80,16 @@ public final class DuckDBEngine: ObservableSQLEngine {
 
     public var share: Double? { running.withLock { $0 }?.share }
 
-    private func run(
-        _ body: @escaping @Sendable (DuckDBSession, DuckDBTicket) throws(AerieError) -> SQLTable
-    ) async throws(AerieError) -> SQLTable {
+    func run<Answer: Sendable>(
+        _ body: @escaping @Sendable (DuckDBSession, DuckDBTicket) throws(AerieError) -> Answer
+    ) async throws(AerieError) -> Answer {
         let ticket = DuckDBTicket()
         let session = session
-        let result: Result<SQLTable, AerieError> = await withTaskCancellationHandler {
+        let result: Result<Answer, AerieError> = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 queue.async { [self] in
                     running.withLock { $0 = ticket }
-                    let result: Result<SQLTable, AerieError>
+                    let result: Result<Answer, AerieError>
                     do throws(AerieError) {
                         result = .success(try body(session, ticket))
                     } catch {

@@ -80,7 +80,7 @@ final class DuckDBSession: @unchecked Sendable {
         return AerieError(.invalidArgument, text)
     }
 
-    private func opened() throws(AerieError) -> cduckdb_handle {
+    func opened() throws(AerieError) -> cduckdb_handle {
         if let connection { return connection }
         try Self.load(from: options.nativeFolder)
         var config: cduckdb_handle?

@@ -1,6 +1,8 @@
 #include "CDuckDB.h"
 #include "CLibrary.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 typedef void *h;
@@ -64,7 +66,16 @@ typedef struct {
     F(uint64_t, data_chunk_get_size, (h))                                 \
     F(h, data_chunk_get_vector, (h, uint64_t))                            \
     F(void *, vector_get_data, (h))                                       \
-    F(uint64_t *, vector_get_validity, (h))
+    F(uint64_t *, vector_get_validity, (h))                               \
+    F(int, arrow_array_scan, (h, const char *, h, h, h *))                \
+    F(void, destroy_arrow_stream, (h *))                                  \
+    F(h, result_get_arrow_options, (cduckdb_result *))                    \
+    F(void, destroy_arrow_options, (h *))                                 \
+    F(h, to_arrow_schema, (h, h *, const char **, uint64_t, h))           \
+    F(h, data_chunk_to_arrow, (h, h, h))                                  \
+    F(const char *, error_data_message, (h))                              \
+    F(bool, error_data_has_error, (h))                                    \
+    F(void, destroy_error_data, (h *))
 
 #define library_prefix "duckdb_"
 LIBRARY_TABLE
@@ -144,4 +155,65 @@ const void *cduckdb_chunk_data(h chunk, uint64_t column) {
 }
 const uint64_t *cduckdb_chunk_validity(h chunk, uint64_t column) {
     return api.vector_get_validity(api.data_chunk_get_vector(chunk, column));
+}
+
+static void keep_schema(cduckdb_arrow_schema *schema) { schema->release = NULL; }
+static void keep_array(cduckdb_arrow_array *array) { array->release = NULL; }
+
+void cduckdb_keep_arrow(cduckdb_arrow_schema *schema, cduckdb_arrow_array *array) {
+    schema->release = keep_schema;
+    array->release = keep_array;
+}
+
+void cduckdb_release_schema(cduckdb_arrow_schema *schema) {
+    if (schema->release) schema->release(schema);
+}
+
+void cduckdb_release_array(cduckdb_arrow_array *array) {
+    if (array->release) array->release(array);
+}
+
+int cduckdb_arrow_view(
+    h connection, const char *name, cduckdb_arrow_schema *schema, cduckdb_arrow_array *array, h *stream) {
+    return api.arrow_array_scan(connection, name, schema, array, stream);
+}
+
+void cduckdb_destroy_arrow_stream(h *stream) { api.destroy_arrow_stream(stream); }
+
+// 0 if it is no error; the words and the end of the error otherwise.
+static int told(h data, char *error, uint64_t capacity) {
+    if (!data) return 0;
+    int failed = api.error_data_has_error(data);
+    if (failed) snprintf(error, capacity, "%s", api.error_data_message(data));
+    api.destroy_error_data(&data);
+    return failed;
+}
+
+int cduckdb_result_schema(cduckdb_result *result, cduckdb_arrow_schema *schema, char *error, uint64_t capacity) {
+    uint64_t count = api.column_count(result);
+    h *types = calloc(count + 1, sizeof(h));
+    const char **names = calloc(count + 1, sizeof(char *));
+    int failed = 1;
+    if (types && names) {
+        for (uint64_t i = 0; i < count; i++) {
+            types[i] = api.column_logical_type(result, i);
+            names[i] = api.column_name(result, i);
+        }
+        h options = api.result_get_arrow_options(result);
+        failed = told(api.to_arrow_schema(options, types, names, count, schema), error, capacity);
+        api.destroy_arrow_options(&options);
+        for (uint64_t i = 0; i < count; i++) api.destroy_logical_type(&types[i]);
+    } else {
+        snprintf(error, capacity, "there is not enough memory");
+    }
+    free(types);
+    free(names);
+    return failed;
+}
+
+int cduckdb_chunk_array(cduckdb_result *result, h chunk, cduckdb_arrow_array *array, char *error, uint64_t capacity) {
+    h options = api.result_get_arrow_options(result);
+    int failed = told(api.data_chunk_to_arrow(options, chunk, array), error, capacity);
+    api.destroy_arrow_options(&options);
+    return failed;
 }

@@ -89,3 +89,48 @@ uint64_t cduckdb_chunk_size(cduckdb_handle chunk);
 const void *cduckdb_chunk_data(cduckdb_handle chunk, uint64_t column);
 // One bit a row, set if the row is not null; NULL if no row is.
 const uint64_t *cduckdb_chunk_validity(cduckdb_handle chunk, uint64_t column);
+
+// Arrow's C data interface: tables as trees of buffers. Layout and meaning are those of arrow.apache.org, "The Arrow C
+// data interface".
+typedef struct cduckdb_arrow_schema {
+    const char *format;
+    const char *name;
+    const char *metadata;
+    int64_t flags;
+    int64_t n_children;
+    struct cduckdb_arrow_schema **children;
+    struct cduckdb_arrow_schema *dictionary;
+    void (*release)(struct cduckdb_arrow_schema *);
+    void *private_data;
+} cduckdb_arrow_schema;
+
+typedef struct cduckdb_arrow_array {
+    int64_t length;
+    int64_t null_count;
+    int64_t offset;
+    int64_t n_buffers;
+    int64_t n_children;
+    const void **buffers;
+    struct cduckdb_arrow_array **children;
+    struct cduckdb_arrow_array *dictionary;
+    void (*release)(struct cduckdb_arrow_array *);
+    void *private_data;
+} cduckdb_arrow_array;
+
+// For structs whose memory the caller keeps for as long as the library may look at it: their release frees nothing.
+void cduckdb_keep_arrow(cduckdb_arrow_schema *schema, cduckdb_arrow_array *array);
+void cduckdb_release_schema(cduckdb_arrow_schema *schema);
+void cduckdb_release_array(cduckdb_arrow_array *array);
+
+// Makes a view, which can be read once, over rows in the caller's memory. The view is to be dropped, then the stream
+// destroyed, before the memory goes.
+int cduckdb_arrow_view(
+    cduckdb_handle connection, const char *name, cduckdb_arrow_schema *schema, cduckdb_arrow_array *array,
+    cduckdb_handle *stream);
+void cduckdb_destroy_arrow_stream(cduckdb_handle *stream);
+
+// The columns of a result, and the rows of one of its chunks; both are to be released. Return 0, or write the library's
+// words into `error`.
+int cduckdb_result_schema(cduckdb_result *result, cduckdb_arrow_schema *schema, char *error, uint64_t capacity);
+int cduckdb_chunk_array(
+    cduckdb_result *result, cduckdb_handle chunk, cduckdb_arrow_array *array, char *error, uint64_t capacity);

@@ -144,12 +144,17 @@ enum FeastDefinitionWriter {
         var spec = ProtobufMessage()
         spec.set(1, text: service.name)
         spec.set(2, text: resource.metadata.namespace)
-        var views: [String] = []
-        for reference in service.references where !views.contains(reference.view) { views.append(reference.view) }
-        for name in views {
+        var views: [FeatureReference] = []
+        for reference in service.references where !views.contains(where: { $0.outputView == reference.outputView }) {
+            views.append(reference)
+        }
+        for first in views {
+            let name = first.view
             var projection = ProtobufMessage()
             projection.set(1, text: name)
-            for reference in service.references where reference.view == name {
+            projection.set(3, text: first.alias ?? "")
+            projection.append(4, map: first.joinKeys.sorted { $0.key < $1.key }.map { ($0.key, $0.value) })
+            for reference in service.references where reference.outputView == first.outputView {
                 let feature = catalog.views[name]?.definition.features.first { $0.name == reference.feature }
                 projection.append(
                     2, message: field(reference.feature, feature?.type, description: feature?.description ?? ""))

@@ -143,9 +143,11 @@ public struct FeastRegistry: Sendable {
     // MARK: Changing
 
     /// Creates or replaces an object, and the resource that it means.
+    /// - Returns: what of it is kept and not carried out; empty for nothing.
     /// - Throws: `failedPrecondition` if others use what would go; `alreadyExists` if a view of another kind has the
     ///   name.
-    func apply(_ given: FeastObject, project asked: String) async throws(AerieError) {
+    @discardableResult
+    func apply(_ given: FeastObject, project asked: String) async throws(AerieError) -> String {
         var object = given
         let name = object.name
         guard !name.isEmpty else { throw .invalid("name", "a \(object.kind.rawValue) needs a name") }
@@ -177,6 +179,7 @@ public struct FeastRegistry: Sendable {
             _ = try await resources.delete(old.key, actor: Self.actor)
         }
         try await documents.put(try await newProject(project, unless: object.kind == .project, at: now) + [document])
+        return document.problem
     }
 
     private func refuseOther(_ kind: FeastKind, _ name: String, project: String) async throws(AerieError) {

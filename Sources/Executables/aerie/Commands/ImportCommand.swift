@@ -7,7 +7,7 @@ import Foundation
 struct ImportCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "import", abstract: "Bring over what another system keeps.",
-        subcommands: [ImportMLflowCommand.self])
+        subcommands: [ImportMLflowCommand.self, ImportFeastCommand.self])
 }
 
 /// `aerie import mlflow`: an MLflow server that runs, or its database and artifacts.

@@ -37,6 +37,7 @@ struct Platform: Sendable {
     let resources: ResourceService
     let features: FeatureStore
     let feastRegistry: FeastRegistry
+    let feastFlight: FeastFlightService
     let serving: ServingService
     let metrics: MetricsRegistry
     let sampler: DeploymentSampler
@@ -94,13 +95,12 @@ struct Platform: Sendable {
                     SeldonDeploymentKind(), PipelineKind(catalog: catalog), EntityKind(), FeatureViewKind(),
                     FeatureServiceKind(), ExpectationSuiteKind(),
                 ], foreign: [FeastManifest()]), guards: [FeatureUse(), DeploymentFeatures()])
+        let engine = Self.featureEngine(folder: folder, nativeFolder: nativeFolder)
         features = FeatureStore(
             resources: resources, online: try Self.onlineStore(configuration.online, folder: folder),
-            documents: stores.definitions
-        ) { () throws(AerieError) in
-            DuckDBEngine(options: .init(temporaryFolder: folder + "/features/spill", nativeFolder: nativeFolder))
-        }
+            documents: stores.definitions, engine: engine)
         feastRegistry = FeastRegistry(resources: resources, store: features, documents: stores.definitions)
+        feastFlight = FeastFlightService(registry: feastRegistry, folder: folder + "/features", engine: engine)
         let services = PipelineServices(
             experiments: experiments, registry: registry, artifacts: artifacts, resources: resources)
         runner = PipelineRunner(
@@ -151,6 +151,15 @@ struct Platform: Sendable {
                 logger.warning("the artifact store does not answer", metadata: ["why": "\(error.message)"])
             }
             return store
+        }
+    }
+
+    /// A new engine for each piece of offline work.
+    private static func featureEngine(
+        folder: String, nativeFolder: String?
+    ) -> @Sendable () throws(AerieError) -> DuckDBEngine {
+        { () throws(AerieError) in
+            DuckDBEngine(options: .init(temporaryFolder: folder + "/features/spill", nativeFolder: nativeFolder))
         }
     }
 

@@ -55,6 +55,8 @@ final class ControlServer: Sendable {
         ).register(on: router)
         FeatureRoutes(store: platform.features, folder: folder + "/features").addRoutes(to: router)
         FeastRoutes(store: platform.features, logger: logger).register(on: router)
+        FeastImportRoutes(registry: platform.feastRegistry).addRoutes(
+            to: router.group("api/aerie/v1").add(middleware: JSONErrorMiddleware()))
         ConsoleRoutes(
             services: ConsoleServices(
                 experiments: platform.experiments, registry: platform.registry, traces: platform.traces,

@@ -78,8 +78,9 @@ final class Server: Sendable {
                 group: plane.group,
                 services: [
                     .health(of: plane), .serverInfo(version: Aerie.version),
-                    FeastRegistryService(registry: platform.feastRegistry).service,
-                ], host: $0.host, port: $0.port)
+                    FeastRegistryService(registry: platform.feastRegistry).service, platform.feastFlight.service,
+                ], host: $0.host, port: $0.port,
+                maximumMessageBytes: max(configuration.maximumBody, FeastFlightService.messageBytes))
         }
         let deployed = try await platform.resources.list(kind: "SeldonDeployment")
         let loops = Task {

@@ -1,0 +1,165 @@
+import AerieArrow
+import AerieCore
+import AerieJSON
+import AerieWire
+import Datasets
+import Features
+import Foundation
+
+extension FlightCommand {
+    /// As Python writes a moment: ISO 8601, without a zone in UTC.
+    static func micros(_ text: String) -> Int64? { FeatureTime.parse(text) }
+}
+
+/// What an offline store is asked to read.
+extension FeastFlightService {
+    /// Writes the point-in-time table. `name_aliases` say which views the references call otherwise; by which keys they
+    /// are then joined stands in the feature services of the project.
+    func historical(_ command: FlightCommand, _ upload: Upload, output: String) async throws(AerieError) {
+        let project = try command.text("project")
+        let references = try command.texts("feature_refs")
+        let names = try command.texts("feature_view_names")
+        let aliases = command.optionalTexts("name_aliases")
+        var projections: [String: FeatureProjection] = [:]
+        for (name, alias) in zip(names, aliases) {
+            guard let alias, alias != name else { continue }
+            projections[alias] = FeatureProjection(
+                view: name, joinKeys: try await joinKeys(of: name, as: alias, project: project))
+        }
+        var request = HistoricalRequest(
+            selection: .init(references: references, usesFullNames: command.flag("full_feature_names")),
+            projections: projections, rows: .range(start: nil, end: 0), output: output, outputFormat: .parquet)
+        guard upload.columns != nil else {
+            guard command.optionalText("entity_df_sql") == nil else {
+                throw AerieError(.unsupported, "SQL of a client is not run; send a table of entity rows")
+            }
+            let now = SystemClock().now().milliseconds * 1000
+            request.rows = .range(start: try command.time("start_date"), end: try command.time("end_date") ?? now)
+            _ = try await registry.store.historical(request, namespace: project)
+            return
+        }
+        try await withFile { path throws(AerieError) in
+            try await upload.engine.execute("COPY \(Self.upload) TO \(sqlString(path)) (FORMAT parquet)")
+            request.rows = .file(path, .parquet)
+            _ = try await registry.store.historical(request, namespace: project)
+        }
+    }
+
+    private func joinKeys(
+        of view: String, as alias: String, project: String
+    ) async throws(AerieError) -> [String: String] {
+        for service in try await registry.entries(.featureService, project: project) {
+            for projection in try service.object.spec.messages(3)
+            where projection.text(1) == view && projection.text(3) == alias {
+                return Dictionary(try projection.map(4).map { ($0.key, $0.value) }) { _, last in last }
+            }
+        }
+        return [:]
+    }
+
+    /// All rows of a source in a range of time, or the newest of each key.
+    func pull(_ command: FlightCommand, isLatest: Bool) async throws(AerieError) -> String {
+        let relation = try await relation(ofSource: try command.text("data_source_name"))
+        let keys = try command.texts("join_key_columns")
+        let time = try command.text("timestamp_field")
+        let created = command.optionalText("created_timestamp_column").flatMap { $0.isEmpty ? nil : $0 }
+        var columns: [String] = []
+        for name in keys + (try command.texts("feature_name_columns")) + [time] + [created].compactMap(\.self)
+        where !columns.contains(name) {
+            columns.append(name)
+        }
+        let moment = "epoch_us(\(sqlIdentifier(time))::TIMESTAMPTZ)"
+        var conditions: [String] = []
+        if let start = try command.time("start_date") { conditions.append("\(moment) >= \(start)") }
+        if let end = try command.time("end_date") { conditions.append("\(moment) <= \(end)") }
+        let list = columns.map(sqlIdentifier).joined(separator: ", ")
+        let condition = conditions.isEmpty ? "" : " WHERE " + conditions.joined(separator: " AND ")
+        guard isLatest else { return "SELECT \(list) FROM \(relation)\(condition)" }
+        let partition = keys.isEmpty ? "" : "PARTITION BY \(keys.map(sqlIdentifier).joined(separator: ", ")) "
+        let order = ([time] + [created].compactMap(\.self)).map { "\(sqlIdentifier($0)) DESC NULLS LAST" }
+        return "SELECT \(list) FROM \(relation)\(condition) QUALIFY row_number() OVER (\(partition)ORDER BY "
+            + "\(order.joined(separator: ", "))) = 1"
+    }
+
+    /// A table of the columns' names and types, these in the words of Python's Arrow library.
+    func columns(_ command: FlightCommand, engine: any ArrowSQLEngine) async throws(AerieError) -> ArrowTable {
+        let relation = try Self.relation(json: try command.text("data_source_proto"))
+        let found = try await engine.arrow("SELECT * FROM \(relation) LIMIT 0").schema.fields
+        let rows = found.map { "(\(sqlString($0.name)), \(sqlString($0.pythonType)))" }.joined(separator: ", ")
+        return try await engine.arrow("SELECT * FROM (VALUES \(rows)) AS t(name, type)")
+    }
+
+    // MARK: Sources
+
+    /// What stands after `FROM` for a data source of the registry. Commands do not say of which project it is.
+    func relation(ofSource name: String) async throws(AerieError) -> String {
+        var found: [String: String] = [:]
+        for project in try await registry.entries(.project, project: "") {
+            let entry = try await registry.entry(.dataSource, name, project: project.object.name)
+            guard let source = entry else { continue }
+            var message = source.object.message
+            if let batch = try message.message(26) { message = batch }
+            found[project.object.name] = try Self.relation(
+                uri: try message.message(11)?.text(2), name: name)
+        }
+        guard let first = found.first else { throw FeastKind.dataSource.missing(name, in: "any") }
+        guard Set(found.values).count == 1 else {
+            throw AerieError(
+                .failedPrecondition,
+                "projects \(found.keys.sorted().joined(separator: ", ")) have data sources '\(name)' that differ; give "
+                    + "them names of their own")
+        }
+        return first.value
+    }
+
+    /// A data source as JSON, which protobuf writes.
+    static func relation(json: String) throws(AerieError) -> String {
+        let object: JSONValue
+        do throws(JSONError) { object = try JSONValue.parse(json) } catch {
+            throw error.asAerieError(in: "data_source_proto")
+        }
+        let source = object["batchSource"] ?? object
+        return try relation(uri: source["fileOptions"]?["uri"]?.string, name: object["name"]?.string ?? "")
+    }
+
+    private static func relation(uri: String?, name: String) throws(AerieError) -> String {
+        guard var path = uri, !path.isEmpty else {
+            throw AerieError(
+                .unsupported, "data source '\(name)' is no file; only files are read here", reason: "source.unconnected")
+        }
+        if path.hasPrefix(FeastDefinitionWriter.tablePrefix) {
+            let parts = path.dropFirst(FeastDefinitionWriter.tablePrefix.count).split(separator: ".")
+            return parts.map { sqlIdentifier(String($0)) }.joined(separator: ".")
+        }
+        if path.hasPrefix("file://") { path = String(path.dropFirst("file://".count)) }
+        return path.contains(".csv") ? "read_csv_auto(\(sqlString(path)))" : "read_parquet(\(sqlString(path)))"
+    }
+}
+
+extension ArrowField {
+    /// As `str(pyarrow.DataType)` has it, which Feast's SDK reads types from.
+    var pythonType: String {
+        let plain = [
+            "n": "null", "b": "bool", "c": "int8", "C": "uint8", "s": "int16", "S": "uint16", "i": "int32",
+            "I": "uint32", "l": "int64", "L": "uint64", "e": "halffloat", "f": "float", "g": "double", "u": "string",
+            "U": "large_string", "z": "binary", "Z": "large_binary", "tdD": "date32[day]", "tdm": "date64[ms]",
+            "ttu": "time64[us]",
+        ]
+        if let name = plain[format] { return name }
+        if format.hasPrefix("ts"), let unit = format.dropFirst(2).first {
+            let zone = format.dropFirst(4)
+            return "timestamp[\(unit == "s" ? "s" : "\(unit)s")" + (zone.isEmpty ? "]" : ", tz=\(zone)]")
+        }
+        if format.hasPrefix("+l") || format.hasPrefix("+L") || format.hasPrefix("+w"), let element = children.first {
+            return "list<element: \(element.pythonType)>"
+        }
+        if format == "+m", let entries = children.first, entries.children.count == 2 {
+            return "map<\(entries.children[0].pythonType), \(entries.children[1].pythonType)>"
+        }
+        if format == "+s" {
+            return "struct<\(children.map { "\($0.name): \($0.pythonType)" }.joined(separator: ", "))>"
+        }
+        if format.hasPrefix("d:") { return "decimal128(\(format.dropFirst(2).replacing(",", with: ", ")))" }
+        return format
+    }
+}

@@ -1,7 +1,10 @@
 import AerieCore
 import AerieJSON
 import ArgumentParser
+import AsyncHTTPClient
 import Foundation
+import NIOCore
+import NIOHTTP1
 
 /// `aerie predictions …`: what deployments predicted, and what came of it.
 struct PredictionsCommand: AsyncParsableCommand {

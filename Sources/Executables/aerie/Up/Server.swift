@@ -14,6 +14,7 @@ import MLflowAPI
 import NIOCore
 import Pipelines
 import PlatformAPI
+import Predictions
 import SendWebhooks
 import Serving
 import StoreSQLite

@@ -150,7 +150,7 @@ capability("Load", uses: ["AerieCore", "AerieData", "AerieJSON", "AerieWire"], p
 // MARK: Adapters
 
 adapter("SearchSQL", uses: ["AerieCore", "AerieJSON", "Experiments"], tests: false)
-adapter("StoreSQLite", uses: ["SearchSQL", "AerieCore", "AerieJSON", "AerieResources", "Experiments", "Features", "Registry", "Webhooks", "Retention", "Imports", "Pipelines"],
+adapter("StoreSQLite", uses: ["SearchSQL", "AerieCore", "AerieJSON", "AerieResources", "Experiments", "Features", "Registry", "Webhooks", "Retention", "Imports", "Pipelines", "Serving"],
         packages: [grdb, log])
 adapter("StorePostgres", uses: ["CPostgres", "SearchSQL", "AerieCore", "AerieJSON", "AerieResources", "Experiments", "Features", "Registry", "Webhooks", "Retention", "Imports", "Pipelines"],
         packages: [crypto, log], tests: false)

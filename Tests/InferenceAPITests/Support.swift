@@ -52,7 +52,18 @@ final class SumModel: TabularModel {
         if rowType == .fp64 { sum(Double.self) } else { sum(Float.self) }
     }
 
-    func infer(_ inputs: [Tensor]) throws(AerieError) -> [Tensor] { throw AerieError(.internal, "not used") }
+    func infer(_ inputs: [Tensor]) throws(AerieError) -> [Tensor] {
+        guard inputs.count == 1, inputs[0].dataType == rowType, inputs[0].shape.last == featureCount else {
+            throw .invalid("inputs", "the model takes rows of \(featureCount)")
+        }
+        let rows = inputs[0].shape.dropLast().reduce(1, *)
+        let size = rowType == .fp64 ? 8 : 4
+        var bytes = [UInt8](repeating: 0, count: rows * size)
+        inputs[0].bytes.withUnsafeBytes { input in
+            bytes.withUnsafeMutableBytes { predict(rows: input.baseAddress!, count: rows, into: $0.baseAddress!) }
+        }
+        return [Tensor(name: "predict", dataType: rowType, shape: [rows], bytes: bytes)]
+    }
 }
 
 /// A model over tensors: doubles `x`, and counts its rows. Slow enough by its own word to run on the pool.
@@ -103,7 +114,7 @@ func withPlane(
     plane.update(ServingTable(generation: 1, deployments: deployments))
     let http = try await InferenceHTTPServer.start(plane: plane, host: "127.0.0.1", port: 0)
     let grpc = try await GRPCServer.start(
-        group: plane.group, services: [.inference(plane), .health(of: plane)], host: "127.0.0.1", port: 0)
+        group: plane.group, services: [.inference(plane), .seldon(plane), .health(of: plane)], host: "127.0.0.1", port: 0)
     do {
         try await body(http.port, grpc.port, plane)
     } catch {

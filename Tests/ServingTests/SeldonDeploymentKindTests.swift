@@ -18,6 +18,17 @@ struct SeldonDeploymentKindTests {
             + lines.split(separator: "\n").map { "    " + $0 }.joined(separator: "\n")
     }
 
+    /// One predictor whose graph has these lines and a name.
+    private static func node(_ lines: String) -> String {
+        "predictors:\n- name: main\n  graph:\n    name: root\n"
+            + lines.split(separator: "\n").map { "    " + $0 }.joined(separator: "\n")
+    }
+
+    /// Children that need no model.
+    private static func simple(_ count: Int) -> String {
+        (0..<count).map { "{name: child-\($0), implementation: SIMPLE_MODEL}" }.joined(separator: ", ")
+    }
+
     /// One predictor with these lines besides its name and graph.
     private static func predictor(_ lines: String) -> String {
         "predictors:\n- name: main\n  graph: {name: classifier, modelUri: models:/fraud/1}\n"
@@ -58,10 +69,37 @@ struct SeldonDeploymentKindTests {
          "spec.predictors"),
         ("shadow as a word", split([("a", "shadow: 'yes'")]), "spec.predictors[0].shadow"),
         ("an unknown implementation", graph("implementation: SKLEARN"), "spec.predictors[0].graph.implementation"),
-        ("a router", graph("implementation: RANDOM_ABTEST"), "spec.predictors[0].graph.implementation"),
-        ("a type of node", graph("type: ROUTER"), "spec.predictors[0].graph.type"),
+        ("a router with a model", graph("implementation: RANDOM_ABTEST"), "spec.predictors[0].graph.modelUri"),
+        ("a router without children", graph("implementation: RANDOM_ABTEST"), "spec.predictors[0].graph.children"),
+        ("a type without a method", graph("type: ROUTER"), "spec.predictors[0].graph.implementation"),
         ("an unknown type of node", graph("type: MODLE"), "spec.predictors[0].graph.type"),
-        ("children", graph("children: [{name: b, modelUri: models:/m/1}]"), "spec.predictors[0].graph.children"),
+        ("two children of a model", graph("children: [{name: b, modelUri: m}, {name: c, modelUri: m}]"),
+         "spec.predictors[0].graph.children"),
+        ("a node's name twice", graph("children: [{name: classifier, modelUri: models:/m/1}]"),
+         "spec.predictors[0].graph.children[0].name"),
+        ("a child without a model", graph("children: [{name: b}]"), "spec.predictors[0].graph.children[0].modelUri"),
+        ("an A/B test of three", node("implementation: RANDOM_ABTEST\nchildren: [\(simple(3))]"),
+         "spec.predictors[0].graph.children"),
+        ("a ratio over 1", node("implementation: RANDOM_ABTEST\nparameters: [{name: ratioA, value: '2'}]\n"
+            + "children: [\(simple(2))]"), "spec.predictors[0].graph.parameters.ratioA"),
+        ("an unknown method", node("type: COMBINER\nparameters: [{name: aerie.dev/method, value: median}]\n"
+            + "children: [\(simple(2))]"), "spec.predictors[0].graph.parameters"),
+        ("a method of another type", node("type: ROUTER\nparameters: [{name: aerie.dev/method, value: vote}]\n"
+            + "children: [\(simple(2))]"), "spec.predictors[0].graph.type"),
+        ("weights for other children", node("type: COMBINER\nparameters: [{name: aerie.dev/method, value: weighted},"
+            + " {name: weights, value: '1'}]\nchildren: [\(simple(2))]"),
+         "spec.predictors[0].graph.parameters.weights"),
+        ("an epsilon of 0", node("type: ROUTER\nparameters: [{name: aerie.dev/method, value: epsilon-greedy},"
+            + " {name: epsilon, value: '0'}]\nchildren: [\(simple(2))]"),
+         "spec.predictors[0].graph.parameters.epsilon"),
+        ("a scaler without numbers", node("type: TRANSFORMER\nparameters: [{name: aerie.dev/method, value: standardize}]\n"
+            + "children: [\(simple(1))]"), "spec.predictors[0].graph.parameters.reference"),
+        ("an output transformer alone", node("type: OUTPUT_TRANSFORMER\nparameters: "
+            + "[{name: aerie.dev/method, value: clip}]"), "spec.predictors[0].graph.children"),
+        ("a timeout that is none", "annotations: {seldon.io/rest-timeout: soon}\n" + graph(""),
+         "spec.annotations.seldon.io/rest-timeout"),
+        ("a sticky header that is none", "annotations: {aerie.dev/sticky-header: 'x y'}\n" + graph(""),
+         "spec.annotations.aerie.dev/sticky-header"),
         ("a wrong child", graph("children: [{nam: b}]"), "spec.predictors[0].graph.children[0].nam"),
         ("tensorflow's protocol for XGBoost", "protocol: tensorflow\n" + graph("implementation: XGBOOST_SERVER"),
          "spec.predictors[0].graph.implementation"),
@@ -142,7 +180,30 @@ struct SeldonDeploymentKindTests {
             #expect(try Self.reader.read(text)[0].warnings.isEmpty)
         }
         let shadow = Self.split([("a", "shadow: false"), ("b", "shadow: true")])
-        #expect(try Self.reader.read(Self.manifest(shadow))[0].warnings.contains { $0.contains("[1].shadow") })
+        #expect(try Self.reader.read(Self.manifest(shadow))[0].warnings.isEmpty)
+    }
+
+    @Test("a graph of every kind of node is accepted, and what a node does not look at is a warning")
+    func graphs() throws {
+        let spec = Self.node("""
+            type: TRANSFORMER
+            parameters: [{name: aerie.dev/method, value: clip}, {name: lower, value: '-3'}, {name: upper, value: '3'}]
+            children:
+            - name: router
+              type: ROUTER
+              parameters: [{name: aerie.dev/method, value: thompson-sampling}, {name: colour, value: red}]
+              children:
+              - {name: single, implementation: XGBOOST_SERVER, modelUri: models:/fraud/1}
+              - name: ensemble
+                implementation: AVERAGE_COMBINER
+                type: COMBINER
+                children: [\(Self.simple(2))]
+            """)
+        let warnings = try Self.reader.read(Self.manifest(spec))[0].warnings
+        let router = "spec.predictors[0].graph.children[0]"
+        #expect(warnings.count == 2)
+        #expect(warnings.contains { $0.hasPrefix("\(router).parameters[1]: colour") })
+        #expect(warnings.contains { $0.hasPrefix("\(router).children[0].implementation") })
     }
 
     @Test("every form of a model's URI that can be asked for is accepted", arguments: [

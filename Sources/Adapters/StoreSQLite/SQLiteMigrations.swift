@@ -5,7 +5,7 @@ extension MetadataDatabase {
         let steps =
             SQLiteExperimentStore.migrations + SQLiteRegistryStore.migrations + SQLiteResourceStore.migrations
             + SQLitePipelineRunStore.migrations + SQLiteWebhookStore.migrations + SQLitePurgeStore.migrations
-            + SQLiteDefinitionDocumentStore.migrations
+            + SQLiteDefinitionDocumentStore.migrations + SQLiteBanditStore.migrations
         precondition(
             Set(steps.map(\.name)) == Set(history) && steps.count == history.count,
             "a migration is not in the history, or stands there and is gone")
@@ -15,5 +15,6 @@ extension MetadataDatabase {
     private static let history = [
         "experiments.1", "registry.1", "resources-1", "pipelines.1", "pipelines.2", "traces.1", "experiments.2",
         "webhooks.1", "retention.1", "registry.2", "traces.2", "traces.3", "definition_documents.1",
+        "bandits.1",
     ]
 }

@@ -60,4 +60,17 @@ actor ModelPool {
         try result.get()
         warmed[location.identity] = warmups
     }
+
+    /// Reads a table of numbers on one of the threads. Nothing is remembered.
+    func table(at location: ModelLocation, columns: [String]) async throws(AerieError) -> NumberRows {
+        let result: Result<NumberRows, AerieError> = await withCheckedContinuation { continuation in
+            threads.async {
+                continuation.resume(
+                    returning: Result { () throws(AerieError) in
+                        try ReferenceTable.read(location.path, columns: columns)
+                    })
+            }
+        }
+        return try result.get()
+    }
 }

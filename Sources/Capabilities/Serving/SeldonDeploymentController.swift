@@ -17,6 +17,7 @@ public actor SeldonDeploymentController: Reconciler {
     private let service: ServingService
     private let source: any ModelSource
     private let pool: ModelPool
+    private let graphs: GraphLoader
     private let features: (any FeatureReader)?
     private let clock: any WallClock
     private let logger: Logger
@@ -28,15 +29,19 @@ public actor SeldonDeploymentController: Reconciler {
     /// - Parameters:
     ///   - inferenceURL: where the data plane listens, such as `http://127.0.0.1:8000`; asked at each reconciliation.
     ///   - features: where a deployment's feature service is read; `nil` where there is no feature store.
+    ///   - bandits: where routers that learn are kept; `nil` where they forget.
+    ///   - metrics: where the nodes of graphs are counted.
     ///   - watchInterval: how often a stage, an alias or a feature service is looked up.
     public init(
         service: ServingService, source: any ModelSource, loader: ModelLoader,
-        features: (any FeatureReader)? = nil, clock: any WallClock = SystemClock(),
+        features: (any FeatureReader)? = nil, bandits: BanditRegistry? = nil, metrics: NodeMetrics? = nil,
+        clock: any WallClock = SystemClock(),
         watchInterval: Duration = .seconds(2), logger: Logger, inferenceURL: @escaping @Sendable () -> String
     ) {
         self.service = service
         self.source = source
         self.pool = ModelPool(loader: loader)
+        graphs = GraphLoader(service: service, source: source, pool: pool, bandits: bandits, metrics: metrics)
         self.features = features
         self.clock = clock
         self.watchInterval = watchInterval
@@ -53,7 +58,7 @@ public actor SeldonDeploymentController: Reconciler {
                 state(resource, .loading, "the models are being loaded", asked.map { Outcome(asked: $0) }), served: nil)
         }
         var outcomes: [Outcome] = []
-        for predictor in asked { outcomes.append(await load(predictor, namespace: namespace)) }
+        for predictor in asked { outcomes.append(await load(predictor, namespace: namespace, old: old, name: name)) }
         let problems = outcomes.filter { !$0.problem.isEmpty }.map { "\($0.asked.name): \($0.problem)" }
         let served = serve(resource, outcomes, old: old, failed: !problems.isEmpty)
         let stale = served === old && !problems.isEmpty
@@ -65,6 +70,8 @@ public actor SeldonDeploymentController: Reconciler {
 
     public func removed(_ resource: Resource) async throws(AerieError) {
         failures[resource.key] = nil
+        try await graphs.bandits?.remove(
+            namespace: resource.metadata.namespace, deployment: resource.metadata.name)
         service.remove(namespace: resource.metadata.namespace, name: resource.metadata.name)
         logger.info("deployment removed", metadata: ["deployment": "\(resource.key)"])
     }
@@ -78,13 +85,25 @@ public actor SeldonDeploymentController: Reconciler {
         var problem = ""
     }
 
-    private func load(_ predictor: SeldonDeploymentSpec.Predictor, namespace: String) async -> Outcome {
+    private func load(
+        _ predictor: SeldonDeploymentSpec.Predictor, namespace: String, old: ServedDeployment?, name: String
+    ) async -> Outcome {
         var outcome = Outcome(asked: predictor)
-        if predictor.isShadow { return outcome }
         do throws(AerieError) {
-            let location = try await source.fetch(predictor.modelURI)
+            let model: any InferenceModel
+            let location: ModelLocation
+            if predictor.graph.isSingleModel {
+                location = try await source.fetch(predictor.modelURI)
+                model = try await pool.model(at: location)
+            } else {
+                let answering = (old?.predictors ?? []) + (old?.shadows ?? [])
+                let loaded = try await graphs.load(
+                    predictor, place: GraphPlace(namespace: namespace, deployment: name, predictor: predictor.name),
+                    old: answering.first { $0.name == predictor.name }?.graph)
+                (model, location) = (loaded.model, loaded.location)
+                try predictor.policy.checkFits(loaded.model)
+            }
             outcome.location = location
-            let model = try await pool.model(at: location)
             outcome.features = try await bind(predictor, model, namespace: namespace)
             if predictor.policy.batching != nil, !model.description.isBatchable {
                 throw AerieError(
@@ -115,20 +134,23 @@ public actor SeldonDeploymentController: Reconciler {
         _ resource: Resource, _ outcomes: [Outcome], old: ServedDeployment?, failed: Bool
     ) -> ServedDeployment? {
         if failed, let old { return old }
-        let predictors = outcomes.compactMap { outcome -> ServedPredictor? in
-            guard let model = outcome.model, let location = outcome.location else { return nil }
-            return makePredictor(resource, outcome, model, location)
+        func make(_ areShadows: Bool) -> [ServedPredictor] {
+            outcomes.filter { $0.asked.isShadow == areShadows }.compactMap { outcome in
+                guard let model = outcome.model, let location = outcome.location else { return nil }
+                return makePredictor(resource, outcome, model, location)
+            }
         }
+        let (predictors, shadows) = (make(false), make(true))
+        let sticky = SeldonDeploymentSpec(resource).sticky
         guard !predictors.isEmpty else { return nil }
-        if let old, old.predictors.count == predictors.count,
-            zip(old.predictors, predictors).allSatisfy({ $0.isSame(as: $1) })
-        {
+        if let old, old.sticky == sticky, old.predictors.isSame(as: predictors), old.shadows.isSame(as: shadows) {
             return old
         }
         let versions = predictors.map { "\($0.name)=\($0.modelVersion)" }.joined(separator: " ")
         logger.info("deployment changed", metadata: ["deployment": "\(resource.key)", "predictors": "\(versions)"])
         return ServedDeployment(
-            name: resource.metadata.name, namespace: resource.metadata.namespace, predictors: predictors)
+            name: resource.metadata.name, namespace: resource.metadata.namespace, predictors: predictors,
+            shadows: shadows, sticky: sticky)
     }
 
     private func makePredictor(
@@ -182,7 +204,7 @@ extension SeldonDeploymentController {
         let name = resource.metadata.name
         let before = service.state(named: name)
         let predictors = outcomes.map { outcome in
-            let served = answering?.predictors.first { $0.name == outcome.asked.name }
+            let served = answering?.named(outcome.asked.name)
             return DeploymentState.Predictor(
                 name: outcome.asked.name, weight: outcome.asked.traffic, isShadow: outcome.asked.isShadow,
                 modelName: outcome.asked.modelName, modelURI: outcome.asked.modelURI,
@@ -201,7 +223,7 @@ extension SeldonDeploymentController {
     ) -> Reconciliation {
         let failed = !reason.isEmpty
         let isWatched = outcomes.contains {
-            !$0.asked.isShadow && (ModelURI.isMoving($0.asked.modelURI) || $0.asked.featureService != nil)
+            $0.asked.graph.isMoving || $0.asked.featureService != nil
         }
         var status: JSONObject = ["state": .string(failed ? "Failed" : "Available")]
         status["description"] = failed ? .string(reason) : nil
@@ -211,7 +233,7 @@ extension SeldonDeploymentController {
         status["deploymentStatus"] = .object(
             JSONObject(
                 outcomes.map { outcome in
-                    let isServed = served?.predictors.contains { $0.name == outcome.asked.name } ?? false
+                    let isServed = served?.named(outcome.asked.name) != nil
                     let name = "\(resource.metadata.name)-\(outcome.asked.name)-0-\(outcome.asked.modelName)"
                     return (name, .object(["replicas": 1, "availableReplicas": .int(isServed ? 1 : 0)]))
                 }))
@@ -232,7 +254,7 @@ extension SeldonDeploymentController {
     }
 
     private func predictorStatus(_ outcome: Outcome, _ served: ServedDeployment?) -> JSONValue {
-        let answering = served?.predictors.first { $0.name == outcome.asked.name }
+        let answering = served?.named(outcome.asked.name)
         var status: JSONObject = ["name": .string(outcome.asked.name)]
         status["traffic"] = .int(Int64(answering?.weight ?? 0))
         status["modelName"] = .string(outcome.asked.modelName)
@@ -241,14 +263,30 @@ extension SeldonDeploymentController {
         status["platform"] = .string(answering?.model.description.platform ?? "")
         if let service = outcome.asked.featureService { status["featureService"] = .string(service) }
         status["ready"] = .bool(answering != nil && outcome.problem.isEmpty)
-        if outcome.asked.isShadow {
-            status["message"] = "a shadow is not loaded"
-        } else if !outcome.problem.isEmpty {
+        if outcome.asked.isShadow { status["shadow"] = true }
+        if !outcome.problem.isEmpty {
             status["message"] = .string(outcome.problem)
-        } else if ModelURI.isMoving(outcome.asked.modelURI) {
+        } else if outcome.asked.graph.isMoving {
             status["watched"] = .string("the stage or alias is looked up every \(watchInterval)")
         }
         return .object(status)
+    }
+}
+
+extension GraphSpec {
+    /// Whether the same text may load another model tomorrow.
+    var isMoving: Bool { nodes(at: "").contains { ModelURI.isMoving($0.node.modelURI) } }
+}
+
+extension ServedDeployment {
+    fileprivate func named(_ name: String) -> ServedPredictor? {
+        predictors.first { $0.name == name } ?? shadows.first { $0.name == name }
+    }
+}
+
+extension [ServedPredictor] {
+    fileprivate func isSame(as other: [ServedPredictor]) -> Bool {
+        count == other.count && zip(self, other).allSatisfy { $0.isSame(as: $1) }
     }
 }
 

@@ -4,9 +4,9 @@ public import AerieResources
 
 /// `kind: SeldonDeployment`, as people have it in their repositories.
 ///
-/// Carried out: predictors with one model each, their share of the traffic, names, annotations and labels. Known and
-/// without effect: what steers pods, since one process serves every replica here; each such field is a warning by its
-/// path. Graphs of several nodes are refused by name.
+/// Carried out: predictors with their graphs, their share of the traffic, shadows, names, annotations and labels. Known
+/// and without effect: what steers pods, since one process serves every replica here; each such field is a warning by
+/// its path.
 public struct SeldonDeploymentKind: ResourceKind {
     public init() {}
 
@@ -31,31 +31,36 @@ public struct SeldonDeploymentKind: ResourceKind {
         let predictors = resource.spec["predictors"]?.array ?? []
         for (index, predictor) in predictors.enumerated() {
             let path = "spec.predictors[\(index)]"
-            if predictor["shadow"]?.bool == true {
-                warnings.append("\(path).shadow: a shadow gets no copies of the traffic here and is not loaded")
-            }
-            if let implementation = predictor["graph"]?["implementation"]?.string {
-                warnings.append(
-                    "\(path).graph.implementation: \(implementation) is not started; the model's format is recognized "
-                        + "from its files (XGBoost, LightGBM, ONNX) and served natively")
-            }
-            for (at, parameter) in (predictor["graph"]?["parameters"]?.array ?? []).enumerated() {
-                let name = parameter["name"]?.string ?? ""
-                let isKnown = LabelSetting(rawValue: name) != nil || FeatureSetting(rawValue: name) != nil
-                    || ServingSetting(rawValue: name) != nil
-                if !isKnown {
-                    warnings.append("\(path).graph.parameters[\(at)]: \(name) has no effect on a natively served model")
-                }
-            }
-            if let uri = predictor["graph"]?["modelUri"]?.string, ["gs", "s3"].contains(ModelURI.scheme(uri)) {
-                warnings.append(
-                    "\(path).graph.modelUri: \(uri) cannot be fetched by this build; use models:/NAME/VERSION")
-            }
+            warn(predictor["graph"], at: path + ".graph", isRoot: true, &warnings)
         }
         if let name = resource.spec["name"]?.string, name != resource.metadata.name {
             warnings.append("spec.name: requests name the deployment by metadata.name, \(resource.metadata.name)")
         }
         return warnings
+    }
+
+    /// What of a node, and of those below it, is not carried out.
+    private func warn(_ node: JSONValue?, at path: String, isRoot: Bool, _ warnings: inout [String]) {
+        let spec = GraphSpec(node)
+        if let implementation = node?["implementation"]?.string, SeldonDeploymentSchema.servers.contains(implementation) {
+            warnings.append(
+                "\(path).implementation: \(implementation) is not started; the model's format is recognized "
+                    + "from its files (XGBoost, LightGBM, ONNX) and served natively")
+        }
+        let known = [NodeMethod.parameter] + (spec.method?.parameterNames ?? [])
+        for (at, parameter) in (node?["parameters"]?.array ?? []).enumerated() {
+            let name = parameter["name"]?.string ?? ""
+            let isSetting = LabelSetting(rawValue: name) != nil || FeatureSetting(rawValue: name) != nil
+                || ServingSetting(rawValue: name) != nil
+            if known.contains(name) || isRoot && isSetting { continue }
+            warnings.append("\(path).parameters[\(at)]: \(name) has no effect on a node served in this process")
+        }
+        if let uri = node?["modelUri"]?.string, ["gs", "s3"].contains(ModelURI.scheme(uri)) {
+            warnings.append("\(path).modelUri: \(uri) cannot be fetched by this build; use models:/NAME/VERSION")
+        }
+        for (index, child) in (node?["children"]?.array ?? []).enumerated() {
+            warn(child, at: "\(path).children[\(index)]", isRoot: false, &warnings)
+        }
     }
 }
 

@@ -31,7 +31,10 @@ struct SeldonDeploymentRules {
             let path = "spec.predictors[\(index)]"
             checkSettings(SeldonDeploymentSpec.texts(predictor["annotations"]), at: path + ".annotations")
             checkAutoscaling(predictor["autoscaling"], at: path + ".autoscaling")
-            if let graph = predictor["graph"] { checkGraph(graph, at: path + ".graph") }
+            if let graph = predictor["graph"] {
+                checkParameters(graph, at: path + ".graph")
+                problems += GraphRules(graph, at: path + ".graph", protocol: resource.spec["protocol"]?.string).problems
+            }
         }
     }
 
@@ -75,40 +78,14 @@ struct SeldonDeploymentRules {
         if least > most { report(path + ".maxReplicas", "\(most) is below minReplicas, \(least)") }
     }
 
-    private mutating func checkGraph(_ graph: JSONValue, at path: String) {
-        if let problem = Self.labelProblem(graph["name"]?.string ?? "") { report(path + ".name", problem) }
-        if let children = graph["children"]?.array, !children.isEmpty {
-            report(path + ".children", "graphs of several nodes are not carried out; a predictor is one model")
+    /// The parameters of a node and of all below it.
+    private mutating func checkParameters(_ node: JSONValue, at place: String) {
+        for (index, child) in (node["children"]?.array ?? []).enumerated() {
+            checkParameters(child, at: "\(place).children[\(index)]")
         }
-        if let type = graph["type"]?.string, type != "MODEL" {
-            report(path + ".type", "\(type) nodes are not carried out; a predictor is one node of type MODEL")
-        }
-        checkImplementation(graph["implementation"]?.string, at: path + ".implementation")
-        if let uri = graph["modelUri"]?.string {
-            if let problem = ModelURI.problem(uri) { report(path + ".modelUri", problem) }
-        } else if graph["children"]?.array?.isEmpty ?? true {
-            report(path + ".modelUri", "is required: models:/NAME/VERSION, models:/NAME@ALIAS, runs:/ID/PATH or a path")
-        }
-        checkParameters(graph["parameters"]?.array ?? [], at: path + ".parameters")
-    }
-
-    private mutating func checkImplementation(_ implementation: String?, at path: String) {
-        guard let implementation else { return }
-        if SeldonDeploymentSchema.graphNodes.contains(implementation) {
-            report(
-                path,
-                "\(implementation) is not carried out; known are "
-                    + SeldonDeploymentSchema.servers.joined(separator: ", ") + ", or leave it out")
-        }
-        let pythonServers = ["SKLEARN_SERVER", "XGBOOST_SERVER", "MLFLOW_SERVER", "HUGGINGFACE_SERVER"]
-        if resource.spec["protocol"]?.string == "tensorflow", pythonServers.contains(implementation) {
-            report(path, "\(implementation) does not speak spec.protocol tensorflow; write v2 or seldon there")
-        }
-    }
-
-    private mutating func checkParameters(_ parameters: [JSONValue], at path: String) {
+        let path = place + ".parameters"
         var seen: Set<String> = []
-        for (index, parameter) in parameters.enumerated() {
+        for (index, parameter) in (node["parameters"]?.array ?? []).enumerated() {
             let name = parameter["name"]?.string ?? ""
             let value = parameter["value"]?.string ?? ""
             if !seen.insert(name).inserted { report("\(path)[\(index)].name", "\"\(name)\" is given twice") }
@@ -133,15 +110,17 @@ struct SeldonDeploymentRules {
     }
 
     private mutating func checkSettings(_ annotations: [String: String], at path: String) {
-        for setting in LabelSetting.allCases {
-            guard let value = annotations[setting.rawValue], let problem = setting.problem(value) else { continue }
-            report("\(path).\(setting.rawValue)", problem)
-        }
-        for setting in ServingSetting.allCases {
-            guard let value = annotations[setting.rawValue], let problem = setting.problem(value) else { continue }
-            report("\(path).\(setting.rawValue)", problem)
-        }
-        for setting in FeatureSetting.allCases {
+        check(LabelSetting.self, annotations, at: path)
+        check(FeatureSetting.self, annotations, at: path)
+        check(TrafficSetting.self, annotations, at: path)
+        check(ServingSetting.self, annotations, at: path)
+        check(LimitSetting.self, annotations, at: path)
+    }
+
+    private mutating func check<Setting: DeploymentSetting>(
+        _: Setting.Type, _ annotations: [String: String], at path: String
+    ) {
+        for setting in Setting.allCases {
             guard let value = annotations[setting.rawValue], let problem = setting.problem(value) else { continue }
             report("\(path).\(setting.rawValue)", problem)
         }

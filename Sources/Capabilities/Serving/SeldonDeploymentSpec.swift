@@ -13,6 +13,11 @@ struct SeldonDeploymentSpec {
         var version: String
         var modelName: String
         var modelURI: String
+        /// The whole graph, and its text, by which one graph is told from another.
+        var graph: GraphSpec
+        var graphText: String
+        /// What one request may take in a graph.
+        var timeout: Duration?
         /// What the deployment says of its classes; `nil` where it says nothing.
         var labels: PredictionLabels?
         /// The feature service that the model reads, and the milliseconds it may take.
@@ -22,10 +27,15 @@ struct SeldonDeploymentSpec {
     }
 
     var predictors: [Predictor]
+    /// What keeps a user's requests with one predictor.
+    var sticky: StickyRule?
 
     init(_ resource: Resource) {
         let shared = Self.texts(resource.spec["annotations"]).merging(resource.metadata.annotations) { near, _ in near }
         let all = resource.spec["predictors"]?.array ?? []
+        let header = shared[TrafficSetting.stickyHeader.rawValue]?.lowercased()
+        let column = shared[TrafficSetting.stickyColumn.rawValue]
+        sticky = header == nil && column == nil ? nil : StickyRule(header: header, column: column)
         let taking = all.filter { $0["shadow"]?.bool != true }.count
         predictors = all.map { predictor in
             let isShadow = predictor["shadow"]?.bool == true
@@ -41,6 +51,9 @@ struct SeldonDeploymentSpec {
                 version: annotations["version"] ?? Self.texts(predictor["labels"])["version"] ?? "",
                 modelName: graph?["name"]?.string ?? "",
                 modelURI: graph?["modelUri"]?.string ?? "",
+                graph: GraphSpec(graph),
+                graphText: (graph ?? .null).text(),
+                timeout: settings[LimitSetting.restTimeout.rawValue].flatMap { Int($0) }.map { .milliseconds($0) },
                 labels: Self.labels(settings),
                 featureService: settings[FeatureSetting.service.rawValue],
                 featureTimeout: settings[FeatureSetting.timeout.rawValue].flatMap { Int($0) }

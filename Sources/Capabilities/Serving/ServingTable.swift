@@ -40,12 +40,21 @@ public final class ServedDeployment: Sendable {
     public let namespace: String
     /// Those that are loaded and take traffic; never empty.
     public let predictors: [ServedPredictor]
+    /// Those that get copies of requests, and whose answers nobody sees.
+    public let shadows: [ServedPredictor]
+    /// What keeps a user's requests with one predictor; `nil` where chance decides.
+    public let sticky: StickyRule?
     private let nameBytes: [UInt8]
     private let totalWeight: UInt64
 
     /// - Precondition: `predictors` is not empty.
-    public init(name: String, namespace: String, predictors: [ServedPredictor]) {
+    public init(
+        name: String, namespace: String, predictors: [ServedPredictor], shadows: [ServedPredictor] = [],
+        sticky: StickyRule? = nil
+    ) {
         precondition(!predictors.isEmpty, "a served deployment needs a predictor")
+        self.shadows = shadows
+        self.sticky = sticky
         self.name = name
         self.namespace = namespace
         self.predictors = predictors
@@ -85,6 +94,8 @@ public final class ServedPredictor: Sendable {
     public let modelVersion: String
     public let modelURI: String
     public let model: any InferenceModel
+    /// The same object, if it is a graph of several nodes.
+    public let graph: GraphModel?
     /// The same object, if it has the path that allocates nothing.
     public let tabular: (any TabularModel)?
     /// Where a loop keeps this predictor's counters: dense, never reused while the process lives, the same for the
@@ -109,6 +120,7 @@ public final class ServedPredictor: Sendable {
         self.modelVersion = modelVersion
         self.modelURI = modelURI
         self.model = model
+        self.graph = model as? GraphModel
         self.tabular = model as? any TabularModel
         self.metricsSlot = metricsSlot
         self.labels = labels

@@ -71,6 +71,8 @@ final class PredictorPlan: Sendable {
     let tabular: (any TabularModel)?
     /// Set where the columns of a row come from the feature store, not from the request alone.
     let features: FeatureBinding?
+    /// The deployment, if shadows of it want copies of requests.
+    let shadowed: ServedDeployment?
     let deploymentName: String
     let deploymentNamespace: String
     /// Of 2^32 requests so many are logged.
@@ -106,6 +108,7 @@ final class PredictorPlan: Sendable {
         model = served.model
         tabular = served.tabular
         features = served.features
+        shadowed = deployment.shadows.isEmpty ? nil : deployment
         deploymentName = deployment.name
         deploymentNamespace = deployment.namespace
         logTickets = UInt64((min(max(served.policy.logShare, 0), 1) * 4_294_967_296).rounded())
@@ -136,6 +139,9 @@ final class PredictorPlan: Sendable {
         let columns = max(1, outputCount)
         seldonNames = Array("[\((0..<columns).map { "\"t:\($0)\"" }.joined(separator: ","))]".utf8)
     }
+
+    /// Whether Seldon's rows of numbers are answered without looking at anything else.
+    var takesPlainRows: Bool { tabular != nil && features == nil && shadowed == nil }
 
     /// The element type into which a request's numbers are read at once; `nil` where its inputs are kept as they are.
     var directType: DataType? { tabular == nil || features != nil ? nil : rowType }

@@ -1,5 +1,6 @@
 public import AerieCore
 public import NIOCore
+import NIOHPACK
 
 /// A gRPC service: its full name, such as `grpc.health.v1.Health`, and its methods.
 public struct GRPCService: Sendable {
@@ -44,6 +45,7 @@ public struct GRPCMethod: Sendable {
 
 /// One call in progress. Its methods are called on its event loop only, hence `@unchecked Sendable`.
 public final class GRPCCall: @unchecked Sendable {
+    private let headers: HPACKHeaders
     public let eventLoop: any EventLoop
     /// The client's connection: numbers grow in the order in which connections came, and none is used twice.
     public let connection: Int
@@ -57,7 +59,8 @@ public final class GRPCCall: @unchecked Sendable {
     /// What a method that takes several messages keeps between them.
     public var state: AnyObject?
 
-    init(eventLoop: any EventLoop, connection: Int, stream: GRPCStream) {
+    init(eventLoop: any EventLoop, connection: Int, stream: GRPCStream, headers: HPACKHeaders) {
+        self.headers = headers
         self.eventLoop = eventLoop
         self.connection = connection
         self.stream = stream
@@ -69,6 +72,9 @@ public final class GRPCCall: @unchecked Sendable {
         onEarlyEnd = nil
         told?(status)
     }
+
+    /// A value of the call's metadata; the name is in lower case.
+    public func header(_ name: String) -> String? { headers.first(name: name) }
 
     /// False while the client does not take the answers that were sent.
     public var isWritable: Bool { stream?.isWritable ?? false }

@@ -121,7 +121,8 @@ final class GRPCStream: ChannelDuplexHandler {
             return finish(status: 12, message: "there is no method \(path)")
         }
         method = found
-        call = GRPCCall(eventLoop: context.eventLoop, connection: connection, stream: self)
+        call = GRPCCall(
+            eventLoop: context.eventLoop, connection: connection, stream: self, headers: headers)
         guard let text = headers.first(name: "grpc-timeout") else { return }
         guard let limit = grpcTimeout(text) else {
             return finish(status: 13, message: "grpc-timeout is not a number of up to eight digits and a unit")

@@ -1,3 +1,4 @@
+import AerieCore
 import Serving
 import AerieData
 import AerieJSON
@@ -54,20 +55,29 @@ private func specJSON(_ spec: TensorSpec) -> JSONValue {
     ]
 }
 
-/// `GET /api/v1.0/metadata`: the graph as Seldon tells it.
-func seldonMetadataJSON(_ deployment: DeploymentPlan) -> String {
-    var models = JSONObject()
-    for predictor in deployment.served.predictors {
-        models[predictor.modelName] = [
-            "name": .string(predictor.modelName), "platform": .string(predictor.model.description.platform),
-            "versions": [.string(predictor.modelVersion)],
-            "inputs": .array(predictor.model.description.inputs.map(specJSON)),
-            "outputs": .array(predictor.model.description.outputs.map(specJSON)),
-        ]
+/// `GET /api/v1.0/metadata`: the graph as Seldon tells it; `/metadata/{model}`: one of its models.
+func seldonMetadataJSON(
+    _ deployment: DeploymentPlan, model name: UnsafeRawBufferPointer?
+) throws(AerieError) -> String {
+    let models = deployment.served.models.map { model -> (name: String, value: JSONValue) in
+        (
+            model.name,
+            [
+                "name": .string(model.name), "platform": .string(model.description.platform),
+                "versions": [.string(model.version)], "inputs": .array(model.description.inputs.map(specJSON)),
+                "outputs": .array(model.description.outputs.map(specJSON)),
+            ]
+        )
+    }
+    if let name {
+        guard let found = models.first(where: { $0.name.utf8.elementsEqual(name) }) else {
+            throw .notFound("the deployment has no model \(String(decoding: name, as: UTF8.self))")
+        }
+        return found.value.text()
     }
     let first = deployment.served.predictors[0]
     return JSONValue.object([
-        "name": .string(deployment.served.name), "models": .object(models),
+        "name": .string(deployment.served.name), "models": .object(JSONObject(models.map { ($0.name, $0.value) })),
         "graphinputs": .array(first.model.description.inputs.map(specJSON)),
         "graphoutputs": .array(first.model.description.outputs.map(specJSON)),
     ]).text()

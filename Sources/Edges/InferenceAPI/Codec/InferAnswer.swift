@@ -8,11 +8,12 @@ struct InferAnswer {
 
     /// - Parameters:
     ///   - id: the request's `id` as it stood in its JSON, escapes and all.
-    ///   - features: told as the answer's parameters.
+    ///   - parameters: of the answer.
     ///   - tail: takes the binary tensors, which come behind the JSON.
     func writeJSON(
         _ prediction: Prediction, id: ArraySlice<UInt8>?, selection: [SelectedOutput],
-        features: FeatureReport?, results: UnsafeRawBufferPointer, to out: inout ByteBuffer, tail: inout ByteBuffer
+        parameters: [(name: String, value: FeatureReport.Value)],
+        results: UnsafeRawBufferPointer, to out: inout ByteBuffer, tail: inout ByteBuffer
     ) {
         out.writeBytes(plan.jsonStart)
         if let id {
@@ -20,7 +21,7 @@ struct InferAnswer {
             out.writeBytes(id)
             out.writeStaticString("\"")
         }
-        if let features { write(features, to: &out) }
+        if !parameters.isEmpty { write(parameters, to: &out) }
         out.writeStaticString(",\"outputs\":[")
         for (place, output) in selection.enumerated() {
             if place > 0 { out.writeStaticString(",") }
@@ -50,9 +51,9 @@ struct InferAnswer {
         out.writeStaticString("]}")
     }
 
-    private func write(_ features: FeatureReport, to out: inout ByteBuffer) {
+    private func write(_ parameters: [(name: String, value: FeatureReport.Value)], to out: inout ByteBuffer) {
         out.writeStaticString(",\"parameters\":{")
-        for (place, parameter) in features.parameters.enumerated() {
+        for (place, parameter) in parameters.enumerated() {
             if place > 0 { out.writeStaticString(",") }
             out.writeQuoted(parameter.name.utf8)
             out.writeStaticString(":")

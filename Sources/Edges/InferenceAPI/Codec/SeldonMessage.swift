@@ -32,6 +32,31 @@ struct SeldonMessage {
         return message
     }
 
+    /// Whether the body is a message with another payload than rows of numbers.
+    static func hasOtherPayload(_ body: UnsafeRawBufferPointer) -> Bool {
+        var reader = JSONReader(body)
+        do throws(JSONError) {
+            try reader.beginObject()
+            while let key = try reader.nextKey() {
+                if reader.matches(key, "binData") || reader.matches(key, "strData") || reader.matches(key, "jsonData")
+                    || reader.matches(key, "customData")
+                {
+                    return true
+                }
+                guard reader.matches(key, "data"), try reader.peek() == .object else {
+                    try reader.skipValue()
+                    continue
+                }
+                try reader.beginObject()
+                while let key = try reader.nextKey() {
+                    if reader.matches(key, "tftensor") { return true }
+                    try reader.skipValue()
+                }
+            }
+        } catch { return false }
+        return false
+    }
+
     private mutating func readMessage(
         _ reader: inout JSONReader, _ scratch: InferScratch, _ rowType: DataType
     ) throws(JSONError) {
@@ -48,10 +73,6 @@ struct SeldonMessage {
                         try reader.skipValue()
                     }
                 }
-            } else if reader.matches(key, "binData") || reader.matches(key, "strData")
-                || reader.matches(key, "jsonData")
-            {
-                throw JSONError(offset: reader.offset, problem: "the model takes numbers: data.ndarray or data.tensor")
             } else {
                 try reader.skipValue()
             }
@@ -80,8 +101,6 @@ struct SeldonMessage {
             } else if reader.matches(key, "names") {
                 try reader.beginArray()
                 while try reader.nextElement() { names.append(try keepText(&reader, scratch)) }
-            } else if reader.matches(key, "tftensor") {
-                throw JSONError(offset: reader.offset, problem: "tftensor is not carried out; send ndarray or tensor")
             } else {
                 try reader.skipValue()
             }

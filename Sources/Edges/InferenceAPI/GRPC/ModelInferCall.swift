@@ -35,7 +35,7 @@ final class ModelInferCall: @unchecked Sendable {
         guard let deployment = state.plan.deployment(named: request.modelName) else {
             throw .notFound("there is no model \(String(decoding: request.modelName.prefix(200), as: UTF8.self))")
         }
-        var plan = deployment.pick(state.random())
+        var plan = choose(deployment)
         if !request.modelVersion.isEmpty {
             guard let named = deployment.predictor(version: request.modelVersion) else {
                 throw .notFound(
@@ -44,8 +44,13 @@ final class ModelInferCall: @unchecked Sendable {
             plan = named
         }
         slot = plan.served.metricsSlot
+        if let chosen = try state.chooseByColumn(deployment, body: message), request.modelVersion.isEmpty {
+            plan = chosen
+        }
+        slot = plan.served.metricsSlot
         try BinaryTensors.readRaw(in: scratch, rowType: plan.directType)
         try state.selectOutputs(plan, into: &state.selection)
+        if plan.served.graph != nil { return try inferGraph(plan, message, id: Array(request.id)) }
         let job: ModelJob
         let terms = scratch.terms
         if let features = plan.features {
@@ -67,6 +72,7 @@ final class ModelInferCall: @unchecked Sendable {
                         writer.bytes(6, scratch.results.bytes)
                     })
                 state.count(plan, rows: count, scratch.results.bytes)
+                state.mirror(plan, rows, count)
                 return
             }
             job =
@@ -84,6 +90,14 @@ final class ModelInferCall: @unchecked Sendable {
         var id: [UInt8]
         var selection: [SelectedOutput]
         var features: FeatureReport?
+    }
+
+    /// The header field of a sticky deployment is one of the call's metadata here.
+    private func choose(_ deployment: DeploymentPlan) -> PredictorPlan {
+        if let name = deployment.served.sticky?.header, let key = call.header(name), !key.isEmpty {
+            return deployment.plan(of: deployment.served.pick(key: key.utf8))
+        }
+        return deployment.pick(state.random())
     }
 
     private func run(_ job: ModelJob, _ asked: Asked) throws(AerieError) {
@@ -123,29 +137,63 @@ final class ModelInferCall: @unchecked Sendable {
         switch result {
         case .success(let tensors):
             send(
-                response(job.plan, asked.id, asked.selection, asked.features) { writer, output in
+                response(job.plan, asked.id, asked.selection, asked.features?.parameters ?? []) { writer, output in
                     let tensor = tensors[output.index]
                     Self.describe(tensor.name, tensor.dataType, tensor.shape, &writer)
                 } raw: { writer, output in
                     tensors[output.index].bytes.withUnsafeBytes { writer.bytes(6, $0) }
                 })
             state.count(job.plan, rows: job.rows, tensors)
+            state.mirror(job, tensors)
         case .failure(let error): fail(error)
         }
+    }
+
+    /// A graph's answer, with what Seldon's `meta` tells as its parameters.
+    private func inferGraph(
+        _ plan: PredictorPlan, _ message: UnsafeRawBufferPointer, id: [UInt8]
+    ) throws(AerieError) {
+        let tensors = try TensorBuilder(scratch: state.scratch, body: message).build()
+        let envelope = SeldonEnvelope(form: .tensor, message: GraphMessage(.tensors(tensors)))
+        let run = try SeldonRun(plan, envelope, puid: state.newPuid(), service: service)
+        let selection = state.selection
+        let result = try state.run(run, interest: call.interest) { [self] result in
+            call.onEarlyEnd = nil
+            finishGraph(run, result, id, selection)
+        }
+        if let result { return finishGraph(run, result, id, selection) }
+        call.onEarlyEnd = { [self] status in record(status) }
+    }
+
+    private func finishGraph(
+        _ run: SeldonRun, _ result: Result<GraphMessage, AerieError>, _ id: [UInt8], _ selection: [SelectedOutput]
+    ) {
+        do throws(AerieError) {
+            let answer = try result.get()
+            guard let graph = run.plan.served.graph else { throw AerieError(.internal, "the predictor is no graph") }
+            let tensors = try graph.outputs(of: answer)
+            send(
+                response(run.plan, id, selection, answer.meta.parameters) { writer, output in
+                    let tensor = tensors[output.index]
+                    Self.describe(tensor.name, tensor.dataType, tensor.shape, &writer)
+                } raw: { writer, output in
+                    tensors[output.index].bytes.withUnsafeBytes { writer.bytes(6, $0) }
+                })
+        } catch { fail(error) }
     }
 
     // MARK: Writing
 
     private func response(
         _ plan: PredictorPlan, _ id: some Collection<UInt8>, _ selection: [SelectedOutput],
-        _ features: FeatureReport? = nil,
+        _ parameters: [(name: String, value: FeatureReport.Value)] = [],
         describe: (inout ProtobufWriter, SelectedOutput) -> Void, raw: (inout ProtobufWriter, SelectedOutput) -> Void
     ) -> ByteBuffer {
         func body(_ writer: inout ProtobufWriter) {
             writer.text(1, plan.deploymentName.utf8)
             writer.text(2, plan.versionBytes)
             writer.text(3, id)
-            for parameter in features?.parameters ?? [] { writer.message(4) { Self.parameter(parameter, &$0) } }
+            for parameter in parameters { writer.message(4) { Self.parameter(parameter, &$0) } }
             for output in selection { writer.message(5) { describe(&$0, output) } }
             for output in selection { raw(&writer, output) }
         }

@@ -13,7 +13,8 @@ struct HTTPAnswer {
     /// Writes the head up to the empty line.
     init(
         _ status: Int, _ content: Content, keepsAlive: Bool, isHTTP10: Bool, puid: UnsafeRawBufferPointer? = nil,
-        isSeldon: Bool = false, allow: StaticString? = nil, date: HTTPDate, into out: inout ByteBuffer
+        isSeldon: Bool = false, lines: [UInt8] = [],
+        allow: StaticString? = nil, date: HTTPDate, into out: inout ByteBuffer
     ) {
         if status == 200 {
             out.writeStaticString("HTTP/1.1 200 OK\r\n")
@@ -42,6 +43,7 @@ struct HTTPAnswer {
             out.writeBytes(puid)
             out.writeStaticString("\r\n")
         }
+        if !lines.isEmpty { out.writeBytes(lines) }
         if let allow {
             out.writeStaticString("Allow: ")
             out.writeStaticString(allow)

@@ -13,7 +13,7 @@ extension HTTPConnection {
         var slot = -1
         do throws(AerieError) {
             let deployment = try findDeployment(route, seldonModel: nil)
-            var plan = deployment.pick(state.random())
+            var plan = state.choose(deployment) { exchange.header($0, in: request) }
             if let version = route.version {
                 guard let named = deployment.predictor(version: version) else {
                     throw noSuchVersion(deployment, version)
@@ -23,6 +23,15 @@ extension HTTPConnection {
             slot = plan.served.metricsSlot
             let length = UnsafeRawBufferPointer(rebasing: request[exchange.head.inferenceHeaderLength])
             try readInfer(plan, body, headerLength: length)
+            if let chosen = try state.chooseByColumn(deployment, body: body), route.version == nil {
+                // The rows are read again where the model that was chosen reads them otherwise.
+                if chosen !== plan, chosen.directType != plan.directType {
+                    try readInfer(chosen, body, headerLength: length)
+                    _ = try state.chooseByColumn(deployment, body: body)
+                }
+                plan = chosen
+            }
+            slot = plan.served.metricsSlot
             if try runInfer(plan, body, exchange) { record(exchange, slot, 200, .infer) }
         } catch {
             writeError(error, exchange)
@@ -94,6 +103,7 @@ extension HTTPConnection {
         _ plan: PredictorPlan, _ body: UnsafeRawBufferPointer, _ exchange: HTTPExchange
     ) throws(AerieError) -> Bool {
         try state.selectOutputs(plan, into: &state.selection)
+        if plan.served.graph != nil { return try inferGraph(plan, body, exchange) }
         let job: ModelJob
         let terms = state.scratch.terms
         if let features = plan.features {
@@ -107,6 +117,7 @@ extension HTTPConnection {
                 state.predict(plan, tabular, rows, count, .infer)
                 writeInfer(plan, .rows(count: count), exchange)
                 state.count(plan, rows: count, state.scratch.results.bytes)
+                state.mirror(plan, rows, count)
                 return true
             }
             job =
@@ -120,17 +131,17 @@ extension HTTPConnection {
     }
 
     /// What of a request is needed for its answer, kept while others use the loop's scratch.
-    private struct Asked: Sendable {
+    struct Asked: Sendable {
         var id: [UInt8]?
         var selection: [SelectedOutput]
     }
 
-    private func keepAsked() -> Asked {
+    func keepAsked() -> Asked {
         Asked(id: state.scratch.id.map { Array(state.scratch.text[$0]) }, selection: state.selection)
     }
 
     /// Answers a request after others have used the scratch.
-    private func complete(_ exchange: HTTPExchange, _ asked: Asked, _ write: () -> Void) {
+    func complete(_ exchange: HTTPExchange, _ asked: Asked, _ write: () -> Void) {
         complete(exchange) {
             state.scratch.clear()
             if let id = asked.id { state.scratch.id = id.withUnsafeBytes { state.scratch.keep($0) } }
@@ -191,8 +202,9 @@ extension HTTPConnection {
         let plan = job.plan
         switch result {
         case .success(let tensors):
-            writeInfer(plan, .tensors(tensors), exchange, features)
+            writeInfer(plan, .tensors(tensors), exchange, features?.parameters ?? [])
             state.count(plan, rows: job.rows, tensors)
+            state.mirror(job, tensors)
             record(exchange, plan.served.metricsSlot, 200, .infer)
         case .failure(let error):
             writeError(error, exchange)
@@ -200,8 +212,9 @@ extension HTTPConnection {
         }
     }
 
-    private func writeInfer(
-        _ plan: PredictorPlan, _ prediction: Prediction, _ exchange: HTTPExchange, _ features: FeatureReport? = nil
+    func writeInfer(
+        _ plan: PredictorPlan, _ prediction: Prediction, _ exchange: HTTPExchange,
+        _ parameters: [(name: String, value: FeatureReport.Value)] = []
     ) {
         var isBinary = false
         for output in state.selection where output.isBinary { isBinary = true }
@@ -211,7 +224,7 @@ extension HTTPConnection {
         state.tail.clear()
         InferAnswer(plan: plan).writeJSON(
             prediction, id: state.scratch.id.map { state.scratch.text[$0] }, selection: state.selection,
-            features: features, results: state.scratch.results.bytes, to: &state.out, tail: &state.tail)
+            parameters: parameters, results: state.scratch.results.bytes, to: &state.out, tail: &state.tail)
         if isBinary {
             answer.endJSON(&state.out)
             state.out.writeBuffer(&state.tail)

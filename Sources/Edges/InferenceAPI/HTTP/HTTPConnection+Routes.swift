@@ -40,6 +40,8 @@ extension HTTPConnection {
         switch route.kind {
         case .infer: infer(exchange, route, request, bytes)
         case .predictions: predictSeldon(exchange, route, request, bytes)
+        case .feedback: takeFeedback(exchange, route, request, bytes)
+        case .predictV1: predictV1(exchange, route, request, bytes)
         default: answerOther(exchange, route)
         }
     }
@@ -50,12 +52,15 @@ extension HTTPConnection {
         case .ready: writeReady(exchange, "{\"ready\":true}", "{\"ready\":false}")
         case .plainLive: write(exchange, "{\"status\":\"ok\"}")
         case .plainReady: writeReady(exchange, "{\"status\":\"ok\"}", "{\"status\":\"draining\"}")
+        case .ping: write(exchange, "\"pong\"")
         case .seldonStatus: write(exchange, "{\"data\":{},\"meta\":{}}", isSeldon: true)
+        case .seldonDocument: write(exchange, SeldonDocument.text, isSeldon: true)
+        case .modelsV1: write(exchange, modelListJSON(state.plan))
         case .server: write(exchange, serverMetadataJSON(version: state.options.version))
         case .models: write(exchange, modelListJSON(state.plan))
         case .repositoryIndex: write(exchange, repositoryIndexJSON(state.plan))
         case .metrics: writeMetrics(exchange)
-        case .modelMetadata, .modelReady, .seldonMetadata:
+        case .modelMetadata, .modelReady, .seldonMetadata, .modelV1, .modelMetadataV1:
             do throws(AerieError) {
                 let deployment = try findDeployment(route, seldonModel: nil)
                 if let version = route.version, deployment.predictor(version: version) == nil {
@@ -63,10 +68,12 @@ extension HTTPConnection {
                 }
                 if route.kind == .modelReady {
                     write(exchange, "{\"name\":\(quoted(deployment.served.name)),\"ready\":true}")
-                } else if route.kind == .modelMetadata {
+                } else if route.kind == .modelV1 {
+                    write(exchange, modelStatusV1JSON(deployment))
+                } else if route.kind == .modelMetadata || route.kind == .modelMetadataV1 {
                     write(exchange, modelMetadataJSON(deployment))
                 } else {
-                    write(exchange, seldonMetadataJSON(deployment), isSeldon: true)
+                    write(exchange, try seldonMetadataJSON(deployment, model: route.model), isSeldon: true)
                 }
             } catch { writeError(error, exchange) }
         default: writeError(404, "there is nothing here", exchange)

@@ -13,13 +13,33 @@ extension HTTPConnection {
         var slot = -1
         do throws(AerieError) {
             let named = UnsafeRawBufferPointer(rebasing: request[exchange.head.seldonModel])
-            let plan = try findDeployment(route, seldonModel: named).pick(state.random())
-            slot = plan.served.metricsSlot
+            let deployment = try findDeployment(route, seldonModel: named)
             state.scratch.clear()
-            let rowType: DataType = plan.tabular == nil ? .fp64 : plan.rowType
-            let message = try SeldonMessage.read(body, into: state.scratch, rowType: rowType)
             let header = UnsafeRawBufferPointer(rebasing: request[exchange.head.seldonPuid])
-            let puid = message.puid ?? (header.isEmpty ? state.keepNewPuid() : state.scratch.keep(header))
+            var puid = header.isEmpty ? state.keepNewPuid() : state.scratch.keep(header)
+            var plan = state.choose(deployment, puid: puid) { exchange.header($0, in: request) }
+            slot = plan.served.metricsSlot
+            guard plan.takesPlainRows, deployment.served.sticky?.column == nil, !isForm(exchange, request, body) else {
+                return try predictMessage(exchange, deployment, puid: state.scratch.string(puid), request, body)
+            }
+            var message = SeldonMessage()
+            do throws(AerieError) {
+                message = try SeldonMessage.read(body, into: state.scratch, rowType: plan.rowType)
+            } catch {
+                // Another payload than rows of numbers is for the path that takes them all.
+                guard SeldonMessage.hasOtherPayload(body) else { throw error }
+                return try predictMessage(exchange, deployment, puid: state.scratch.string(puid), request, body)
+            }
+            if let own = message.puid, deployment.predictors.count > 1 {
+                // The message's own puid decides, so that the same request goes the same way again.
+                let chosen = state.choose(deployment, puid: own) { exchange.header($0, in: request) }
+                guard chosen.takesPlainRows, chosen.rowType == plan.rowType else {
+                    return try predictMessage(exchange, deployment, puid: state.scratch.string(own), request, body)
+                }
+                plan = chosen
+                slot = plan.served.metricsSlot
+            }
+            puid = message.puid ?? puid
             // The identifier goes into a header field: nothing may end the line there.
             guard puid.count <= 256, state.scratch.text[puid].allSatisfy({ $0 > 0x20 && $0 < 0x7f }) else {
                 throw .invalid("meta.puid", "must be at most 256 visible ASCII characters")
@@ -34,24 +54,20 @@ extension HTTPConnection {
     private func runSeldon(
         _ plan: PredictorPlan, _ message: SeldonMessage, _ puid: Range<Int>, _ exchange: HTTPExchange
     ) throws(AerieError) -> Bool {
-        let job: ModelJob
-        if let tabular = plan.tabular {
-            let rows = try message.orderedRows(plan, state.scratch)
-            try plan.checkRows(message.rows)
-            if plan.isInline(rows: message.rows, within: state.options.inlineNanoseconds) {
-                state.predict(plan, tabular, rows, message.rows, .predictions)
-                writeSeldon(
-                    plan, message.form, puid, rows: message.rows, columns: plan.outputCount,
-                    plan.outputs[0].dataType, state.scratch.results.bytes, exchange)
-                state.count(plan, rows: message.rows, state.scratch.results.bytes)
-                return true
-            }
-            job = plan.isFast
-                ? ModelJob(plan, rows: rows, count: message.rows, state.scratch.terms)
-                : ModelJob(plan, tensors: [rowTensor(plan, rows, message.rows)], state.scratch.terms)
-        } else {
-            job = ModelJob(plan, tensors: [try tensor(plan, message)], state.scratch.terms)
+        guard let tabular = plan.tabular else { throw AerieError(.internal, "the model takes no rows") }
+        let rows = try message.orderedRows(plan, state.scratch)
+        try plan.checkRows(message.rows)
+        if plan.isInline(rows: message.rows, within: state.options.inlineNanoseconds) {
+            state.predict(plan, tabular, rows, message.rows, .predictions)
+            writeSeldon(
+                plan, message.form, puid, rows: message.rows, columns: plan.outputCount,
+                plan.outputs[0].dataType, state.scratch.results.bytes, exchange)
+            state.count(plan, rows: message.rows, state.scratch.results.bytes)
+            return true
         }
+        let job = plan.isFast
+            ? ModelJob(plan, rows: rows, count: message.rows, state.scratch.terms)
+            : ModelJob(plan, tensors: [rowTensor(plan, rows, message.rows)], state.scratch.terms)
         let form = message.form
         let kept = Array(state.scratch.text[puid])
         let result = try state.run(job, .predictions, interest: interest) { [self] result in
@@ -65,33 +81,13 @@ extension HTTPConnection {
         return false
     }
 
-    /// The numbers as the only input of a model that takes tensors, in its own element type.
-    private func tensor(_ plan: PredictorPlan, _ message: SeldonMessage) throws(AerieError) -> Tensor {
-        guard plan.inputs.count == 1, let spec = plan.inputs.first else {
-            throw AerieError(.unsupported, "the model has \(plan.inputs.count) inputs; use /v2/models/…/infer")
-        }
-        let values = UnsafeBufferPointer(
-            start: state.scratch.elements.base.assumingMemoryBound(to: Double.self),
-            count: state.scratch.elements.count / 8)
-        let shape = spec.shape.count == 1 ? [values.count] : [message.rows, message.columns]
-        func whole<Element: FixedWidthInteger & BitwiseCopyable>(_: Element.Type) throws(AerieError) -> Tensor {
-            var elements: [Element] = []
-            for value in values {
-                guard let element = Element(exactly: value) else {
-                    throw .invalid("data", "\(value) is no \(spec.dataType.rawValue)")
-                }
-                elements.append(element)
-            }
-            return Tensor(name: spec.name, dataType: spec.dataType, shape: shape, elements: elements)
-        }
-        switch spec.dataType {
-        case .fp32: return Tensor(name: spec.name, dataType: .fp32, shape: shape, elements: values.map { Float($0) })
-        case .fp64: return Tensor(name: spec.name, dataType: .fp64, shape: shape, elements: Array(values))
-        case .int64: return try whole(Int64.self)
-        case .int32: return try whole(Int32.self)
-        case .uint8, .bool: return try whole(UInt8.self)
-        default: throw AerieError(.unsupported, "the model takes \(spec.dataType.rawValue); use /v2/models/…/infer")
-        }
+    /// Whether the body may be a form, by its first byte and its content type.
+    private func isForm(
+        _ exchange: HTTPExchange, _ request: UnsafeRawBufferPointer, _ body: UnsafeRawBufferPointer
+    ) -> Bool {
+        if body.first == UInt8(ascii: "{") { return false }
+        guard let type = exchange.header("content-type", in: request) else { return false }
+        return type.starts(with: "multipart/".utf8) || type.starts(with: "application/x-www-form".utf8)
     }
 
     private func finishSeldon(
@@ -160,7 +156,7 @@ extension HTTPConnection {
         answer.end(&state.out)
     }
 
-    private func writeSeldonError(_ error: AerieError, _ exchange: HTTPExchange) {
+    func writeSeldonError(_ error: AerieError, _ exchange: HTTPExchange) {
         let status = error.code.httpStatus
         let answer = HTTPAnswer(
             status, .json, keepsAlive: exchange.keepsAlive, isHTTP10: exchange.head.isHTTP10, isSeldon: true,

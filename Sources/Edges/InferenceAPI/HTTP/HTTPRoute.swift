@@ -2,7 +2,8 @@
 struct HTTPRoute {
     enum Kind {
         case live, ready, server, models, modelMetadata, modelReady, infer, repositoryIndex
-        case predictions, seldonStatus, seldonMetadata, plainLive, plainReady, metrics, none
+        case predictions, feedback, seldonStatus, seldonMetadata, seldonDocument
+        case predictV1, modelsV1, modelV1, modelMetadataV1, ping, plainLive, plainReady, metrics, none
     }
 
     var kind = Kind.none
@@ -21,17 +22,33 @@ struct HTTPRoute {
         if segments.next() != nil { kind = .none }
     }
 
-    var isSeldon: Bool { kind == .predictions || kind == .seldonStatus || kind == .seldonMetadata }
+    var isSeldon: Bool {
+        switch kind {
+        case .predictions, .feedback, .seldonStatus, .seldonMetadata, .seldonDocument: true
+        default: false
+        }
+    }
     /// True for what answers to POST; all else answers to GET and HEAD.
-    var isPost: Bool { kind == .infer || kind == .predictions || kind == .repositoryIndex }
+    var isPost: Bool {
+        switch kind {
+        case .infer, .predictions, .feedback, .predictV1, .repositoryIndex: true
+        default: false
+        }
+    }
 
     private mutating func read(_ first: UnsafeRawBufferPointer, _ segments: inout Segments) {
         if equals(first, "v2") { return readV2(&segments) }
         if equals(first, "api") { return readSeldon(&segments) }
+        if equals(first, "v1") { return readV1(&segments) }
+        if equals(first, "ping") || equals(first, "health") { kind = .ping }
         if equals(first, "seldon") {
-            guard deployment == nil, let namespace = segments.next(), let name = segments.next(),
-                let next = segments.next()
-            else { return }
+            guard deployment == nil, let namespace = segments.next(), let name = segments.next() else { return }
+            // Seldon's client leaves the namespace out where it knows none.
+            if equals(name, "api") {
+                deployment = namespace
+                return readSeldon(&segments)
+            }
+            guard let next = segments.next() else { return }
             self.namespace = namespace
             deployment = name
             return read(next, &segments)
@@ -64,11 +81,30 @@ struct HTTPRoute {
         }
     }
 
+    /// `/v1/models/{model}:predict` and what is told of models there.
+    private mutating func readV1(_ segments: inout Segments) {
+        guard let word = segments.next() else { return }
+        if equals(word, "models:predict") { return kind = .predictV1 }
+        guard equals(word, "models") else { return }
+        guard let name = segments.next() else { return kind = .modelsV1 }
+        if let colon = name.lastIndex(of: UInt8(ascii: ":")) {
+            guard equals(UnsafeRawBufferPointer(rebasing: name[(colon + 1)...]), "predict") else { return }
+            if colon > 0 { model = UnsafeRawBufferPointer(rebasing: name[..<colon]) }
+            return kind = .predictV1
+        }
+        model = name
+        guard let action = segments.next() else { return kind = .modelV1 }
+        if equals(action, "metadata") { kind = .modelMetadataV1 }
+    }
+
     private mutating func readSeldon(_ segments: inout Segments) {
         guard let version = segments.next(), equals(version, "v1.0") || equals(version, "v0.1"),
             let word = segments.next()
         else { return }
         if equals(word, "predictions") { kind = .predictions }
+        if equals(word, "feedback") { kind = .feedback }
+        if equals(word, "doc") { kind = .seldonDocument }
+        if equals(word, "ping") { kind = .ping }
         if equals(word, "status") {
             kind = .seldonStatus
             model = segments.next()

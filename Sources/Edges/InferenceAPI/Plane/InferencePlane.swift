@@ -25,6 +25,10 @@ public final class InferencePlane: Sendable {
         public var seed: UInt64?
         /// Answers of models that keep theirs; `nil` for none.
         public var responseCache: ResponseCache?
+        /// Takes what people say of answers; `nil` where nobody does.
+        public var feedback: FeedbackService?
+        /// Asks shadows; `nil` where nobody does.
+        public var shadows: ShadowQueue?
         /// The text of `/metrics`, if the data plane is to serve it. Called on the pool.
         public var metricsText: (@Sendable () -> String)?
         /// Who keeps the predictions of deployments that ask for it.

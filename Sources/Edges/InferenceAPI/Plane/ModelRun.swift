@@ -112,6 +112,8 @@ extension LoopState {
     private func record(
         _ job: ModelJob, _ service: ServiceKind, _ result: Result<[Tensor], AerieError>, nanoseconds: UInt64
     ) {
+        // A graph counts its nodes, each by its own name.
+        if job.plan.served.graph != nil { return }
         let code =
             switch result {
             case .success: service.success

@@ -7,6 +7,7 @@ import Logging
 import Pipelines
 import Registry
 import Retention
+import Serving
 import StorePostgres
 import StoreSQLite
 import Webhooks
@@ -25,6 +26,7 @@ struct MetadataStores: Sendable {
     var purge: any PurgeStore
     var imports: any ImportStore
     var definitions: any DefinitionDocumentStore
+    var bandits: any BanditStore
     /// Whether other servers may change what is in them.
     var isShared: Bool
     /// Leaves everything where the next start finds it fastest; called once, after the last write.
@@ -41,7 +43,8 @@ struct MetadataStores: Sendable {
         }
     }
 
-    /// Nothing is in the data folder but files and what tells this server from the others at the same database.
+    /// Nothing is in the data folder but files, what routers have learned, and what tells this server from the others
+    /// at the same database.
     private static func postgres(url: String, folder: String) async throws(AerieError) -> MetadataStores {
         let home = Hexadecimal.encode(try FolderSecret.open("server.id", in: folder).prefix(16))
         let database = try await PostgresDatabase(url: url)
@@ -52,7 +55,14 @@ struct MetadataStores: Sendable {
             resources: PostgresResourceStore(database),
             pipelineRuns: PostgresPipelineRunStore(database, home: home), webhooks: PostgresWebhookStore(database),
             purge: PostgresPurgeStore(database), imports: PostgresImportStore(database),
-            definitions: PostgresDefinitionDocumentStore(database), isShared: true, close: {})
+            definitions: PostgresDefinitionDocumentStore(database),
+            bandits: try bandits(folder: folder), isShared: true, close: {})
+    }
+
+    /// What this server's learning routers know stays with it: each learns from the traffic that it sees.
+    private static func bandits(folder: String) throws(AerieError) -> any BanditStore {
+        SQLiteBanditStore(
+            try MetadataDatabase(path: folder + "/bandits.db", migrations: SQLiteBanditStore.migrations))
     }
 
     private static func sqlite(folder: String) throws(AerieError) -> MetadataStores {
@@ -64,7 +74,8 @@ struct MetadataStores: Sendable {
             registeredModels: SQLiteRegistryStore(database), modelVersions: SQLiteModelVersionStore(database),
             resources: SQLiteResourceStore(database: database), pipelineRuns: SQLitePipelineRunStore(database),
             webhooks: SQLiteWebhookStore(database), purge: SQLitePurgeStore(database),
-            imports: SQLiteImportStore(database), definitions: SQLiteDefinitionDocumentStore(database), isShared: false,
+            imports: SQLiteImportStore(database), definitions: SQLiteDefinitionDocumentStore(database),
+            bandits: SQLiteBanditStore(database), isShared: false,
             close: {
                 try? await runs.settle()
                 database.checkpoint()

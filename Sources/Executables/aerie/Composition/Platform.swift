@@ -39,6 +39,7 @@ struct Platform: Sendable {
     let feastRegistry: FeastRegistry
     let feastFlight: FeastFlightService
     let serving: ServingService
+    let graphs: GraphServices
     let metrics: MetricsRegistry
     let sampler: DeploymentSampler
     let runner: PipelineRunner
@@ -87,6 +88,7 @@ struct Platform: Sendable {
         sampler = DeploymentSampler(registry: metrics)
         serving = ServingService(metrics: metrics)
         predictions = Self.predictionLog(configuration, folder: folder, metrics, logger)
+        graphs = GraphServices(store: stores.bandits, metrics: metrics, logger: logger)
         let catalog = Self.steps(nativeFolder: nativeFolder)
         resources = ResourceService(
             store: stores.resources,
@@ -119,8 +121,8 @@ struct Platform: Sendable {
                     service: serving,
                     source: RegistryModelSource(
                         registry: registry, copies: ModelCopies(artifacts: artifacts, folder: folder + "/model-copies")),
-                    loader: loader,
-                    features: ServingFeatures(store: features), logger: logger, inferenceURL: inferenceURL)
+                    loader: loader, features: ServingFeatures(store: features), bandits: graphs.bandits,
+                    metrics: graphs.nodes, logger: logger, inferenceURL: inferenceURL)
             ], logger: logger)
     }
 

@@ -58,6 +58,7 @@ final class Server: Sendable {
         options.maximumBodyBytes = configuration.maximumBody
         options.version = Aerie.version
         options.responseCache = ResponseCache(capacity: configuration.responseCache)
+        platform.graphs.connect(&options)
         options.metricsText = { platform.metrics.exposition() }
         options.predictionSink = platform.predictions
         let plane = InferencePlane(options: options)
@@ -71,8 +72,8 @@ final class Server: Sendable {
             "http://" + ListenAddress(host: configuration.inferenceHTTP.host, port: inferenceHTTP.port).description)
         let inferenceGRPC = try await bound(configuration.inferenceGRPC, "--inference-grpc") {
             try await GRPCServer.start(
-                group: plane.group, services: [.inference(plane), .health(of: plane)], host: $0.host, port: $0.port,
-                maximumMessageBytes: configuration.maximumBody)
+                group: plane.group, services: [.inference(plane), .seldon(plane), .health(of: plane)],
+                host: $0.host, port: $0.port, maximumMessageBytes: configuration.maximumBody)
         }
         let controlGRPC = try await bound(configuration.grpc, "--grpc") {
             try await GRPCServer.start(
@@ -89,6 +90,7 @@ final class Server: Sendable {
                 group.addTask { await platform.reconcile.run() }
                 if platform.stores.isShared { group.addTask { await platform.resources.followOthers() } }
                 group.addTask { await platform.sampler.run() }
+                group.addTask { await platform.graphs.bandits.decisions.run() }
                 group.addTask { await platform.webhookDispatcher.run() }
                 group.addTask { await platform.predictions.run() }
                 group.addTask {

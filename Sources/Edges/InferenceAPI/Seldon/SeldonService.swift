@@ -1,0 +1,205 @@
+import AerieCore
+import AerieData
+public import AerieGRPC
+import AerieTelemetry
+import AerieWire
+import ErrorMapping
+import NIOCore
+import Serving
+
+extension GRPCService {
+    /// `seldon.protos.Seldon`, answered on the plane's loops. The deployment is named by the metadata `seldon`, and
+    /// `namespace`; where only one is served, it need not be.
+    public static func seldon(_ plane: InferencePlane) -> GRPCService {
+        GRPCService(name: "seldon.protos.Seldon", methods: [
+            "Predict": GRPCMethod(.unary) { call, message in
+                SeldonCall(state: plane.state(for: call.eventLoop), call: call).predict(message)
+            },
+            "SendFeedback": GRPCMethod(.unary) { call, message in
+                SeldonCall(state: plane.state(for: call.eventLoop), call: call).takeFeedback(message)
+            },
+            "ModelMetadata": GRPCMethod(.unary) { call, message in
+                SeldonCall(state: plane.state(for: call.eventLoop), call: call).describeModel(message)
+            },
+            "GraphMetadata": GRPCMethod(.unary) { call, _ in
+                SeldonCall(state: plane.state(for: call.eventLoop), call: call).describeGraph()
+            },
+        ])
+    }
+}
+
+/// One call of Seldon's service. Lives on its event loop, hence `@unchecked Sendable`.
+private final class SeldonCall: @unchecked Sendable {
+    private let state: LoopState
+    private let call: GRPCCall
+    private let start = monotonicNanoseconds()
+
+    init(state: LoopState, call: GRPCCall) {
+        self.state = state
+        self.call = call
+    }
+
+    private func deployment() throws(AerieError) -> DeploymentPlan {
+        guard let name = call.header("seldon") ?? call.header("seldon-model"), !name.isEmpty else {
+            if let only = state.plan.only { return only }
+            throw .invalid("seldon", "the metadata names no deployment, and several or none are served")
+        }
+        let namespace = call.header("namespace")
+        let found = state.plan.deployments.first { $0.served.name == name }
+        guard let found, namespace == nil || namespace == found.served.namespace else {
+            throw .notFound("there is no deployment \(name)\(namespace.map { " in \($0)" } ?? "")")
+        }
+        return found
+    }
+
+    func predict(_ message: ByteBuffer) {
+        var slot = -1
+        do throws(AerieError) {
+            let deployment = try deployment()
+            let envelope = try read(message) { bytes throws(AerieError) in try SeldonProtobuf.read(bytes) }
+            state.scratch.clear()
+            var puid = envelope.message.meta.puid
+            if puid.isEmpty { puid = call.header("seldon-puid") ?? state.newPuid() }
+            let plan = choose(deployment, envelope, puid)
+            slot = plan.served.metricsSlot
+            let run = try SeldonRun(plan, envelope, puid: puid, service: .grpc)
+            let result = try state.run(run, interest: call.interest) { [self] result in
+                call.onEarlyEnd = nil
+                finish(run, result)
+            }
+            if let result { return finish(run, result) }
+            call.onEarlyEnd = { [self] status in record(slot, status) }
+        } catch {
+            call.finish(error)
+            record(slot, error.code.grpcStatus)
+        }
+    }
+
+    private func choose(_ deployment: DeploymentPlan, _ envelope: SeldonEnvelope, _ puid: String) -> PredictorPlan {
+        let sticky = deployment.served.sticky
+        if let key = sticky?.header.flatMap({ call.header($0) })
+            ?? sticky?.column.flatMap({ envelope.message.text(ofColumn: $0) })
+        {
+            return deployment.plan(of: deployment.served.pick(key: key.utf8))
+        }
+        return deployment.plan(of: deployment.served.pick(key: puid.utf8))
+    }
+
+    private func finish(_ run: SeldonRun, _ result: Result<GraphMessage, AerieError>) {
+        let slot = run.plan.served.metricsSlot
+        do throws(AerieError) {
+            let answer = try result.get()
+            let payload = try SeldonPayload(answer, as: run.envelope.form)
+            call.finish(ByteBuffer(bytes: try SeldonProtobuf.write(payload, meta: answer.meta)))
+            record(slot, 0)
+        } catch {
+            call.finish(error)
+            record(slot, error.code.grpcStatus)
+        }
+    }
+
+    private func record(_ slot: Int, _ code: Int) {
+        state.metrics.record(
+            slot: slot, service: .grpc, code: code, nanoseconds: monotonicNanoseconds() &- start)
+    }
+
+    func takeFeedback(_ message: ByteBuffer) {
+        do throws(AerieError) {
+            let served = try deployment().served
+            guard let service = state.options.feedback else {
+                throw AerieError(.unsupported, "this server takes no feedback")
+            }
+            let feedback = try read(message) { bytes throws(AerieError) in try SeldonProtobuf.readFeedback(bytes) }
+            let eventLoop = call.eventLoop
+            Task { [self] in
+                let result: Result<FeedbackService.Outcome, AerieError>
+                do throws(AerieError) { result = .success(try await service.take(feedback, for: served)) } catch {
+                    result = .failure(error)
+                }
+                eventLoop.execute {
+                    switch result {
+                    case .success(let outcome):
+                        var writer = AerieWire.ProtobufWriter()
+                        let meta = GraphMeta(puid: feedback.puid, routing: outcome.routing)
+                        writer.field(2, bytes: SeldonProtobuf.write(meta))
+                        self.call.finish(ByteBuffer(bytes: writer.bytes))
+                    case .failure(let error): self.call.finish(error)
+                    }
+                }
+            }
+        } catch { call.finish(error) }
+    }
+
+    // MARK: Descriptions
+
+    /// SeldonModelMetadata {name 1, versions 2, platform 3, inputs 4, outputs 5} of a node by its name; of the graph's
+    /// first model without one.
+    func describeModel(_ message: ByteBuffer) {
+        do throws(AerieError) {
+            let deployment = try deployment()
+            let name = try read(message) { bytes throws(AerieError) -> String in
+                var name = ""
+                var reader = AerieWire.ProtobufReader(bytes)
+                while let field = try reader.next() {
+                    if field.number == 1, field.wire == 2 { name = try reader.text() } else { try reader.skip(field) }
+                }
+                return name
+            }
+            let models = deployment.served.models
+            guard let found = name.isEmpty ? models.first : models.first(where: { $0.name == name }) else {
+                throw .notFound("the deployment has no model \(name); it has \(models.map(\.name).joined(separator: ", "))")
+            }
+            call.finish(ByteBuffer(bytes: Self.write(found)))
+        } catch { call.finish(error) }
+    }
+
+    /// SeldonGraphMetadata {name 1, models 2, inputs 3, outputs 4}.
+    func describeGraph() {
+        do throws(AerieError) {
+            let deployment = try deployment()
+            var writer = AerieWire.ProtobufWriter()
+            writer.field(1, text: deployment.served.predictors[0].name)
+            for model in deployment.served.models {
+                var entry = AerieWire.ProtobufWriter()
+                entry.field(1, text: model.name)
+                entry.field(2, bytes: Self.write(model))
+                writer.field(2, bytes: entry.bytes)
+            }
+            let description = deployment.served.predictors[0].model.description
+            for spec in description.inputs { writer.field(3, bytes: Self.write(spec)) }
+            for spec in description.outputs { writer.field(4, bytes: Self.write(spec)) }
+            call.finish(ByteBuffer(bytes: writer.bytes))
+        } catch { call.finish(error) }
+    }
+
+    private static func write(_ model: ServedModel) -> [UInt8] {
+        var writer = AerieWire.ProtobufWriter()
+        writer.field(1, text: model.name)
+        writer.field(2, text: model.version)
+        writer.field(3, text: model.description.platform)
+        for spec in model.description.inputs { writer.field(4, bytes: write(spec)) }
+        for spec in model.description.outputs { writer.field(5, bytes: write(spec)) }
+        return writer.bytes
+    }
+
+    /// SeldonMessageMetadata {messagetype 1, name 3, datatype 4, shape 5}.
+    private static func write(_ spec: TensorSpec) -> [UInt8] {
+        var writer = AerieWire.ProtobufWriter()
+        writer.field(1, text: "tensor")
+        writer.field(3, text: spec.name)
+        writer.field(4, text: spec.dataType.rawValue)
+        var packed = AerieWire.ProtobufWriter()
+        for size in spec.shape { packed.varint(UInt64(bitPattern: Int64(size))) }
+        writer.field(5, bytes: packed.bytes)
+        return writer.bytes
+    }
+
+    private func read<Value>(
+        _ message: ByteBuffer, _ body: (UnsafeRawBufferPointer) throws(AerieError) -> Value
+    ) throws(AerieError) -> Value {
+        let result = message.withUnsafeReadableBytes { bytes -> Result<Value, AerieError> in
+            do throws(AerieError) { return .success(try body(bytes)) } catch { return .failure(error) }
+        }
+        return try result.get()
+    }
+}

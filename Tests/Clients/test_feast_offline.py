@@ -52,9 +52,10 @@ def store(server):
         name="stats", entities=[driver], ttl=datetime.timedelta(days=2), source=source,
         schema=[Field(name="conv_rate", dtype=Float32), Field(name="trips", dtype=Int64), Field(name="city", dtype=String),
                 Field(name="lately", dtype=Array(Int64)), Field(name="active", dtype=Bool)])
-    origin = stats.with_name("origin").with_join_key_map({"driver_id": "origin_id"})
+    # Under a name of its own each, as the SDK cannot compare a view with a name to the same without one.
+    home, origin = stats.with_name("home"), stats.with_name("origin").with_join_key_map({"driver_id": "origin_id"})
     store.apply([driver, source, stats, FeatureService(name="svc", features=[stats[["trips", "city"]]]),
-                 FeatureService(name="both", features=[stats[["trips"]], origin[["city"]]])])
+                 FeatureService(name="both", features=[home[["trips"]], origin[["city"]]])])
     return store
 
 
@@ -119,8 +120,8 @@ def test_services_aliases_and_full_names(server, store):
     same(table.column("stats__trips").to_pylist(), expected(server, rows, "trips"))
     rows["origin_id"] = rows.driver_id.sample(frac=1, random_state=1).to_numpy()
     table = store.get_historical_features(rows, store.get_feature_service("both"), full_feature_names=True).to_arrow()
-    assert table.column_names[-2:] == ["stats__trips", "origin__city"]
-    same(table.column("stats__trips").to_pylist(), expected(server, rows, "trips"))
+    assert table.column_names[-2:] == ["home__trips", "origin__city"]
+    same(table.column("home__trips").to_pylist(), expected(server, rows, "trips"))
     same(table.column("origin__city").to_pylist(), expected(server, rows, "city", key="origin_id"))
 
 
@@ -192,7 +193,7 @@ def test_errors_and_what_is_sent_wrongly(server, store):
             store.config, [store.get_feature_view("stats")], ["stats:trips"], "SELECT 1", store.registry,
             "offline").to_arrow()
     client = flight.connect(f"grpc://{server.grpc}")
-    with pytest.raises(flight.FlightError if hasattr(flight, "FlightError") else Exception, match="Unknown read API"):
+    with pytest.raises(pa.lib.ArrowNotImplementedError, match="Unknown read API"):
         writer, reader = client.do_exchange(flight.FlightDescriptor.for_command(json.dumps({"api": "nope"})))
         writer.begin(pa.schema([("key", pa.string())]))
         writer.done_writing()

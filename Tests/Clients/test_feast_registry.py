@@ -84,22 +84,30 @@ def python_view(server):
     return objects, scaled_trips
 
 
+TIMES = ("created_timestamp", "last_updated_timestamp")
+# Feast's own registries count versions, and give each a number.
+VERSIONS = ("version_id", "current_version_number", "state")
+
+
+def without_times(message):
+    """The message, at every depth, without when it was written, as no two registries write at the same time."""
+    for field, value in message.ListFields():
+        if field.name in TIMES + VERSIONS:
+            message.ClearField(field.name)
+        elif field.message_type is not None and not field.message_type.GetOptions().map_entry:
+            for part in value if field.is_repeated else [value]:
+                without_times(part)
+        elif field.message_type is not None and field.message_type.fields_by_name["value"].message_type is not None:
+            for part in value.values():
+                without_times(part)
+    return message
+
+
 def protos(found, kind):
-    """Each object's message without the times of the registry, which are no two alike."""
-    messages = {}
-    for one in found:
-        message = one.to_proto()
-        for part in ("created_timestamp", "last_updated_timestamp"):
-            getattr(message, "meta").ClearField(part)
-        if kind == "feature_views":
-            # Local registries count versions, and give each a number of its own.
-            for part in ("version_id", "current_version_number", "state"):
-                message.meta.ClearField(part)
-        if kind == "data_sources":
-            message.batch_source.ClearField("meta")
-            if not message.batch_source.name:
-                message.ClearField("batch_source")
-        messages[one.name] = message
+    messages = {one.name: without_times(one.to_proto()) for one in found}
+    for message in messages.values() if kind == "data_sources" else ():
+        if not message.batch_source.name:
+            message.ClearField("batch_source")
     return messages
 
 
@@ -366,7 +374,7 @@ def test_a_registry_of_feasts_own_is_brought_over(server, tmp_path, kind):
         remote = store(server, project)
         assert len(remote.list_feature_views()) == (0 if arguments else 3)
     theirs = protos(local.registry.list_feature_views(project=project), "feature_views")
-    assert protos(remote.list_feature_views(), "feature_views") == theirs
+    assert protos(remote.registry.list_feature_views(project=project), "feature_views") == theirs
     assert remote.get_feature_view("driver_stats").materialization_intervals == [(START, END)]
     assert "BROUGHT OVER" in server.cli("import", "feast", "--from", str(path), "--project", project).stdout
     wrong = server.cli("import", "feast", "--from", str(path), "--project", "nope", check=False)

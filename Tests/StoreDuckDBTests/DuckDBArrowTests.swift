@@ -7,7 +7,7 @@ import Testing
 @Suite("Tables in Arrow's form")
 struct DuckDBArrowTests {
     private static let everything = """
-        SELECT i AS big, i::INTEGER AS small, i::UTINYINT AS tiny, i / 4 AS real, (i / 4)::FLOAT AS single,
+        SELECT i AS big, i::INTEGER AS small, (i % 256)::UTINYINT AS tiny, i / 4 AS real, (i / 4)::FLOAT AS single,
             CASE WHEN i % 3 = 0 THEN NULL ELSE 'città ' || i END AS text, i % 2 = 0 AS flag,
             make_timestamp(i * 1000003) AS moment, make_timestamp(i)::TIMESTAMPTZ AS zoned,
             (DATE '2026-01-01' + i::INT) AS day,
@@ -100,7 +100,7 @@ struct DuckDBArrowTests {
         for _ in 0..<3000 {
             var header = headers[next(2)]
             var body = batch.body
-            for _ in 0...next(3) { header[next(header.count)] = UInt8(next(256)) }
+            if next(2) == 0 { for _ in 0...next(3) { header[next(header.count)] = UInt8(next(256)) } }
             if next(2) == 0 { body[next(body.count)] = UInt8(next(256)) }
             do throws(AerieError) {
                 if case .batch(let read) = try ArrowMessage(header: header, body: body) {

@@ -114,6 +114,7 @@ shim("CPostgres", uses: ["CLibrary"])
 shim("CLMDB", uses: ["CLibrary"])
 shim("CZlib", uses: ["CLibrary"])
 shim("CFiles")
+shim("CRdkafka", uses: ["CLibrary"])
 
 // MARK: Foundations
 
@@ -136,7 +137,10 @@ capability("Retention", uses: ["AerieCore", "Experiments", "Registry"], packages
 capability("Imports", uses: ["AerieCore", "Experiments", "Registry"], tests: false)
 capability("Datasets", uses: ["AerieCore", "AerieArrow", "AerieData", "AerieJSON"])
 capability("Quality", uses: ["AerieCore", "AerieJSON", "AerieResources", "Datasets"], testUses: ["StoreDuckDB"])
-capability("Features", uses: ["AerieCore", "AerieJSON", "AerieWire", "AerieResources", "Datasets"], testUses: ["StoreDuckDB"])
+capability("Streaming", uses: ["AerieCore", "AerieWire"])
+capability("Expressions", uses: [], testUses: ["AerieCore", "Datasets", "StoreDuckDB"])
+capability("Features", uses: ["AerieCore", "AerieJSON", "AerieWire", "AerieResources", "Datasets", "Streaming", "Expressions"],
+           packages: [log], testUses: ["StoreDuckDB", "StoreLMDB"])
 capability("Training", uses: ["AerieCore", "AerieData", "AerieJSON"])
 capability("Pipelines", uses: ["AerieCore", "AerieJSON", "AerieYAML", "AerieResources"], packages: [crypto, log])
 capability("Steps", uses: ["AerieCore", "AerieJSON", "AerieData", "AerieResources", "Datasets", "Quality", "Features", "Training", "Pipelines"],
@@ -160,7 +164,8 @@ adapter("SendWebhooks", uses: ["AerieCore", "Webhooks"], packages: [httpClient, 
 adapter("ReadMLflow", uses: ["AerieCore", "AerieJSON", "AerieYAML", "Experiments", "Registry", "Imports"], packages: [grdb, httpClient, nioCore, nioHTTP1], tests: false)
 adapter("StoreDuckDB", uses: ["CDuckDB", "AerieCore", "AerieArrow", "AerieData", "Datasets"])
 adapter("ReadFeast", uses: ["AerieCore", "AerieWire"], packages: [grdb], tests: false)
-adapter("StoreLMDB", uses: ["CLMDB", "AerieCore", "Features"], packages: [crypto])
+adapter("StoreLMDB", uses: ["CLMDB", "AerieCore", "AerieWire", "Features", "Streaming"], packages: [crypto])
+adapter("LogKafka", uses: ["CRdkafka", "AerieCore", "Streaming"], tests: false)
 adapter("StoreRedis", uses: ["AerieCore", "AerieWire", "Features"], packages: [crypto, nioCore, nioPosix, deque], tests: false)
 adapter("CompressZlib", uses: ["CZlib", "AerieCore"])
 adapter("InferTrees", uses: ["AerieCore", "AerieJSON", "AerieData", "Serving"])
@@ -175,7 +180,7 @@ adapter("SendLoad", uses: ["AerieCore", "Load"], packages: [nioCore, nioPosix, n
 edge("ErrorMapping", uses: ["AerieCore", "AerieGRPC"], tests: false)
 edge("MLflowAPI", uses: ["AerieCore", "AerieJSON", "ErrorMapping", "Experiments", "Registry", "Webhooks"], packages: [hummingbird, crypto, log],
      testUses: ["StoreSQLite", "StoreFiles"])
-edge("PlatformAPI", uses: ["AerieCore", "AerieJSON", "ErrorMapping", "AerieResources", "AerieTelemetry", "Features", "Pipelines", "Serving", "Registry", "Retention", "Imports", "Predictions"],
+edge("PlatformAPI", uses: ["AerieCore", "AerieJSON", "ErrorMapping", "AerieResources", "AerieTelemetry", "Features", "Streaming", "Pipelines", "Serving", "Registry", "Retention", "Imports", "Predictions"],
      packages: [hummingbird, log], testUses: ["StoreSQLite"])
 edge("FeastAPI", uses: ["AerieCore", "AerieJSON", "AerieWire", "AerieGRPC", "AerieArrow", "AerieResources", "ErrorMapping", "Datasets", "Features"],
      packages: [hummingbird, nioCore, log], testUses: ["StoreSQLite", "StoreLMDB", "StoreDuckDB"])
@@ -258,7 +263,9 @@ let package = Package(
     name: "aerie",
     platforms: [.macOS(.v15)],
     products: (order.contains("aerie") ? [.executable(name: "aerie", targets: ["aerie"])] : [])
-        + (order.contains("InferTrees") ? [.library(name: "InferTrees", targets: ["InferTrees", "Serving"])] : []),
+        + (order.contains("InferTrees") ? [.library(name: "InferTrees", targets: ["InferTrees", "Serving"])] : [])
+        + (order.contains("StoreLMDB")
+            ? [.library(name: "StoreLMDB", targets: ["StoreLMDB", "Streaming", "Features", "AerieCore"])] : []),
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.1.0"),

@@ -9,6 +9,9 @@ let package = Package(
     targets: [
         .target(name: "AllocationCounter", path: "AllocationCounter"),
         .executableTarget(
+            name: "StreamEngine", dependencies: [.product(name: "StoreLMDB", package: "aerie")],
+            path: "StreamEngine", exclude: ["freshness.py"]),
+        .executableTarget(
             name: "TreeEngine",
             dependencies: ["AllocationCounter", .product(name: "InferTrees", package: "aerie")],
             path: "TreeEngine", exclude: ["models.py"], linkerSettings: [.linkedLibrary("dl")]),

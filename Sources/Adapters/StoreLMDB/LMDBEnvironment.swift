@@ -9,20 +9,22 @@ import Synchronization
 final class LMDBEnvironment: @unchecked Sendable {
     private let environment: clmdb_env
     let database: clmdb_dbi
-    private let path: String
+    /// What it is in messages, such as `the online feature store`, and its path.
+    private let title: String
     /// Reading transactions that nobody uses.
     private let readers = Mutex<[UInt]>([])
 
     private static let readerLimit: UInt32 = 1024
 
-    init(path: String, mapSize: Int) throws(AerieError) {
-        self.path = path
+    /// - Parameter name: what the file is, in messages.
+    init(path: String, mapSize: Int, name: String) throws(AerieError) {
+        title = "\(name) \(path)"
         try LMDBLibrary.load()
         var opened: clmdb_env?
         let code = clmdb_open(path, mapSize, Self.readerLimit, &opened)
         guard code == 0, let opened else {
             throw AerieError(
-                .unavailable, "cannot open the online feature store \(path): \(String(cString: clmdb_strerror(code)))")
+                .unavailable, "cannot open \(title): \(String(cString: clmdb_strerror(code)))")
         }
         environment = opened
         var transaction: clmdb_txn?
@@ -33,7 +35,7 @@ final class LMDBEnvironment: @unchecked Sendable {
         guard failure == 0 else {
             let words = String(cString: clmdb_strerror(failure))
             clmdb_close(opened)
-            throw AerieError(.unavailable, "cannot open the online feature store \(path): \(words)")
+            throw AerieError(.unavailable, "cannot open \(title): \(words)")
         }
         self.database = database
     }
@@ -47,11 +49,11 @@ final class LMDBEnvironment: @unchecked Sendable {
         if code == 0 { return }
         if code == CLMDB_MAP_FULL {
             throw AerieError(
-                .resourceExhausted, "the online feature store \(path) has reached its greatest size",
+                .resourceExhausted, "\(title) has reached its greatest size",
                 reason: "lmdb.full")
         }
         let words = String(cString: clmdb_strerror(code))
-        throw AerieError(.unavailable, "cannot \(doing) the online feature store \(path): \(words)")
+        throw AerieError(.unavailable, "cannot \(doing) \(title): \(words)")
     }
 
     /// Runs `body` on a snapshot of the file. What `body` sees is valid until it returns.

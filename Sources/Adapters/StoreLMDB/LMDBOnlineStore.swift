@@ -1,7 +1,6 @@
 public import AerieCore
 import CLMDB
 import Crypto
-import Dispatch
 public import Features
 import Synchronization
 
@@ -10,16 +9,8 @@ import Synchronization
 /// A read is a snapshot and costs a microsecond or so; it takes no lock that a writer holds. Writers that come at the
 /// same time share one commit, which is on the disk when they return.
 public final class LMDBOnlineStore: ImmediateOnlineStore {
-    private typealias Work = @Sendable (clmdb_txn, LMDBEnvironment) throws(AerieError) -> Int
-
-    private struct Pending {
-        let work: Work
-        let done: CheckedContinuation<Result<Int, AerieError>, Never>
-    }
-
     private let environment: LMDBEnvironment
-    private let queue = DispatchQueue(label: "aerie.online-store")
-    private let pending = Mutex<[Pending]>([])
+    private let commits: LMDBGroupCommit
 
     /// The longest key that LMDB takes as it is built by default.
     private static let keyLimit = 511
@@ -28,7 +19,8 @@ public final class LMDBOnlineStore: ImmediateOnlineStore {
     ///   - path: the file, made if it is not there; its lock stands beside it.
     ///   - mapSize: the greatest size in bytes. Costs address space only.
     public init(path: String, mapSize: Int = 1 << 38) throws(AerieError) {
-        environment = try LMDBEnvironment(path: path, mapSize: mapSize)
+        environment = try LMDBEnvironment(path: path, mapSize: mapSize, name: "the online feature store")
+        commits = LMDBGroupCommit(environment)
     }
 
     public func read(_ reads: [OnlineRead]) async throws(AerieError) -> [[OnlineRecord?]] { try readNow(reads) }
@@ -56,7 +48,7 @@ public final class LMDBOnlineStore: ImmediateOnlineStore {
 
     public func write(_ view: OnlineView, _ rows: [OnlineRow]) async throws(AerieError) -> Int {
         let prefix = Self.prefix(view)
-        return try await commit { transaction, environment throws(AerieError) in
+        return try await commits.run { transaction, environment throws(AerieError) in
             var written = 0
             for row in rows {
                 let name = Self.name(prefix, row.key)
@@ -118,7 +110,7 @@ public final class LMDBOnlineStore: ImmediateOnlineStore {
         let state = SweepState(at: prefix)
         var removed = 0
         while state.place.withLock({ $0 }) != nil {
-            removed += try await commit { transaction, environment throws(AerieError) in
+            removed += try await commits.run { transaction, environment throws(AerieError) in
                 try Self.removeSome(prefix, state, transaction, environment, isOld)
             }
         }
@@ -160,41 +152,5 @@ public final class LMDBOnlineStore: ImmediateOnlineStore {
         let next = code == 0 ? Array(UnsafeRawBufferPointer(start: key, count: keySize)) : nil
         state.place.withLock { $0 = next }
         return removed
-    }
-
-    private func commit(_ work: @escaping Work) async throws(AerieError) -> Int {
-        let result = await withCheckedContinuation { continuation in
-            let isFirst = pending.withLock { pending in
-                pending.append(Pending(work: work, done: continuation))
-                return pending.count == 1
-            }
-            if isFirst { queue.async { self.drain() } }
-        }
-        return try result.get()
-    }
-
-    /// One commit for all that wait; if it fails, one for each, so that a bad batch costs only itself.
-    private func drain() {
-        let all = pending.withLock { pending in
-            defer { pending = [] }
-            return pending
-        }
-        do throws(AerieError) {
-            let counts = try environment.write { transaction throws(AerieError) in
-                var counts: [Int] = []
-                for entry in all { counts.append(try entry.work(transaction, environment)) }
-                return counts
-            }
-            for (entry, count) in zip(all, counts) { entry.done.resume(returning: .success(count)) }
-        } catch {
-            for entry in all {
-                do throws(AerieError) {
-                    let count = try environment.write { transaction throws(AerieError) in
-                        try entry.work(transaction, environment)
-                    }
-                    entry.done.resume(returning: .success(count))
-                } catch { entry.done.resume(returning: .failure(error)) }
-            }
-        }
     }
 }

@@ -27,7 +27,7 @@ struct EntityRange {
                 "no view has all of the keys \(names.joined(separator: ", ")), so a range of time does not say which belong "
                     + "together; give a table of entity rows")
         }
-        let lives = views.map(\.view.definition.timeToLive)
+        let lives = views.map(\.view.definition.lifetime)
         let first = start ?? (lives.contains(nil) ? nil : lives.compactMap(\.self).max().map { end - $0 })
         let moment = "make_timestamp(\(end))::TIMESTAMPTZ AS \(Self.timestamp)"
         guard !names.isEmpty else {

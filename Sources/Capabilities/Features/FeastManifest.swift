@@ -10,7 +10,9 @@ public import AerieResources
 public struct FeastManifest: ForeignManifest {
     public init() {}
 
-    private static let known = ["project", "entities", "features", "feature_views", "feature_services", "push_sources"]
+    private static let known = [
+        "project", "entities", "features", "feature_views", "feature_services", "push_sources", "on_demand_feature_views",
+    ]
 
     public func translate(_ document: JSONValue) -> ForeignObjects? {
         guard let object = document.object, object["kind"] == nil, object["apiVersion"] == nil,
@@ -28,6 +30,7 @@ public struct FeastManifest: ForeignManifest {
         entities(document, &result)
         let fields = features(document, &result)
         views(document, fields, &result)
+        onDemand(document, &result)
         services(document, &result)
         return result
     }
@@ -137,6 +140,31 @@ public struct FeastManifest: ForeignManifest {
         }
         for name in unused.sorted() {
             result.warnings.append("features: '\(name)' is in no feature view, so nothing is kept of it")
+        }
+    }
+
+    /// `mode` and `udf` are those of Feast, whose functions are Python.
+    private func onDemand(_ document: JSONValue, _ result: inout ForeignObjects) {
+        let names = [
+            "features": "features", "description": "description", "owner": "owner", "tags": "tags", "sources": "",
+            "request": "", "mode": "",
+        ]
+        for item in items(document, "on_demand_feature_views", &result) {
+            if item.value["udf"] != nil {
+                result.problems.append(
+                    .init(
+                        field: "\(item.path).udf",
+                        problem: "Python functions are not run: the server runs no code of users. Write each feature's "
+                            + "expression in SQL"))
+                continue
+            }
+            var spec = copy(item.value, names, item.path, &result)
+            var inner = JSONObject()
+            for (name, here) in [("sources", "inputs"), ("request", "request"), ("mode", "mode")] {
+                if let value = item.value[name] { inner[here] = value }
+            }
+            spec["onDemand"] = .object(inner)
+            add("FeatureView", item.name, spec, item.path, &result)
         }
     }
 

@@ -27,6 +27,11 @@ public struct FeatureCatalog: Sendable {
         public var pushSource: String?
         public var entityKey: EntityKey
         public var online: OnlineView
+        /// For a view whose features are computed at each read.
+        public var onDemand: OnDemandPlan?
+
+        /// Whether values are copied to the online store out of the view's source.
+        public var isMaterialized: Bool { isOnline && online.windows == nil && definition.onDemand == nil }
     }
 
     public struct Service: Sendable {
@@ -57,9 +62,20 @@ public struct FeatureCatalog: Sendable {
                 self.views[view.metadata.name] = try Self.view(view, namespace: namespace, keys: keys)
             } catch { problems.append("\(view.key): \(error.message)") }
         }
+        resolveOnDemand()
         for service in services {
             self.services[service.metadata.name] = Service(
                 name: service.metadata.name, references: FeatureServiceKind.references(service))
+        }
+    }
+
+    private mutating func resolveOnDemand() {
+        let stored = views.filter { $0.value.definition.onDemand == nil }.mapValues(\.definition)
+        for (name, view) in views where view.definition.onDemand != nil {
+            do throws(AerieError) { views[name]?.onDemand = try OnDemandPlan(view.definition, stored) } catch {
+                views[name] = nil
+                problems.append("\(view.key): \(error.message)")
+            }
         }
     }
 
@@ -78,7 +94,10 @@ public struct FeatureCatalog: Sendable {
             tags: tags, joinKeys: sorted, isOnline: resource.spec["online"]?.bool ?? true,
             pushSource: resource.spec["pushSource"]?.string, entityKey: entityKey,
             online: OnlineView(
-                project: namespace, name: definition.name, features: definition.features.map(\.name)))
+                project: namespace, name: definition.name, features: definition.features.map(\.name),
+                windows: definition.windows.map {
+                    OnlineWindows($0, project: namespace, name: definition.name, uid: resource.metadata.uid)
+                }))
     }
 
     /// - Throws: `notFound` (`feature_view.unknown`), in the words that Feast's clients know.
@@ -124,7 +143,9 @@ public struct FeatureCatalog: Sendable {
     /// The views that rows of a push source go to: those that name it, and the one that is called so.
     /// - Throws: `notFound` (`push_source.unknown`).
     public func pushTargets(_ source: String) throws(AerieError) -> [View] {
-        let found = views.values.filter { $0.pushSource == source || $0.definition.name == source }
+        let found = views.values.filter {
+            $0.definition.onDemand == nil && ($0.pushSource == source || $0.definition.name == source)
+        }
         guard !found.isEmpty else {
             throw AerieError(
                 .notFound,

@@ -1,5 +1,6 @@
 public import AerieCore
 public import Datasets
+import Streaming
 
 /// What a view's source turned out to be when it was looked at: where its rows are, and of which types.
 public struct FeatureSource: Sendable {
@@ -53,8 +54,10 @@ extension FeatureViewDefinition {
         guard isConnected else {
             throw AerieError(
                 .failedPrecondition,
-                "the source of feature view '\(name)', the BigQuery table \(location), is not connected; name files with "
-                    + "its rows by spec.source.path", reason: "source.unconnected")
+                sourceType == Self.noSource
+                    ? "feature view '\(name)' has no source; name files with its rows by spec.source.path"
+                    : "the source of feature view '\(name)', the BigQuery table \(location), is not connected; name "
+                        + "files with its rows by spec.source.path", reason: "source.unconnected")
         }
         let columns: [(name: String, type: String)]
         do { columns = try await engine.columns(of: relation) } catch {
@@ -62,10 +65,11 @@ extension FeatureViewDefinition {
             throw .invalid("spec.source", "the source of view '\(name)' cannot be read: \(error.message)")
         }
         let types = Dictionary(columns.map { ($0.name, $0.type) }, uniquingKeysWith: { first, _ in first })
-        for feature in features where types[column(of: feature.name)] == nil {
+        let needed = windows.map { $0.plan.columns + [$0.stream.eventID].compactMap(\.self) } ?? features.map(\.name)
+        for one in needed where types[column(of: one)] == nil {
             throw .invalid(
                 "spec.features",
-                "the source of view '\(name)' has no column '\(column(of: feature.name))'; there are "
+                "the source of view '\(name)' has no column '\(column(of: one))'; there are "
                     + columns.map(\.name).joined(separator: ", "))
         }
         return FeatureSource(

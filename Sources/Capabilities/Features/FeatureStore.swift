@@ -1,6 +1,7 @@
 public import AerieCore
 public import AerieResources
 public import Datasets
+public import Streaming
 import Synchronization
 
 /// The feature store: what is declared as resources, kept online in a store of its own and offline where it lies.
@@ -35,23 +36,37 @@ public final class FeatureStore: Sendable {
     let engine: @Sendable () throws(AerieError) -> any SQLEngine
     let clock: any WallClock
     let documents: (any DefinitionDocumentStore)?
+    private let featureStreams: FeatureStreams?
     private let snapshots = Mutex<[String: Snapshot]>([:])
     /// The views that are being materialized.
     let busy = Mutex<Set<ResourceKey>>([])
 
     private static let planLimit = 1000
 
-    /// - Parameter documents: what clients of other feature stores have declared, to say why some of it is not there.
+    /// - Parameters:
+    ///   - documents: what clients of other feature stores have declared, to say why some of it is not there.
+    ///   - states: `nil` where views with windows cannot be fed.
     public init(
         resources: ResourceService, online: any OnlineStore, documents: (any DefinitionDocumentStore)? = nil,
+        states: (any StreamStateStore)? = nil,
         clock: any WallClock = SystemClock(),
         engine: @escaping @Sendable () throws(AerieError) -> any SQLEngine
     ) {
         self.resources = resources
-        self.online = online
+        self.online = online.answeringWindows(clock)
         self.documents = documents
         self.clock = clock
+        featureStreams = states.map { FeatureStreams(states: $0, online: online, clock: clock) }
         self.engine = engine
+    }
+
+    /// The streams of views with windows.
+    /// - Throws: `unavailable` if their state cannot be kept here.
+    public func streams() throws(AerieError) -> FeatureStreams {
+        guard let featureStreams else {
+            throw AerieError(.unavailable, "the state of streams cannot be kept: LMDB is not there", reason: "native.lmdb")
+        }
+        return featureStreams
     }
 
     /// The declarations as they are now. Costs nothing while nothing changes.

@@ -22,13 +22,15 @@ public struct FeatureUse: ChangeGuard {
             let gone = Self.features(old).filter { !left.contains($0) }
             if gone.isEmpty { return }
             let services = try await store.list(kind: "FeatureService", namespace: old.metadata.namespace)
+            let views = try await store.list(kind: "FeatureView", namespace: old.metadata.namespace)
             for feature in gone {
                 let reference = FeatureReference(view: old.metadata.name, feature: feature)
-                let users = services.filter { service in
-                    FeatureServiceKind.references(service).contains {
-                        $0.view == reference.view && $0.feature == reference.feature
-                    }
+                func reads(_ references: [FeatureReference]) -> Bool {
+                    references.contains { $0.view == reference.view && $0.feature == reference.feature }
                 }
+                let users =
+                    services.filter { reads(FeatureServiceKind.references($0)) }
+                    + views.filter { reads(OnDemandDefinition.inputs($0.spec)) }
                 try Self.refuse("feature '\(reference)'", users.map(\.key))
             }
         default: break
@@ -36,7 +38,9 @@ public struct FeatureUse: ChangeGuard {
     }
 
     private static func features(_ view: Resource) -> [String] {
-        view.spec["features"]?.array?.compactMap { $0["name"]?.string } ?? []
+        ["features", "aggregations"].flatMap { list in
+            view.spec[list]?.array?.compactMap { $0["name"]?.string } ?? []
+        }
     }
 
     private static func refuse(_ what: String, _ users: [ResourceKey]) throws(AerieError) {

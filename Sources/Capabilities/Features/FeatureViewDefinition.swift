@@ -1,6 +1,7 @@
 public import AerieCore
 public import AerieJSON
 import Datasets
+import Streaming
 
 /// A feature view that has been read and checked.
 public struct FeatureViewDefinition: Sendable, Hashable {
@@ -26,6 +27,10 @@ public struct FeatureViewDefinition: Sendable, Hashable {
     /// Column of the source -> name of the feature or key.
     public var fieldMapping: [String: String]
     public var features: [Feature]
+    /// For a view whose features are computed over a stream of events.
+    public var windows: WindowDefinition?
+    /// For a view whose features are computed from others at each read.
+    public var onDemand: OnDemandDefinition?
 
     /// - Throws: `invalidArgument` with every problem and its path below `path`.
     public static func parse(
@@ -37,8 +42,14 @@ public struct FeatureViewDefinition: Sendable, Hashable {
         return view
     }
 
+    /// How long a row of the source can matter, in microseconds; `nil` for ever.
+    var lifetime: Int64? { timeToLive ?? windows?.plan.retention }
+
     /// Whether this process can read the source.
-    public var isConnected: Bool { sourceType != "bigquery" }
+    public var isConnected: Bool { sourceType != "bigquery" && sourceType != Self.noSource }
+
+    /// The type of the source of a view that has none.
+    static let noSource = "none"
 
     /// What stands after `FROM` to read the source.
     public var relation: String {
@@ -65,6 +76,8 @@ public struct FeatureViewDefinition: Sendable, Hashable {
         // A table of a warehouse may have its rows in files besides.
         if type == "bigquery", let file, !file.isEmpty {
             type = "file"
+        } else if spec["source"] == nil, spec["stream"] != nil || spec["onDemand"] != nil {
+            type = noSource
         } else if (file ?? "").isEmpty == (table ?? "").isEmpty {
             wrong("source", "needs either a path or a table")
         }
@@ -87,7 +100,21 @@ public struct FeatureViewDefinition: Sendable, Hashable {
                 )
             }
         }
+        if spec["aggregations"] != nil || spec["stream"] != nil {
+            if let (windows, features) = WindowDefinition.read(spec, view, path: path, problems: &problems) {
+                view.windows = windows
+                view.features = features
+            }
+            return view
+        }
         view.features = readFeatures(spec["features"]?.array ?? [], "\(path).features", &problems)
+        if spec["onDemand"] != nil {
+            view.onDemand = OnDemandDefinition.read(spec, view.features, path: path, problems: &problems)
+        } else {
+            for (index, feature) in (spec["features"]?.array ?? []).enumerated() where feature["expression"] != nil {
+                wrong("features[\(index)].expression", "belongs to a view with spec.onDemand")
+            }
+        }
         return view
     }
 
@@ -97,34 +124,46 @@ public struct FeatureViewDefinition: Sendable, Hashable {
         if list.isEmpty { problems.append(.init(field: path, problem: "must have at least one feature")) }
         var features: [Feature] = []
         for (index, element) in list.enumerated() {
-            let place = "\(path)[\(index)]"
-            let name = element["name"]?.string ?? ""
-            if let problem = FeatureName.problem(name) {
-                problems.append(.init(field: "\(place).name", problem: problem))
-            }
-            if features.contains(where: { $0.name == name }) {
-                problems.append(.init(field: "\(place).name", problem: "'\(name)' is declared twice"))
-            }
-            let word = element["dtype"]?.string ?? ""
-            guard let type = FeatureType(name: word) else {
-                problems.append(
-                    .init(
-                        field: "\(place).dtype",
-                        problem: "'\(word)' is no type; there are "
-                            + FeatureType.names.joined(separator: ", ")))
-                continue
-            }
-            var feature = Feature(name: name, type: type, description: element["description"]?.string ?? "")
-            if let fallback = element["default"], !fallback.isNull {
-                do throws(AerieError) {
-                    feature.fallback = try FeatureValue(json: fallback, type: type, field: "\(place).default")
-                } catch {
-                    problems.append(.init(field: "\(place).default", problem: "\(fallback.text()) is no \(word)"))
-                }
-            }
-            features.append(feature)
+            let feature = readFeature(
+                element, "\(path)[\(index)]", defaultType: nil, known: features.map(\.name), &problems)
+            if let feature { features.append(feature) }
         }
         return features
+    }
+
+    /// - Parameters:
+    ///   - defaultType: `nil` if the type must be said.
+    ///   - known: names that are taken.
+    /// - Returns: `nil` for a feature without a usable type.
+    static func readFeature(
+        _ element: JSONValue, _ place: String, defaultType: FeatureType?, known: [String],
+        _ problems: inout [AerieError.Detail]
+    ) -> Feature? {
+        let name = element["name"]?.string ?? ""
+        if let problem = FeatureName.problem(name) {
+            problems.append(.init(field: "\(place).name", problem: problem))
+        }
+        if known.contains(name) {
+            problems.append(.init(field: "\(place).name", problem: "'\(name)' is declared twice"))
+        }
+        let word = element["dtype"]?.string ?? defaultType?.rawValue ?? ""
+        guard let type = FeatureType(name: word) else {
+            problems.append(
+                .init(
+                    field: "\(place).dtype",
+                    problem: "'\(word)' is no type; there are "
+                        + FeatureType.names.joined(separator: ", ")))
+            return nil
+        }
+        var feature = Feature(name: name, type: type, description: element["description"]?.string ?? "")
+        if let fallback = element["default"], !fallback.isNull {
+            do throws(AerieError) {
+                feature.fallback = try FeatureValue(json: fallback, type: type, field: "\(place).default")
+            } catch {
+                problems.append(.init(field: "\(place).default", problem: "\(fallback.text()) is no \(word)"))
+            }
+        }
+        return feature
     }
 
     /// `86400s`, `90m`, `24h`, `7d`, or a number of seconds, up to 100 years.

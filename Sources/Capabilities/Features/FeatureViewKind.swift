@@ -30,7 +30,19 @@ public struct FeatureViewKind: ResourceKind {
                 Field("timestampField", .string),
                 Field("createdTimestampColumn", .string),
                 Field("fieldMapping", .map(.string)),
-            ]), required: true),
+            ])),
+        Field("stream", StreamFields.stream),
+        Field(
+            "onDemand",
+            .object([
+                Field("inputs", .array(.string)),
+                Field(
+                    "request",
+                    .array(
+                        .object([Field("name", .string, required: true), Field("dtype", .string, required: true)]))),
+                Field("mode", .string),
+            ])),
+        Field("aggregations", StreamFields.aggregations),
         Field(
             "features",
             .array(
@@ -39,8 +51,9 @@ public struct FeatureViewKind: ResourceKind {
                     Field("dtype", .string, required: true),
                     Field("description", .string),
                     Field("default", .any),
+                    Field("expression", .string),
                     Field("tags", .map(.string)),
-                ])), required: true),
+                ]))),
         Field("online", .bool),
         Field("pushSource", .string),
         Field("freshness", .any, support: later),
@@ -59,6 +72,10 @@ public struct FeatureViewKind: ResourceKind {
         var problems: [AerieError.Detail] = []
         let view = FeatureViewDefinition.read(
             resource.spec, name: resource.metadata.name, path: "spec", problems: &problems)
+        if view.onDemand != nil { return [] }
+        if view.sourceType == FeatureViewDefinition.noSource {
+            return ["spec.source: without the files or the table of its events, the view gives no training data"]
+        }
         if view.isConnected { return [] }
         return [
             "spec.source: the BigQuery table \(view.location) is not connected; until spec.source.path names files with "

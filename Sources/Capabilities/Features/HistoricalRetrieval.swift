@@ -15,11 +15,13 @@ extension FeatureStore {
         let catalog = try await catalog(namespace)
         let references = try request.references(in: catalog)
         let engine = try engine()
-        let chosen = try await Self.views(references, catalog, engine)
-        var work = try await RetrievalWork(request, chosen, engine, progress)
+        let (chosen, computations) = try await Self.views(references, catalog, engine)
+        var work = try await RetrievalWork(request, chosen, computations, engine, progress)
         let rows = try await work.run()
         let names = work.join.entityColumns
-        let features = work.join.views.flatMap { view in view.features.map { work.join.outputName(view, $0) } }
+        let features =
+            work.join.views.flatMap { view in view.features.map { work.join.outputName(view, $0) } }
+            + computations.map { work.join.outputName($0) }
         var views: [FeatureCatalog.View] = []
         for one in chosen where !views.contains(where: { $0.key == one.view.key }) {
             views.append(try catalog.view(one.view.online.name))
@@ -31,23 +33,45 @@ extension FeatureStore {
     struct ChosenView: Sendable {
         var view: FeatureCatalog.View
         var features: [String]
+        /// Further ones that computations read.
+        var inputs: [String] = []
         var source: FeatureSource
     }
 
     private static func views(
         _ references: [FeatureReference], _ catalog: FeatureCatalog, _ engine: any SQLEngine
-    ) async throws(AerieError) -> [ChosenView] {
+    ) async throws(AerieError) -> ([ChosenView], [PointInTimeJoin.Computation]) {
         var views: [ChosenView] = []
+        var computations: [PointInTimeJoin.Computation] = []
         for reference in references {
-            if let at = views.firstIndex(where: { $0.view.definition.name == reference.outputView }) {
+            let view = try catalog.view(reference)
+            guard let onDemand = view.onDemand else {
+                let at = try await place(view, engine, &views)
                 if !views[at].features.contains(reference.feature) { views[at].features.append(reference.feature) }
                 continue
             }
-            let view = try catalog.view(reference)
-            views.append(
-                ChosenView(view: view, features: [reference.feature], source: try await view.definition.source(engine)))
+            guard let place = view.definition.features.firstIndex(where: { $0.name == reference.feature }) else {
+                throw .invalid("features", "view '\(reference.view)' declares no feature '\(reference.feature)'")
+            }
+            for input in onDemand.inputs {
+                let at = try await self.place(try catalog.view(input.reference), engine, &views)
+                if !views[at].inputs.contains(input.reference.feature) {
+                    views[at].inputs.append(input.reference.feature)
+                }
+            }
+            computations.append(
+                .init(view: reference.outputView, feature: reference.feature, plan: onDemand, place: place))
         }
-        return views
+        return (views, computations)
+    }
+
+    /// Where a view stands among the chosen ones; it is added if it is not there.
+    private static func place(
+        _ view: FeatureCatalog.View, _ engine: any SQLEngine, _ views: inout [ChosenView]
+    ) async throws(AerieError) -> Int {
+        if let known = views.firstIndex(where: { $0.view.definition.name == view.definition.name }) { return known }
+        views.append(ChosenView(view: view, features: [], source: try await view.definition.source(engine)))
+        return views.count - 1
     }
 }
 
@@ -59,7 +83,8 @@ private struct RetrievalWork {
     private(set) var join: PointInTimeJoin
 
     init(
-        _ request: HistoricalRequest, _ views: [FeatureStore.ChosenView], _ engine: any SQLEngine,
+        _ request: HistoricalRequest, _ views: [FeatureStore.ChosenView],
+        _ computations: [PointInTimeJoin.Computation], _ engine: any SQLEngine,
         _ progress: @escaping @Sendable (HistoricalProgress) -> Void
     ) async throws(AerieError) {
         self.engine = engine
@@ -85,9 +110,12 @@ private struct RetrievalWork {
                         view: one.view.entityKey.names[place]
                     )
                 }
-                return PointInTimeJoin.View(
+                var view = PointInTimeJoin.View(
                     one.view.definition, keys: keys, features: one.features, source: one.source)
+                view.inputs = one.inputs
+                return view
             }, usesFullNames: request.selection.usesFullNames)
+        join.computations = computations
     }
 
     /// - Returns: the rows written.

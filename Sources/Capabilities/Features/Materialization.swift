@@ -76,13 +76,19 @@ extension FeatureStore {
     ) async throws(AerieError) -> [FeatureCatalog.View] {
         let catalog = try await catalog(namespace)
         guard let names else {
-            return catalog.views.values.filter(\.isOnline).sorted { $0.definition.name < $1.definition.name }
+            return catalog.views.values.filter(\.isMaterialized).sorted { $0.definition.name < $1.definition.name }
         }
         var views: [FeatureCatalog.View] = []
         for name in names {
             let view = try catalog.view(name)
             guard view.isOnline else {
                 throw .invalid("feature_views", "Feature view \(name) is not configured to be served online")
+            }
+            guard view.isMaterialized else {
+                throw .invalid(
+                    "feature_views",
+                    "feature view \(name) is "
+                        + (view.onDemand == nil ? "fed by its stream" : "computed at each read, out of other views"))
             }
             views.append(view)
         }

@@ -20,6 +20,8 @@ public struct PointInTimeJoin: Sendable {
         public var keys: [(entity: String, view: String)]
         /// The features that are wanted, in order.
         public var features: [String]
+        /// Further ones that computations read.
+        public var inputs: [String] = []
         public var source: FeatureSource
 
         /// - Parameters:
@@ -57,6 +59,8 @@ public struct PointInTimeJoin: Sendable {
     /// As the engine calls it; `nil` if nobody has looked.
     public var timestampType: String?
     public var views: [View]
+    /// Features that are computed out of the views' and the entity table's columns.
+    public var computations: [Computation] = []
     /// Names results `view__feature` instead of `feature`.
     public var usesFullNames: Bool
     /// The times of the entity table, if they are known: nothing outside of what they can see is read.
@@ -98,6 +102,11 @@ public struct PointInTimeJoin: Sendable {
                 if !columns.isEmpty { stages.append(Stage(table: keys(set), sql: distinct(columns), view: nil)) }
                 stages.append(Stage(table: questions(set), sql: questions(columns, keys(set)), view: nil))
             }
+            if let windows = view.definition.windows {
+                stages.append(
+                    Stage(table: values(index), sql: windowed(view, windows, set), view: view.definition.name))
+                continue
+            }
             stages.append(Stage(table: matches(index), sql: match(view, set), view: nil))
             stages.append(
                 Stage(
@@ -116,6 +125,11 @@ public struct PointInTimeJoin: Sendable {
             for (place, feature) in view.features.enumerated() {
                 columns.append("v\(index).f\(place) AS \(sqlIdentifier(outputName(view, feature)))")
             }
+        }
+        columns += computed { reference in
+            let index = views.firstIndex { $0.definition.name == reference.view } ?? 0
+            let place = (views[index].features + views[index].inputs).firstIndex(of: reference.feature) ?? 0
+            return "v\(index).f\(place)"
         }
         return "SELECT \(columns.joined(separator: ", ")) FROM \(Self.entityTable) AS e\(joins) ORDER BY e.\(Self.row)"
     }
@@ -144,6 +158,7 @@ public struct PointInTimeJoin: Sendable {
                 }
             }
         }
+        try checkComputations(&names)
     }
 }
 
@@ -151,11 +166,11 @@ public struct PointInTimeJoin: Sendable {
 
 extension PointInTimeJoin {
     private static let entityTable = "__aerie_entities"
-    private static let row = "__aerie_row"
-    private static let time = "__aerie_time"
+    static let row = "__aerie_row"
+    static let time = "__aerie_time"
 
     private func keys(_ set: Int) -> String { "__aerie_keys\(set)" }
-    private func questions(_ set: Int) -> String { "__aerie_asked\(set)" }
+    func questions(_ set: Int) -> String { "__aerie_asked\(set)" }
     private func matches(_ view: Int) -> String { "__aerie_matched\(view)" }
     private func values(_ view: Int) -> String { "__aerie_values\(view)" }
 
@@ -194,24 +209,25 @@ extension PointInTimeJoin {
     private func newest(_ view: View, _ index: Int, _ set: Int) -> String {
         let position = view.source.position
         var columns: [String] = []
-        for (place, feature) in view.features.enumerated() {
+        let wanted = view.features + view.inputs
+        for (place, feature) in wanted.enumerated() {
             columns.append("\(sqlIdentifier(view.definition.column(of: feature))) AS f\(place)")
         }
         if let created = view.definition.createdTimestampColumn { columns.append("\(sqlIdentifier(created)) AS c") }
         columns.append("\(position ?? "\"__aerie_at\"") AS p")
         let created = view.definition.createdTimestampColumn == nil ? "" : "s.c DESC NULLS LAST, "
-        let features = view.features.indices.map { "s.f\($0)" }
+        let features = wanted.indices.map { "s.f\($0)" }
         return "SELECT m.\(Self.row), \(features.joined(separator: ", ")) FROM \(matches(index)) AS m JOIN "
             + "(\(rows(view, set, columns))) AS s ON \(view.keys.isEmpty ? "" : "m.id = s.id AND ")m.t = s.t "
             + "QUALIFY row_number() OVER (PARTITION BY m.\(Self.row) ORDER BY \(created)s.p DESC) = 1"
     }
 
     /// The rows of a source that can be an answer: their entity's number, their time as `t` and the columns.
-    private func rows(_ view: View, _ set: Int, _ columns: [String]) -> String {
+    func rows(_ view: View, _ set: Int, _ columns: [String]) -> String {
         let source = view.source
         let isKeyed = !view.keys.isEmpty
         let oldest = times.flatMap { times in
-            view.definition.timeToLive.map { times.lowerBound.subtractingReportingOverflow($0).partialValue }
+            view.definition.lifetime.map { times.lowerBound.subtractingReportingOverflow($0).partialValue }
         }
         var relation = source.relation
         if !columns.isEmpty, source.position == nil {

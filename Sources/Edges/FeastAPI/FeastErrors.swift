@@ -10,6 +10,7 @@ extension FeastRoutes {
         "feature_view.unknown": ("FeatureViewNotFoundException", 404),
         "feature_service.unknown": ("FeatureServiceNotFoundException", 404),
         "push_source.unknown": ("PushSourceNotFoundException", 422),
+        "request_data.missing": ("RequestDataNotFoundInEntityRowsException", 404),
         "feature.collision": ("FeatureNameCollisionError", 400),
     ]
 

@@ -10,13 +10,17 @@ import NIOCore
 /// tables, under `/api/aerie/v1/features`.
 public struct FeatureRoutes<Context: RequestContext>: Sendable {
     let store: FeatureStore
+    let streams: StreamSupervisor
     /// Where tables stand while they are made; emptied by `init`.
     let folder: String
     let tables = RetrievedTables()
     private let clock: any WallClock
 
-    public init(store: FeatureStore, folder: String, clock: any WallClock = SystemClock()) {
+    public init(
+        store: FeatureStore, streams: StreamSupervisor, folder: String, clock: any WallClock = SystemClock()
+    ) {
         self.store = store
+        self.streams = streams
         self.folder = folder
         self.clock = clock
         // What an earlier process left half done is of no use to anybody.
@@ -28,6 +32,7 @@ public struct FeatureRoutes<Context: RequestContext>: Sendable {
         let api = router.group("api/aerie/v1/features").add(middleware: JSONErrorMiddleware())
         api.get { request, _ in try await list(request) }
         api.post("materialize") { request, _ in try await materialize(request) }
+        addStreams(to: api)
         addHistorical(to: api)
     }
 

@@ -60,6 +60,7 @@ public final class ManualClock: WallClock {
     public init(_ start: Timestamp = Timestamp(milliseconds: 1_700_000_000_000)) { time = Mutex(start) }
     public func now() -> Timestamp { time.withLock { $0 } }
     public func advance(milliseconds: Int64) { time.withLock { $0.milliseconds += milliseconds } }
+    public func set(milliseconds: Int64) { time.withLock { $0.milliseconds = milliseconds } }
 }
 
 /// Nanoseconds on a clock that never goes back; only differences mean anything.

@@ -47,4 +47,7 @@ public struct ProtobufWriter: Sendable {
     public mutating func append(fixed64 value: UInt64) {
         withUnsafeBytes(of: value.littleEndian) { bytes.append(contentsOf: $0) }
     }
+
+    /// Bytes as they are, without a tag or a length.
+    public mutating func append(_ content: some Collection<UInt8>) { bytes.append(contentsOf: content) }
 }

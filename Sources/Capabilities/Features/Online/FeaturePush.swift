@@ -2,8 +2,9 @@ public import AerieCore
 public import AerieJSON
 
 extension FeatureStore {
-    /// Writes rows of a push source into the online store of every view that takes them.
-    /// - Returns: the rows that were newer than what was there, over all views.
+    /// Writes rows of a push source into the online store of every view that takes them; for a view with windows they
+    /// are events.
+    /// - Returns: the rows that were newer than what was there, and the events that were counted, over all views.
     /// - Throws: `notFound` for an unknown source; `invalidArgument` for columns that are missing or do not fit, before
     ///   anything is written.
     public func push(
@@ -25,10 +26,18 @@ extension FeatureStore {
     private func write(
         _ columns: [(name: String, values: [JSONValue])], to views: [FeatureCatalog.View]
     ) async throws(AerieError) -> Int {
+        for view in views where view.onDemand != nil {
+            throw .invalid("feature_view_name", "feature view '\(view.definition.name)' is computed at each read")
+        }
         var batches: [(OnlineView, [OnlineRow])] = []
-        for view in views { batches.append((view.online, try Self.rows(columns, of: view))) }
+        for view in views where view.online.windows == nil {
+            batches.append((view.online, try Self.rows(columns, of: view)))
+        }
+        let streamed = views.filter { $0.online.windows != nil }
+        for view in streamed { _ = try streams().events(columns, of: view) }
         var written = 0
         for (view, rows) in batches where !rows.isEmpty { written += try await online.write(view, rows) }
+        for view in streamed { written += try await streams().push(columns, to: view) }
         return written
     }
 
@@ -65,10 +74,7 @@ extension FeatureStore {
             var key: [FeatureValue] = []
             for (declared, column) in keys {
                 let field = "df.\(column.name)[\(row)]"
-                key.append(
-                    declared.type == nil
-                        ? try FeatureValue(key: column.values[row], field: field)
-                        : try FeatureValue(json: column.values[row], type: declared.type ?? .string, field: field))
+                key.append(try declared.value(column.values[row], field: field))
             }
             var values: [FeatureValue?] = []
             for (feature, column) in features {

@@ -33,6 +33,12 @@ public struct FeatureVectors: Sendable {
         self.online = online
         self.clock = clock
         names = plan.outputs.map(\.name)
+        if let output = plan.outputs.first(where: { $0.computation != nil }) {
+            throw AerieError(
+                .invalidArgument,
+                "feature \(output.name) is computed on demand, which predictions do not do: leave it out of the service, "
+                    + "and compute it in the request", reason: "feature.onDemand")
+        }
         var fallbacks: [Double] = []
         for output in plan.outputs {
             let part = plan.parts[output.part]
@@ -67,7 +73,8 @@ public struct FeatureVectors: Sendable {
         let parts = plan.parts.map { part in
             let view = part.view
             let life = view.definition.timeToLive.map(String.init) ?? ""
-            return "\(view.online.project)/\(view.online.name)=\(view.definition.name)[\(life)]\(part.features)"
+            let name = view.online.windows?.rowName ?? view.online.name
+            return "\(view.online.project)/\(name)=\(view.definition.name)[\(life)]\(part.features)"
         }
         let columns = zip(names, fallbacks).map { "\($0)=\($1)" }
         let keys = keys.map { "\($0.name)/\($0.entity):\($0.type?.rawValue ?? "")" }

@@ -15,10 +15,13 @@ public struct OnlinePlan: Sendable {
         var part: Int
         /// Place in the part's features.
         var place: Int
+        /// Place in `computations`, for what is computed; `part` and `place` then mean nothing.
+        var computation: Int?
     }
 
     let parts: [Part]
     let outputs: [Output]
+    let computations: [PlannedComputation]
 
     /// The views that take part, in the order in which they are named first.
     public var viewNames: [String] { parts.map(\.view.definition.name) }
@@ -34,6 +37,15 @@ public struct OnlinePlan: Sendable {
         var parts: [Part] = []
         var outputs: [Output] = []
         var names: [String: FeatureReference] = [:]
+        var computations: [PlannedComputation] = []
+        /// Where a feature is read, which is added if it is not there.
+        func source(_ view: FeatureCatalog.View, _ place: Int) -> (part: Int, place: Int) {
+            let part = parts.firstIndex { $0.view.definition.name == view.definition.name } ?? parts.count
+            if part == parts.count { parts.append(Part(view: view, features: [])) }
+            if let known = parts[part].features.firstIndex(of: place) { return (part, known) }
+            parts[part].features.append(place)
+            return (part, parts[part].features.count - 1)
+        }
         for reference in references {
             let view = try catalog.view(reference)
             guard let place = view.online.features.firstIndex(of: reference.feature) else {
@@ -51,11 +63,20 @@ public struct OnlinePlan: Sendable {
                     reason: "feature.collision")
             }
             names[name] = reference
-            let part = parts.firstIndex { $0.view.definition.name == reference.outputView } ?? parts.count
-            if part == parts.count { parts.append(Part(view: view, features: [])) }
-            parts[part].features.append(place)
-            outputs.append(Output(name: name, part: part, place: parts[part].features.count - 1))
+            guard let onDemand = view.onDemand else {
+                let (part, place) = source(view, place)
+                outputs.append(Output(name: name, part: part, place: place))
+                continue
+            }
+            var sources: [(part: Int, place: Int)] = []
+            for input in onDemand.inputs {
+                let from = try catalog.view(input.reference.view)
+                sources.append(source(from, from.online.features.firstIndex(of: input.reference.feature) ?? 0))
+            }
+            outputs.append(Output(name: name, part: 0, place: 0, computation: computations.count))
+            computations.append(PlannedComputation(plan: onDemand, feature: place, sources: sources))
         }
+        self.computations = computations
         self.parts = parts
         self.outputs = outputs
     }
@@ -121,9 +142,17 @@ extension FeatureStore {
             }
             reads.append(OnlineRead(view: part.view.online, features: part.features, keys: names))
         }
+        let request = try Self.requestColumns(plan, entities)
         let records = try await online.read(reads)
         let now = clock.now().milliseconds * 1000
         for output in plan.outputs {
+            if let place = output.computation {
+                columns.append(
+                    Self.computed(
+                        plan.computations[place], name: output.name, plan, records, request, rows: count,
+                        isStrict: isStrict, now: now))
+                continue
+            }
             let limit = isStrict ? plan.parts[output.part].view.definition.timeToLive : nil
             columns.append(Self.column(output, records[output.part], isStrict: isStrict, limit: limit, now: now))
         }
@@ -169,10 +198,7 @@ extension FeatureStore {
         values.reserveCapacity(column.values.count)
         for (row, value) in column.values.enumerated() {
             let field = "entities.\(column.name)[\(row)]"
-            let key =
-                if let type = key.type { try FeatureValue(json: value, type: type, field: field) } else {
-                    try FeatureValue(key: value, field: field)
-                }
+            let key = try key.value(value, field: field)
             guard !key.isNull else { throw .invalid(field, "a key must not be null") }
             values.append(key)
         }

@@ -8,8 +8,11 @@ public struct OnlineView: Sendable, Hashable {
     public var features: [String]
     /// For each feature the murmur3 hash of `view:feature`, by which it is kept.
     public let fields: [UInt32]
+    /// For a view whose features are computed at each read.
+    public let windows: OnlineWindows?
 
-    public init(project: String, name: String, features: [String]) {
+    public init(project: String, name: String, features: [String], windows: OnlineWindows? = nil) {
+        self.windows = windows
         self.project = project
         self.name = name
         self.features = features

@@ -13,7 +13,7 @@ struct FeaturesCommand: AsyncParsableCommand {
         subcommands: [
             FeatureSearchCommand.self, FeatureHistoricalCommand.self, FeatureMaterializeCommand.self,
             FeatureIncrementalCommand.self, FeatureBackfillCommand.self, FeatureOnlineCommand.self,
-            FeaturePushCommand.self,
+            FeaturePushCommand.self, FeatureStreamsCommand.self,
         ])
 }
 

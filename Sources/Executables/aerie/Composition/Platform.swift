@@ -8,6 +8,7 @@ import Foundation
 import Imports
 import InferONNX
 import InferTrees
+import LogKafka
 import Logging
 import Pipelines
 import Predictions
@@ -24,6 +25,7 @@ import StoreLMDB
 import StoreObjects
 import StorePredictions
 import StoreRedis
+import Streaming
 import TrainLightGBM
 import Webhooks
 
@@ -38,6 +40,7 @@ struct Platform: Sendable {
     let features: FeatureStore
     let feastRegistry: FeastRegistry
     let feastFlight: FeastFlightService
+    let streams: StreamSupervisor
     let serving: ServingService
     let graphs: GraphServices
     let metrics: MetricsRegistry
@@ -63,8 +66,7 @@ struct Platform: Sendable {
         let nativeFolder = configuration.nativeDirectory
         stores = try await MetadataStores.open(configuration.metadata, folder: folder, logger: logger)
         artifacts = try await Self.artifacts(configuration.artifacts, folder: folder, logger: logger)
-        experiments = ExperimentService(
-            experiments: stores.experiments, runs: stores.runs, models: stores.loggedModels)
+        experiments = ExperimentService(experiments: stores.experiments, runs: stores.runs, models: stores.loggedModels)
         let artifacts = artifacts
         retention = RetentionService(store: stores.purge, artifacts: artifacts, logger: logger)
         imports = ImportService(
@@ -96,11 +98,12 @@ struct Platform: Sendable {
                 [
                     SeldonDeploymentKind(), PipelineKind(catalog: catalog), EntityKind(), FeatureViewKind(),
                     FeatureServiceKind(), ExpectationSuiteKind(),
-                ], foreign: [FeastManifest()]), guards: [FeatureUse(), DeploymentFeatures()])
+                ], foreign: [FeastManifest()]), guards: [FeatureUse(), OnDemandInputs(), DeploymentFeatures()])
         let engine = Self.featureEngine(folder: folder, nativeFolder: nativeFolder)
         features = FeatureStore(
             resources: resources, online: try Self.onlineStore(configuration.online, folder: folder),
-            documents: stores.definitions, engine: engine)
+            documents: stores.definitions, states: try Self.streamStates(folder), engine: engine)
+        streams = StreamSupervisor(store: features, log: KafkaLog(), logger: logger)
         feastRegistry = FeastRegistry(resources: resources, store: features, documents: stores.definitions)
         feastFlight = FeastFlightService(registry: feastRegistry, folder: folder + "/features", engine: engine)
         let services = PipelineServices(
@@ -172,6 +175,14 @@ struct Platform: Sendable {
         do throws(AerieError) { return try LMDBOnlineStore(path: folder + "/online.mdb") } catch {
             guard error.reason == "native.lmdb" else { throw error }
             return MissingOnlineStore(error: error)
+        }
+    }
+
+    /// `nil` where LMDB is not installed.
+    private static func streamStates(_ folder: String) throws(AerieError) -> (any StreamStateStore)? {
+        do throws(AerieError) { return try LMDBStreamStore(path: folder + "/streams.mdb") } catch {
+            guard error.reason == "native.lmdb" else { throw error }
+            return nil
         }
     }
 

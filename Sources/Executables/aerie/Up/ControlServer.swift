@@ -40,7 +40,10 @@ final class ControlServer: Sendable {
                     return nil
                 }
             ],
-            metrics: { platform.metrics.exposition() }
+            metrics: {
+                await StreamMetrics.refresh(platform.metrics, from: platform.streams)
+                return platform.metrics.exposition()
+            }
         ).addRoutes(to: router)
         PipelineRoutes(runner: platform.runner).addRoutes(to: router)
         RetentionRoutes(retention: platform.retention).addRoutes(to: router)
@@ -53,7 +56,8 @@ final class ControlServer: Sendable {
             experiments: platform.experiments, registry: platform.registry, traces: platform.traces,
             artifacts: platform.artifacts, webhooks: platform.webhooks, actor: RequestUser.name
         ).register(on: router)
-        FeatureRoutes(store: platform.features, folder: folder + "/features").addRoutes(to: router)
+        FeatureRoutes(store: platform.features, streams: platform.streams, folder: folder + "/features")
+            .addRoutes(to: router)
         FeastRoutes(store: platform.features, logger: logger).register(on: router)
         FeastImportRoutes(registry: platform.feastRegistry).addRoutes(
             to: router.group("api/aerie/v1").add(middleware: JSONErrorMiddleware()))

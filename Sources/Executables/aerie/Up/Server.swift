@@ -6,6 +6,7 @@ import AerieTelemetry
 import Console
 import ErrorMapping
 import FeastAPI
+import Features
 import Foundation
 import Hummingbird
 import InferenceAPI
@@ -51,8 +52,7 @@ final class Server: Sendable {
     static func start(_ configuration: Configuration, folder: String) async throws -> Server {
         let logger = Logger(label: "aerie")
         let inferenceURL = LateText()
-        let platform = try await Platform(
-            configuration, folder: folder, logger: logger, inferenceURL: { inferenceURL.text })
+        let platform = try await Platform(configuration, folder: folder, logger: logger) { inferenceURL.text }
         var options = InferencePlane.Options()
         options.loops = configuration.inferenceLoops ?? 0
         options.maximumBodyBytes = configuration.maximumBody
@@ -93,6 +93,7 @@ final class Server: Sendable {
                 group.addTask { await platform.graphs.bandits.decisions.run() }
                 group.addTask { await platform.webhookDispatcher.run() }
                 group.addTask { await platform.predictions.run() }
+                group.addTask { await platform.streams.run() }
                 group.addTask {
                     do { try await platform.runner.run() } catch {
                         logger.error("the pipeline runner ended", metadata: ["error": "\(error)"])

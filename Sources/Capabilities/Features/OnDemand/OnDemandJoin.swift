@@ -1,0 +1,43 @@
+import AerieCore
+import Datasets
+
+extension PointInTimeJoin {
+    /// A feature on demand: computed out of what the join gives.
+    public struct Computation: Sendable {
+        var view: String
+        var feature: String
+        var plan: OnDemandPlan
+        var place: Int
+    }
+
+    func outputName(_ computation: Computation) -> String {
+        usesFullNames ? "\(computation.view)__\(computation.feature)" : computation.feature
+    }
+
+    /// The computed columns, where `value` says a feature of a joined view.
+    func computed(_ value: (FeatureReference) -> String) -> [String] {
+        computations.map { computation in
+            let columns =
+                computation.plan.inputs.map { value($0.reference) }
+                + computation.plan.request.map { "e.\(sqlIdentifier($0.name))" }
+            return "\(computation.plan.sql(computation.place, columns)) AS \(sqlIdentifier(outputName(computation)))"
+        }
+    }
+
+    /// - Throws: `invalidArgument` for columns that the entity table does not have, and results of the same name.
+    func checkComputations(_ names: inout Set<String>) throws(AerieError) {
+        for computation in computations {
+            for column in computation.plan.request where !entityColumns.contains(column.name) {
+                throw .invalid(
+                    "features",
+                    "'\(computation.view):\(computation.feature)' is computed from the column '\(column.name)', which the "
+                        + "entity table does not have")
+            }
+            guard names.insert(outputName(computation)).inserted else {
+                throw .invalid(
+                    "features",
+                    "'\(outputName(computation))' would stand twice in the result; ask for full feature names")
+            }
+        }
+    }
+}

@@ -1,0 +1,102 @@
+import AerieCore
+import AerieJSON
+import Streaming
+
+/// How a view of windows stands in the online store: one row an entity under a name of its own, whose only feature is
+/// the entity's tiles. The answers are made of them at each read, so that time passes though no event comes.
+public struct OnlineWindows: Sendable, Hashable {
+    let plan: WindowPlan
+    let types: [FeatureType]
+    let project: String
+    /// Another one for another plan or another resource of the same name, whose states must not be mixed up.
+    let rowName: String
+
+    init(_ definition: WindowDefinition, project: String, name: String, uid: String) {
+        plan = definition.plan
+        types = definition.types
+        self.project = project
+        rowName = "\(name)#" + String(StableHash.of("\(uid) \(plan.fingerprint)".utf8), radix: 16)
+    }
+
+    /// The stream's name in the store of states.
+    var stream: String { "\(project)/\(rowName)" }
+    var row: OnlineView { OnlineView(project: project, name: rowName, features: ["tiles"]) }
+
+    static func row(of stream: String) -> OnlineView? {
+        guard let at = stream.firstIndex(of: "/") else { return nil }
+        return OnlineView(
+            project: String(stream[..<at]), name: String(stream[stream.index(after: at)...]), features: ["tiles"])
+    }
+
+    /// What the asked features are at an instant.
+    func record(_ tiles: OnlineRecord?, _ features: [Int], at time: Int64) throws(AerieError) -> OnlineRecord {
+        var values = plan.emptyValues
+        if case .bytes(let bytes)? = tiles?.values.first {
+            values = try EntityWindows(bytes, plan).values(at: time, plan)
+        }
+        return OnlineRecord(
+            time: tiles?.time ?? 0, values: features.map { FeatureValue(values[$0], type: types[$0]) })
+    }
+}
+
+/// Answers reads of views with windows out of the tiles that another store keeps; everything else goes through.
+struct WindowedOnlineStore<Base: OnlineStore>: OnlineStore {
+    let base: Base
+    let clock: any WallClock
+
+    func read(_ reads: [OnlineRead]) async throws(AerieError) -> [[OnlineRecord?]] {
+        guard reads.contains(where: { $0.view.windows != nil }) else { return try await base.read(reads) }
+        return try answers(reads, try await base.read(reads.map(stored)))
+    }
+
+    func write(_ view: OnlineView, _ rows: [OnlineRow]) async throws(AerieError) -> Int {
+        try await base.write(view, rows)
+    }
+
+    func sweep(_ view: OnlineView, before time: Int64) async throws(AerieError) -> Int {
+        try await base.sweep(view, before: time)
+    }
+
+    func drop(_ view: OnlineView) async throws(AerieError) -> Int { try await base.drop(view) }
+    func usage() async throws(AerieError) -> (bytes: Int64, rows: Int64) { try await base.usage() }
+
+    private func stored(_ read: OnlineRead) -> OnlineRead {
+        guard let windows = read.view.windows else { return read }
+        return OnlineRead(view: windows.row, features: [0], keys: read.keys)
+    }
+
+    private func answers(
+        _ reads: [OnlineRead], _ records: [[OnlineRecord?]]
+    ) throws(AerieError) -> [[OnlineRecord?]] {
+        let now = clock.now().milliseconds * 1000
+        var answers = records
+        for (place, read) in reads.enumerated() {
+            guard let windows = read.view.windows else { continue }
+            for row in answers[place].indices {
+                answers[place][row] = try windows.record(records[place][row], read.features, at: now)
+            }
+        }
+        return answers
+    }
+}
+
+extension WindowedOnlineStore: ImmediateOnlineStore where Base: ImmediateOnlineStore {
+    func readNow(_ reads: [OnlineRead]) throws(AerieError) -> [[OnlineRecord?]] {
+        guard reads.contains(where: { $0.view.windows != nil }) else { return try base.readNow(reads) }
+        return try answers(reads, try base.readNow(reads.map(stored)))
+    }
+}
+
+extension OnlineStore {
+    /// The same store, which also answers for views with windows.
+    func answeringWindows(_ clock: any WallClock) -> any OnlineStore {
+        if let immediate = self as? any ImmediateOnlineStore { return immediate.answeringWindowsNow(clock) }
+        return WindowedOnlineStore(base: self, clock: clock)
+    }
+}
+
+extension ImmediateOnlineStore {
+    fileprivate func answeringWindowsNow(_ clock: any WallClock) -> any OnlineStore {
+        WindowedOnlineStore(base: self, clock: clock)
+    }
+}

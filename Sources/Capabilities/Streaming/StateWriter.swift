@@ -1,0 +1,40 @@
+/// Bytes that are written from front to back into memory that is large enough, without asking each time.
+///
+/// - Precondition: no more is written than the capacity, which is checked at each write.
+struct StateWriter: ~Copyable {
+    private let memory: UnsafeMutableRawBufferPointer
+    private var count = 0
+
+    init(capacity: Int) { memory = .allocate(byteCount: capacity, alignment: 8) }
+    deinit { memory.deallocate() }
+
+    mutating func byte(_ value: UInt8) {
+        precondition(count < memory.count)
+        memory[count] = value
+        count += 1
+    }
+
+    mutating func fixed(_ value: UInt64) {
+        precondition(count + 8 <= memory.count)
+        memory.storeBytes(of: value.littleEndian, toByteOffset: count, as: UInt64.self)
+        count += 8
+    }
+
+    mutating func varint(_ value: UInt64) {
+        var value = value
+        while value >= 0x80 {
+            byte(UInt8(truncatingIfNeeded: value) | 0x80)
+            value >>= 7
+        }
+        byte(UInt8(truncatingIfNeeded: value))
+    }
+
+    func bytes() -> [UInt8] { Array(memory[..<count]) }
+    func bytes(followedBy last: UInt8) -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(count + 1)
+        bytes.append(contentsOf: memory[..<count])
+        bytes.append(last)
+        return bytes
+    }
+}

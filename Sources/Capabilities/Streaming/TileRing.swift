@@ -1,0 +1,156 @@
+/// The tiles of one length of one entity, those that hold events, in the order of time. All numbers of all tiles lie in
+/// one array.
+struct TileRing: Sendable, Hashable {
+    /// The value of the latest event in a tile.
+    struct Last: Sendable, Hashable {
+        var time = Int64.min
+        var arrival = Int64.min
+        var value = StreamValue.null
+
+        mutating func take(_ time: Int64, _ arrival: Int64, _ value: StreamValue) {
+            if (time, arrival) < (self.time, self.arrival) { return }
+            (self.time, self.arrival, self.value) = (time, arrival, value)
+        }
+    }
+
+    /// Values of a column that a tile tells apart; further ones are not counted.
+    static let setLimit = 4096
+
+    /// `floor(time / slide)` of each tile, ascending.
+    var indices: [Int64] = []
+    var numbers: [Double] = []
+    var lasts: [Last] = []
+    /// Hashes of distinct values, each list ascending.
+    var sets: [[UInt64]] = []
+
+    mutating func add(_ event: StreamEvent, _ resolution: WindowPlan.Resolution) {
+        let position = tile(at: event.time / resolution.slide, resolution)
+        let base = position * resolution.stride
+        for (partial, offset) in zip(resolution.partials, resolution.offsets) {
+            add(event, partial, at: base + offset)
+        }
+        for (place, column) in resolution.lasts.enumerated() where !event.values[column].isNull {
+            lasts[position * resolution.lasts.count + place].take(event.time, event.arrival, event.values[column])
+        }
+        for (place, column) in resolution.sets.enumerated() where !event.values[column].isNull {
+            Self.insert(event.values[column].stableHash, &sets[position * resolution.sets.count + place])
+        }
+    }
+
+    private mutating func add(_ event: StreamEvent, _ partial: WindowPlan.Partial, at place: Int) {
+        switch partial {
+        case .events: numbers[place] += 1
+        case .count(let column): if !event.values[column].isNull { numbers[place] += 1 }
+        case .sum(let column): if let value = event.values[column].number { numbers[place] += value }
+        case .minimum(let column):
+            // An empty one is NaN, which is less than nothing.
+            if let value = event.values[column].number, !(numbers[place] <= value) { numbers[place] = value }
+        case .maximum(let column):
+            if let value = event.values[column].number, !(numbers[place] >= value) { numbers[place] = value }
+        case .moments(let column):
+            guard let value = event.values[column].number else { return }
+            numbers[place] += 1
+            let distance = value - numbers[place + 1]
+            numbers[place + 1] += distance / numbers[place]
+            numbers[place + 2] += distance * (value - numbers[place + 1])
+        }
+    }
+
+    static func insert(_ hash: UInt64, _ set: inout [UInt64]) {
+        var (low, high) = (0, set.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if set[middle] < hash { low = middle + 1 } else { high = middle }
+        }
+        if low < set.count && set[low] == hash || set.count >= setLimit { return }
+        set.insert(hash, at: low)
+    }
+
+    /// The position of a tile, which is made if it is not there.
+    private mutating func tile(at index: Int64, _ resolution: WindowPlan.Resolution) -> Int {
+        var position = indices.count
+        // Most events belong to the last tile or a new one.
+        while position > 0, indices[position - 1] > index { position -= 1 }
+        if position > 0, indices[position - 1] == index { return position - 1 }
+        indices.insert(index, at: position)
+        let start = position * resolution.stride
+        numbers.insert(contentsOf: repeatElement(0, count: resolution.stride), at: start)
+        for (partial, offset) in zip(resolution.partials, resolution.offsets) {
+            switch partial {
+            case .minimum, .maximum: numbers[start + offset] = .nan
+            default: break
+            }
+        }
+        if !resolution.lasts.isEmpty {
+            let count = resolution.lasts.count
+            lasts.insert(contentsOf: repeatElement(Last(), count: count), at: position * count)
+        }
+        if !resolution.sets.isEmpty {
+            let count = resolution.sets.count
+            sets.insert(contentsOf: repeatElement([], count: count), at: position * count)
+        }
+        return position
+    }
+
+    /// Forgets tiles before an index.
+    mutating func forget(before index: Int64, _ resolution: WindowPlan.Resolution) {
+        guard let first = indices.first, first < index else { return }
+        let count = indices.firstIndex { $0 >= index } ?? indices.count
+        indices.removeFirst(count)
+        numbers.removeFirst(count * resolution.stride)
+        lasts.removeFirst(count * resolution.lasts.count)
+        sets.removeFirst(count * resolution.sets.count)
+    }
+
+    /// The aggregate over the tiles from `first` to `last`, both included.
+    func value(_ reading: WindowPlan.Reading, _ first: Int64, _ last: Int64, _ plan: WindowPlan.Resolution)
+        -> StreamValue
+    {
+        var end = indices.count
+        while end > 0, indices[end - 1] > last { end -= 1 }
+        var start = end
+        while start > 0, indices[start - 1] >= first { start -= 1 }
+        let tiles = start..<end
+        func total(_ offset: Int) -> Double { tiles.reduce(0) { $0 + numbers[$1 * plan.stride + offset] } }
+        switch reading {
+        case .count(let at), .sum(let at): return .number(total(at))
+        case .mean(let sum, let count):
+            let events = total(count)
+            return events > 0 ? .number(total(sum) / events) : .null
+        case .minimum(let at):
+            let least = tiles.reduce(Double.nan) { Double.minimum($0, numbers[$1 * plan.stride + at]) }
+            return least.isNaN ? .null : .number(least)
+        case .maximum(let at):
+            let most = tiles.reduce(Double.nan) { Double.maximum($0, numbers[$1 * plan.stride + at]) }
+            return most.isNaN ? .null : .number(most)
+        case .deviation(let at): return deviation(tiles, at, plan)
+        case .last(let at):
+            var latest = Last()
+            for tile in tiles {
+                let candidate = lasts[tile * plan.lasts.count + at]
+                if candidate.time != .min { latest.take(candidate.time, candidate.arrival, candidate.value) }
+            }
+            return latest.value
+        case .distinct(let at):
+            if tiles.count == 1 { return .number(Double(sets[start * plan.sets.count + at].count)) }
+            var all: Set<UInt64> = []
+            for tile in tiles { all.formUnion(sets[tile * plan.sets.count + at]) }
+            return .number(Double(all.count))
+        }
+    }
+
+    private func deviation(_ tiles: Range<Int>, _ offset: Int, _ plan: WindowPlan.Resolution) -> StreamValue {
+        var (count, mean, squares) = (0.0, 0.0, 0.0)
+        for tile in tiles {
+            let at = tile * plan.stride + offset
+            let more = numbers[at]
+            if more == 0 { continue }
+            let distance = numbers[at + 1] - mean
+            let sum = count + more
+            squares += numbers[at + 2] + distance * distance * count * more / sum
+            mean += distance * more / sum
+            count = sum
+        }
+        return count < 2 ? .null : .number((squares / (count - 1)).squareRoot())
+    }
+}

@@ -1,7 +1,7 @@
 """Predictions of a deployment that asks for it are logged: over HTTP and gRPC, through kill -9, with labels that come later."""
 
 import json
-import subprocess
+import urllib.error
 import urllib.request
 
 import numpy
@@ -10,19 +10,27 @@ import pytest
 import tritonclient.grpc
 import tritonclient.http
 
-from conftest import BINARY, FraudDeployment, wait_until_available
+from conftest import FraudDeployment
+
+
+def log_everything(server) -> FraudDeployment:
+    """A deployment whose requests are all logged, once its new manifest has been carried out."""
+    deployment = FraudDeployment(server)
+    manifest = deployment.manifest(f"models:/{deployment.model}/{deployment.version}").replace(
+        "    aerie.dev/positive-label: fraud", "    aerie.dev/prediction-log: \"1\"\n    aerie.dev/positive-label: fraud")
+    server.cli("apply", "-f", "-", input=manifest)
+    for _ in range(100):
+        ask_http(server, deployment, deployment.rows[:1], "probe")
+        if predictions(server, "--puid", "probe"):
+            return deployment
+    raise AssertionError("nothing is logged")
 
 
 @pytest.fixture(scope="module")
 def logged(start_aerie, tmp_path_factory):
     """A server of its own with a deployment whose requests are all logged."""
     server = start_aerie(tmp_path_factory.mktemp("predictions"))
-    deployment = FraudDeployment(server)
-    manifest = deployment.manifest(f"models:/{deployment.model}/{deployment.version}").replace(
-        "    aerie.dev/positive-label: fraud", "    aerie.dev/prediction-log: \"1\"\n    aerie.dev/positive-label: fraud")
-    server.cli("apply", "-f", "-", input=manifest)
-    wait_until_available(server, deployment.name)
-    return server, deployment
+    return server, log_everything(server)
 
 
 def ask_http(server, deployment, rows, request_id=""):
@@ -67,11 +75,7 @@ def test_rows_results_and_labels(logged, tmp_path):
 
 def test_what_was_written_outlives_a_kill(start_aerie, tmp_path):
     server = start_aerie(tmp_path / "data")
-    deployment = FraudDeployment(server)
-    manifest = deployment.manifest(f"models:/{deployment.model}/{deployment.version}").replace(
-        "    aerie.dev/positive-label: fraud", "    aerie.dev/prediction-log: \"1\"\n    aerie.dev/positive-label: fraud")
-    server.cli("apply", "-f", "-", input=manifest)
-    wait_until_available(server, deployment.name)
+    deployment = log_everything(server)
     ask_http(server, deployment, deployment.rows[:2], "before")
     for _ in range(100):
         if predictions(server, "--puid", "before"):

@@ -88,6 +88,26 @@ private final class RecordingReconciler: Reconciler {
         #expect(reconciler.state.withLock { $0.reconciled } == ["old:1", "old:2"])
     }
 
+    @Test("settings may stand in annotations: a change of them alone is carried out, one of the status is not")
+    func annotations() async throws {
+        let fixture = try PlatformFixture()
+        _ = try await fixture.service.apply(PlatformFixture.gadget("a"), actor: "x")
+        let reconciler = RecordingReconciler()
+        try await running(fixture, [reconciler]) { service in
+            let key = ResourceKey(kind: "Gadget", name: "a")
+            try await wait("it is ready") { try await service.get(key).isReady }
+            let annotated = PlatformFixture.gadget("a").replacing(
+                "  name: a\n", with: "  name: a\n  annotations: {speed: high}\n")
+            _ = try await service.apply(annotated, actor: "x")
+            try await wait("it is seen") { reconciler.state.withLock { $0.reconciled.count == 2 } }
+            _ = try await service.apply(PlatformFixture.gadget("b"), actor: "x")
+            try await wait("what came after it is ready") {
+                try await service.get(ResourceKey(kind: "Gadget", name: "b")).isReady
+            }
+        }
+        #expect(reconciler.state.withLock { $0.reconciled } == ["a:1", "a:1", "b:1"])
+    }
+
     @Test("a failure is written as a condition and tried again until it succeeds")
     func retries() async throws {
         let fixture = try PlatformFixture()

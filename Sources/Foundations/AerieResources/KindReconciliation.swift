@@ -76,7 +76,13 @@ actor KindReconciliation {
             let metadata = event.resource.metadata
             let old = seen[key]?.metadata
             seen[key] = event.resource
-            if let old, old.uid == metadata.uid, old.generation >= metadata.generation { return }
+            // A change of the status alone is the reconciler's own; settings may stand in annotations and labels, too.
+            let isKnown =
+                old.map {
+                    $0.uid == metadata.uid && $0.generation >= metadata.generation
+                        && $0.annotations == metadata.annotations && $0.labels == metadata.labels
+                } ?? false
+            if isKnown { return }
         }
         add(key)
     }

@@ -51,6 +51,7 @@ public actor SeldonDeploymentController: Reconciler {
 
     public func reconcile(_ resource: Resource) async throws(AerieError) -> Reconciliation {
         let (namespace, name) = (resource.metadata.namespace, resource.metadata.name)
+        try service.claim(name, for: resource.key)
         let asked = SeldonDeploymentSpec(resource).predictors
         let old = service.served(namespace: namespace, name: name)
         if old == nil, service.state(named: name) == nil {
@@ -73,6 +74,7 @@ public actor SeldonDeploymentController: Reconciler {
         try await graphs.bandits?.remove(
             namespace: resource.metadata.namespace, deployment: resource.metadata.name)
         service.remove(namespace: resource.metadata.namespace, name: resource.metadata.name)
+        service.release(resource.metadata.name, by: resource.key)
         logger.info("deployment removed", metadata: ["deployment": "\(resource.key)"])
     }
 

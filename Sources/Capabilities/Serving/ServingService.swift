@@ -1,4 +1,5 @@
 public import AerieCore
+public import AerieResources
 public import AerieTelemetry
 import Synchronization
 
@@ -26,6 +27,8 @@ public final class ServingService: Sendable {
 
     private let deployments = Mutex(Deployments())
     private let slots = Mutex(Slots())
+    /// Which resource a name on the table belongs to.
+    private let claims = Mutex<[String: ResourceKey]>([:])
     /// Held while a table is made and handed out, so that subscribers get tables in the order of their generations.
     private let subscribers = Mutex<[@Sendable (ServingTable) -> Void]>([])
 
@@ -91,6 +94,27 @@ public final class ServingService: Sendable {
             return refusal
         }
         if let refusal { throw refusal }
+    }
+
+    /// Takes a name for a resource, once and for all until it is released.
+    /// - Throws: `alreadyExists` where a resource of another kind or namespace has it: requests name a deployment by
+    ///   its name alone.
+    public func claim(_ name: String, for key: ResourceKey) throws(AerieError) {
+        let owner = claims.withLock { claims -> ResourceKey in
+            if claims[name] == nil { claims[name] = key }
+            return claims[name] ?? key
+        }
+        guard owner != key else { return }
+        let place = owner.namespace == key.namespace ? "" : " in the namespace \(owner.namespace)"
+        throw AerieError(
+            .alreadyExists,
+            "the name \(name) is taken by a \(owner.kind == "SeldonDeployment" ? "deployment" : owner.kind)\(place)"
+                + "; requests name a deployment without its kind and namespace, so choose another name")
+    }
+
+    /// Gives a name back; nothing happens if another resource has it.
+    public func release(_ name: String, by key: ResourceKey) {
+        claims.withLock { claims in if claims[name] == key { claims[name] = nil } }
     }
 
     /// What answers for a deployment now.

@@ -32,6 +32,7 @@ public final class ShadowQueue: Sendable {
     private let registry: MetricsRegistry?
     private let capacity: Int
     private let waiting = Atomic<Int>(0)
+    private let sequence = Atomic<Int>(0)
     private let thread = DispatchQueue(label: "aerie.shadows", qos: .utility)
 
     /// - Parameter capacity: copies that may wait or be at work.
@@ -43,9 +44,12 @@ public final class ShadowQueue: Sendable {
     /// Copies that wait or are at work.
     public var depth: Int { waiting.load(ordering: .relaxed) }
 
-    /// Gives a copy to every shadow of the deployment. Returns at once.
+    /// Gives a copy to every shadow of the deployment; to one with a weight below 100 as many of a hundred. Returns at
+    /// once.
     public func submit(_ copy: Copy, to deployment: ServedDeployment) {
-        for shadow in deployment.shadows {
+        // 61 and 100 have no common factor: the copies are spread evenly over each hundred.
+        let turn = sequence.add(1, ordering: .relaxed).newValue &* 61 % 100
+        for shadow in deployment.shadows where shadow.weight == 0 || abs(turn) < shadow.weight {
             if waiting.add(1, ordering: .relaxed).newValue > capacity {
                 waiting.subtract(1, ordering: .relaxed)
                 count(deployment, shadow, "dropped")

@@ -22,17 +22,14 @@ extension HTTPConnection {
             }
             slot = plan.served.metricsSlot
             let length = UnsafeRawBufferPointer(rebasing: request[exchange.head.inferenceHeaderLength])
-            try readInfer(plan, body, headerLength: length)
-            if let chosen = try state.chooseByColumn(deployment, body: body), route.version == nil {
-                // The rows are read again where the model that was chosen reads them otherwise.
-                if chosen !== plan, chosen.directType != plan.directType {
-                    try readInfer(chosen, body, headerLength: length)
-                    _ = try state.chooseByColumn(deployment, body: body)
-                }
+            // Whoever is led by a column's value, of any type, has the inputs kept as they are until it is known.
+            let isWhole = deployment.served.sticky?.column != nil && deployment.predictors.count > 1
+            try readInfer(plan, body, headerLength: length, isWhole: isWhole)
+            if isWhole, route.version == nil, let chosen = try state.chooseByColumn(deployment, body: body) {
                 plan = chosen
             }
             slot = plan.served.metricsSlot
-            if try runInfer(plan, body, exchange) { record(exchange, slot, 200, .infer) }
+            if try runInfer(plan, body, exchange, isWhole: isWhole) { record(exchange, slot, 200, .infer) }
         } catch {
             writeError(error, exchange)
             record(exchange, slot, error.code.httpStatus, .infer)
@@ -45,11 +42,11 @@ extension HTTPConnection {
     }
 
     private func readInfer(
-        _ plan: PredictorPlan, _ body: UnsafeRawBufferPointer, headerLength: UnsafeRawBufferPointer
+        _ plan: PredictorPlan, _ body: UnsafeRawBufferPointer, headerLength: UnsafeRawBufferPointer, isWhole: Bool
     ) throws(AerieError) {
         let scratch = state.scratch
         scratch.clear()
-        let rowType = plan.directType
+        let rowType = isWhole ? nil : plan.directType
         var jsonLength = body.count
         if !headerLength.isEmpty {
             guard let length = decimalNumber(headerLength) else {
@@ -100,7 +97,7 @@ extension HTTPConnection {
 
     /// - Returns: true if the answer is written, false if it will come from the pool.
     private func runInfer(
-        _ plan: PredictorPlan, _ body: UnsafeRawBufferPointer, _ exchange: HTTPExchange
+        _ plan: PredictorPlan, _ body: UnsafeRawBufferPointer, _ exchange: HTTPExchange, isWhole: Bool
     ) throws(AerieError) -> Bool {
         try state.selectOutputs(plan, into: &state.selection)
         if plan.served.graph != nil { return try inferGraph(plan, body, exchange) }
@@ -110,7 +107,7 @@ extension HTTPConnection {
             let tensors = try TensorBuilder(scratch: state.scratch, body: body).build()
             if let fetch = try FeatureFetch(features, tensors) { return try runWithFeatures(plan, fetch, exchange) }
             job = ModelJob(plan, tensors: tensors, terms)
-        } else if let tabular = plan.tabular {
+        } else if let tabular = plan.tabular, !isWhole {
             let (rows, count) = try RowAssembler(plan: plan, scratch: state.scratch).assemble()
             try plan.checkRows(count)
             if plan.isInline(rows: count, within: state.options.inlineNanoseconds) {

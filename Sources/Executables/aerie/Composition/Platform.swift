@@ -95,9 +95,9 @@ struct Platform: Sendable {
         resources = ResourceService(
             store: stores.resources,
             kinds: KindRegistry(
-                [
-                    SeldonDeploymentKind(), PipelineKind(catalog: catalog), EntityKind(), FeatureViewKind(),
-                    FeatureServiceKind(), ExpectationSuiteKind(),
+                ServingKinds.all + [
+                    PipelineKind(catalog: catalog), EntityKind(), FeatureViewKind(), FeatureServiceKind(),
+                    ExpectationSuiteKind(),
                 ], foreign: [FeastManifest()]), guards: [FeatureUse(), OnDemandInputs(), DeploymentFeatures()])
         let engine = Self.featureEngine(folder: folder, nativeFolder: nativeFolder)
         features = FeatureStore(
@@ -119,14 +119,14 @@ struct Platform: Sendable {
             formats: [XGBoostFormat(), LightGBMFormat(), ONNXFormat(nativeFolder: nativeFolder)])
         reconcile = ReconcileLoop(
             service: resources,
-            reconcilers: [
+            reconcilers: ServingKinds.reconcilers(
                 SeldonDeploymentController(
                     service: serving,
                     source: RegistryModelSource(
                         registry: registry, copies: ModelCopies(artifacts: artifacts, folder: folder + "/model-copies")),
                     loader: loader, features: ServingFeatures(store: features), bandits: graphs.bandits,
-                    metrics: graphs.nodes, logger: logger, inferenceURL: inferenceURL)
-            ], logger: logger)
+                    metrics: graphs.nodes, logger: logger, inferenceURL: inferenceURL),
+                serving, inferenceURL: inferenceURL), logger: logger)
     }
 
     private static func predictionLog(

@@ -68,7 +68,7 @@ extension ConsoleRoutes {
     }
 
     /// Whether a deployment's model is this version, by its registration or by what was registered.
-    private static func answers(_ uri: String, _ number: String, _ version: ModelVersion) -> Bool {
+    static func answers(_ uri: String, _ number: String, _ version: ModelVersion) -> Bool {
         switch try? ModelURI(uri) {
         case .version(let name, _)?, .stage(let name, _)?, .latest(let name)?, .alias(let name, _)?:
             name == version.name && number == "\(version.version)"

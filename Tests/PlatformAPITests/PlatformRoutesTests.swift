@@ -72,7 +72,7 @@ import Testing
         ("GET", "/api/v1/nothing", nil, 404, "notFound"), ("GET", "/nowhere", nil, 404, "notFound"),
         ("GET", "/api/v1/namespaces/default/gadgat", nil, 404, "notFound"),
         ("GET", "/api/v1/namespaces/default/gadget/none", nil, 404, "notFound"),
-        ("GET", "/api/v1/namespaces/BAD/gadget", nil, 400, "invalidArgument"),
+        ("GET", "/api/v1/namespaces/-bad/gadget", nil, 400, "invalidArgument"),
         ("GET", "/api/v1/namespaces/-/gadget/a", nil, 400, "invalidArgument"),
         ("GET", "/api/v1/namespaces/default/gadget?labelSelector=a=b=c=d", nil, 400, "invalidArgument"),
         ("GET", "/api/v1/namespaces/default/gadget?watch=maybe", nil, 400, "invalidArgument"),

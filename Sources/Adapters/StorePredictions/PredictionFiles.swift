@@ -237,9 +237,11 @@ public actor PredictionFiles: PredictionStore {
         return parts.isEmpty ? nil : "(\(parts.joined(separator: " UNION ALL ")))"
     }
 
+    /// Without the rest of a line that was torn.
     private static func lines(_ paths: [String], _ part: Part) -> String {
-        "read_json([\(paths.map(sqlString).joined(separator: ", "))], format = 'newline_delimited', "
-            + "columns = \(part.columns), ignore_errors = true)"
+        let last = part == .predictions ? "outputs" : "time"
+        return "(SELECT * FROM read_json([\(paths.map(sqlString).joined(separator: ", "))], format = 'newline_delimited', "
+            + "columns = \(part.columns), ignore_errors = true) WHERE \(last) IS NOT NULL)"
     }
 
     private static func prediction(_ table: SQLTable, _ row: Int) throws(AerieError) -> LabelledPrediction {

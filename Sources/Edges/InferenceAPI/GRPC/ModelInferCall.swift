@@ -51,6 +51,7 @@ final class ModelInferCall: @unchecked Sendable {
         try BinaryTensors.readRaw(in: scratch, rowType: plan.directType)
         try state.selectOutputs(plan, into: &state.selection)
         if plan.served.graph != nil { return try inferGraph(plan, message, id: Array(request.id)) }
+        if !request.id.isEmpty { scratch.id = scratch.keep(request.id) }
         let job: ModelJob
         let terms = scratch.terms
         if let features = plan.features {

@@ -14,11 +14,17 @@ enum DuckDBArrow {
             fields.append(
                 ArrowField(
                     name: child.pointee.name.map { String(cString: $0) } ?? "",
-                    format: child.pointee.format.map { String(cString: $0) } ?? "",
+                    format: format(child.pointee),
                     isNullable: child.pointee.flags & nullable != 0, children: try children(child.pointee)))
             guard child.pointee.dictionary == nil else { throw broken }
         }
         return fields
+    }
+
+    /// 128 bits are what a decimal has if nothing is said.
+    private static func format(_ schema: cduckdb_arrow_schema) -> String {
+        let format = schema.format.map { String(cString: $0) } ?? ""
+        return format.hasPrefix("d:") && format.hasSuffix(",128") ? String(format.dropLast(4)) : format
     }
 
     private static let broken = AerieError(.internal, "DuckDB gave a table in a form that is not expected")

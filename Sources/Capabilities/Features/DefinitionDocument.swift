@@ -62,7 +62,7 @@ public protocol DefinitionDocumentStore: Sendable {
 
 extension FeatureStore {
     /// The error, or why what it does not find is not carried out, if a client has declared it.
-    func explained(_ error: AerieError, namespace: String) async -> AerieError {
+    public func explained(_ error: AerieError, namespace: String) async -> AerieError {
         guard error.reason == "feature_view.unknown" || error.reason == "feature_service.unknown",
             let name = error.details.first?.field, let documents
         else { return error }

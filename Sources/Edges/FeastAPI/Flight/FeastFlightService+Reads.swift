@@ -35,13 +35,19 @@ extension FeastFlightService {
             }
             let now = SystemClock().now().milliseconds * 1000
             request.rows = .range(start: try command.time("start_date"), end: try command.time("end_date") ?? now)
-            _ = try await registry.store.historical(request, namespace: project)
+            try await write(request, project: project)
             return
         }
         try await withFile { path throws(AerieError) in
             try await upload.engine.execute("COPY \(Self.upload) TO \(sqlString(path)) (FORMAT parquet)")
             request.rows = .file(path, .parquet)
-            _ = try await registry.store.historical(request, namespace: project)
+            try await write(request, project: project)
+        }
+    }
+
+    private func write(_ request: HistoricalRequest, project: String) async throws(AerieError) {
+        do throws(AerieError) { _ = try await registry.store.historical(request, namespace: project) } catch {
+            throw await registry.store.explained(error, namespace: project)
         }
     }
 

@@ -92,7 +92,7 @@ def test_a_damaged_file_is_told_to_the_client(aerie, tmp_path, size):
     if size < 1000:
         answer = requests.get(f"{aerie.http}/api/2.0/mlflow-artifacts/artifacts/"
                               f"{run.artifact_uri.removeprefix('mlflow-artifacts:/')}/model.bin", timeout=60)
-        assert answer.status_code == 500 and "is damaged" in answer.json()["message"], failure
+        assert answer.status_code == 410 and "is damaged" in answer.json()["message"], failure
 
 
 def test_the_benchmark_beside_the_real_server_runs(tmp_path):

@@ -18,6 +18,8 @@ extension AerieError {
         case .permissionDenied: ("PERMISSION_DENIED", .forbidden)
         case .unauthenticated: ("UNAUTHENTICATED", .unauthorized)
         case .resourceExhausted: ("REQUEST_LIMIT_EXCEEDED", .tooManyRequests)
+        // Clients try again for minutes what is answered with a 500; this does not come back by itself.
+        case .dataLoss where reason == "artifact.damaged": ("DATA_LOSS", .gone)
         case .unsupported: ("NOT_IMPLEMENTED", .notImplemented)
         case .unavailable, .deadlineExceeded, .cancelled: ("TEMPORARILY_UNAVAILABLE", .serviceUnavailable)
         default: ("INTERNAL_ERROR", .internalServerError)

@@ -84,7 +84,7 @@ public struct MLflowRoutes: Sendable {
 
     func failure(_ error: AerieError, _ request: Request) -> Response {
         let mapped = error.mlflow
-        if mapped.status.code >= 500, error.code != .unsupported {
+        if mapped.status.code >= 500 && error.code != .unsupported || error.code == .dataLoss {
             logger.error(
                 "request failed",
                 metadata: ["path": "\(request.uri.path)", "error": "\(error)"])

@@ -306,3 +306,70 @@ spec:
     assert metric("aerie_shadow_requests_total", 'outcome="compared"') + metric(
         "aerie_shadow_requests_total", 'outcome="dropped"') == 200
     assert metric("aerie_shadow_rows_total") > 0
+
+
+def test_kinds_of_kserve_and_seldon_core_2(aerie, models):
+    """An InferenceService with a canary, and an Experiment of two Models, by the command line as their docs write them."""
+    def available(kind, name):
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            status = json.loads(aerie.cli("get", kind, name, "-o", "json").stdout).get("status") or {}
+            if status.get("state") == "Available":
+                return status
+            time.sleep(0.05)
+        raise AssertionError(f"{kind} {name}: {status}")
+
+    def service(uri, more=""):
+        aerie.cli("apply", "-f", "-", input=f"""
+apiVersion: serving.kserve.io/v1beta1
+kind: InferenceService
+metadata: {{name: kserve-fraud}}
+spec:
+  predictor:
+    minReplicas: 1
+{more}    model:
+      modelFormat: {{name: lightgbm}}
+      protocolVersion: v2
+      storageUri: {uri}
+""")
+
+    def share(name, count=200):
+        """How many of so many requests the first model answers."""
+        body = {"inputs": [{"name": "input", "shape": [1, 3], "datatype": "FP64", "data": ROWS[0].tolist()}]}
+        answers = [post(aerie, f"/v2/models/{name}/infer", body)["outputs"][0]["data"][0] for _ in range(count)]
+        firsts = [answer == pytest.approx(models[1][1][0]) for answer in answers]
+        assert all(first or answer == pytest.approx(models[2][1][0]) for first, answer in zip(firsts, answers))
+        return sum(firsts)
+
+    service(models[1][0])
+    assert available("InferenceService", "kserve-fraud")["traffic"][0]["percent"] == 100
+    assert share("kserve-fraud", 5) == 5
+    service(models[2][0], "    canaryTrafficPercent: 30\n")
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        split = available("InferenceService", "kserve-fraud").get("traffic", [])
+        if len(split) == 2:
+            break
+        time.sleep(0.05)
+    assert [part["percent"] for part in split] == [70, 30]
+    assert 100 <= share("kserve-fraud") <= 180
+    for number in (1, 2):
+        aerie.cli("apply", "-f", "-", input=f"""
+apiVersion: mlops.seldon.io/v1alpha1
+kind: Model
+metadata: {{name: core2-{number}}}
+spec: {{storageUri: {models[number][0]}, requirements: [lightgbm]}}
+""")
+        available("Model", f"core2-{number}")
+    done = aerie.cli("apply", "-f", "-", input="""
+apiVersion: mlops.seldon.io/v1alpha1
+kind: Experiment
+metadata: {name: core2-trial}
+spec:
+  default: core2-1
+  candidates: [{name: core2-1, weight: 50}, {name: core2-2, weight: 50}]
+  mirror: {name: core2-2, percent: 50}
+""")
+    assert "spec.default" in done.stdout + done.stderr
+    available("Experiment", "core2-trial")
+    assert 60 <= share("core2-trial") <= 140

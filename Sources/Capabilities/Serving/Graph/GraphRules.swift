@@ -144,6 +144,15 @@ enum LimitSetting: String, CaseIterable {
     /// Bytes.
     case grpcMessageSize = "seldon.io/grpc-max-message-size"
 
+    /// How far the setting is carried out, for a warning.
+    var reach: String {
+        switch self {
+        case .restTimeout: "is looked at between the nodes of a graph; one model's work is not cut off"
+        case .grpcTimeout: "has no effect; a call's own deadline counts"
+        case .grpcMessageSize: "has no effect; the server's limit for bodies counts"
+        }
+    }
+
     /// What is wrong with the setting's value; `nil` if nothing is.
     func problem(_ value: String) -> String? {
         guard let number = Int(value), (1...Int(Int32.max)).contains(number) else {

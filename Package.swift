@@ -125,6 +125,7 @@ foundation("AerieWire", uses: ["AerieCore"])
 foundation("AerieArrow", uses: ["AerieCore"], tests: false)
 foundation("AerieGRPC", uses: ["AerieCore", "AerieWire"], packages: [nioCore, nioPosix, nioHTTP2])
 foundation("AerieTelemetry", uses: ["AerieCore"])
+foundation("AerieHTTP", uses: ["AerieCore"], packages: [nioCore, nioPosix])
 foundation("AerieYAML", uses: ["AerieCore", "AerieJSON"], packages: [yams])
 foundation("AerieResources", uses: ["AerieCore", "AerieJSON", "AerieYAML"], packages: [crypto, log])
 
@@ -139,8 +140,8 @@ capability("Datasets", uses: ["AerieCore", "AerieArrow", "AerieData", "AerieJSON
 capability("Quality", uses: ["AerieCore", "AerieJSON", "AerieResources", "Datasets"], testUses: ["StoreDuckDB"])
 capability("Streaming", uses: ["AerieCore", "AerieWire"])
 capability("Expressions", uses: [], testUses: ["AerieCore", "Datasets", "StoreDuckDB"])
-capability("Features", uses: ["AerieCore", "AerieJSON", "AerieWire", "AerieResources", "Datasets", "Streaming", "Expressions"],
-           packages: [log], testUses: ["StoreDuckDB", "StoreLMDB"])
+capability("Features", uses: ["AerieCore", "AerieJSON", "AerieWire", "AerieTelemetry", "AerieResources", "Datasets", "Quality", "Streaming", "Expressions"],
+           packages: [log], testUses: ["StoreDuckDB", "StoreFiles", "StoreLMDB", "StoreSQLite"])
 capability("Training", uses: ["AerieCore", "AerieData", "AerieJSON"])
 capability("Pipelines", uses: ["AerieCore", "AerieJSON", "AerieYAML", "AerieResources"], packages: [crypto, log])
 capability("Steps", uses: ["AerieCore", "AerieJSON", "AerieData", "AerieResources", "Datasets", "Quality", "Features", "Training", "Pipelines"],
@@ -158,7 +159,7 @@ adapter("StoreSQLite", uses: ["SearchSQL", "AerieCore", "AerieJSON", "AerieResou
         packages: [grdb, log])
 adapter("StorePostgres", uses: ["CPostgres", "SearchSQL", "AerieCore", "AerieJSON", "AerieResources", "Experiments", "Features", "Registry", "Webhooks", "Retention", "Imports", "Pipelines"],
         packages: [crypto, log], tests: false)
-adapter("StoreFiles", uses: ["CFiles", "AerieCore", "Experiments"], packages: [crypto])
+adapter("StoreFiles", uses: ["CFiles", "AerieCore", "Experiments", "Features"], packages: [crypto])
 adapter("StoreObjects", uses: ["AerieCore", "Experiments"], packages: [httpClient, nioCore, nioHTTP1, crypto], tests: false)
 adapter("SendWebhooks", uses: ["AerieCore", "Webhooks"], packages: [httpClient, nioCore, log])
 adapter("ReadMLflow", uses: ["AerieCore", "AerieJSON", "AerieYAML", "Experiments", "Registry", "Imports"], packages: [grdb, httpClient, nioCore, nioHTTP1], tests: false)
@@ -182,11 +183,11 @@ edge("MLflowAPI", uses: ["AerieCore", "AerieJSON", "ErrorMapping", "Experiments"
      testUses: ["StoreSQLite", "StoreFiles"])
 edge("PlatformAPI", uses: ["AerieCore", "AerieJSON", "ErrorMapping", "AerieResources", "AerieTelemetry", "Features", "Streaming", "Pipelines", "Serving", "Registry", "Retention", "Imports", "Predictions"],
      packages: [hummingbird, log], testUses: ["StoreSQLite"])
-edge("FeastAPI", uses: ["AerieCore", "AerieJSON", "AerieWire", "AerieGRPC", "AerieArrow", "AerieResources", "ErrorMapping", "Datasets", "Features"],
+edge("FeastAPI", uses: ["AerieCore", "AerieJSON", "AerieWire", "AerieHTTP", "AerieGRPC", "AerieArrow", "AerieTelemetry", "AerieResources", "ErrorMapping", "Datasets", "Features"],
      packages: [hummingbird, nioCore, log], testUses: ["StoreSQLite", "StoreLMDB", "StoreDuckDB"])
-edge("InferenceAPI", uses: ["AerieCore", "AerieJSON", "AerieData", "AerieGRPC", "AerieTelemetry", "ErrorMapping", "Serving"],
+edge("InferenceAPI", uses: ["AerieCore", "AerieJSON", "AerieData", "AerieHTTP", "AerieGRPC", "AerieTelemetry", "ErrorMapping", "Serving"],
      packages: [nioCore, nioPosix, nioHTTP2, log])
-edge("Console", uses: ["AerieCore", "AerieJSON", "AerieYAML", "AerieTelemetry", "ErrorMapping", "AerieResources", "Experiments", "Registry", "Pipelines", "Serving"],
+edge("Console", uses: ["AerieCore", "AerieJSON", "AerieYAML", "AerieTelemetry", "ErrorMapping", "AerieResources", "Experiments", "Features", "Registry", "Pipelines", "Serving"],
      packages: [hummingbird, log])
 
 // MARK: Promises that several adapters keep

@@ -40,7 +40,7 @@ def free(port: int) -> int:
 def start() -> tuple[subprocess.Popen, dict]:
     shutil.rmtree(DATA, ignore_errors=True)
     began = time.monotonic()
-    ports = {"--http": 8080, "--grpc": 8081, "--inference-http": 8000, "--inference-grpc": 8001}
+    ports = {"--http": 8080, "--grpc": 8081, "--inference-http": 8000, "--inference-grpc": 8001, "--feast-http": 6566}
     flags = [word for flag, port in ports.items() for word in (flag, f"127.0.0.1:{free(port)}")]
     process = subprocess.Popen([BINARY, "up", "--data-dir", str(DATA / "server"), *flags], stdout=subprocess.PIPE,
                                stderr=open_log(), text=True, cwd=ROOT)

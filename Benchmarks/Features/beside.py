@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -57,13 +58,19 @@ def wait(url, process):
 
 
 class Aerie:
-    def __init__(self, folder, data, online):
+    def __init__(self, folder, data, online, environment={}):
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         binary = os.environ.get("AERIE", str(ROOT / "bin" / "aerie"))
         command = [binary, "up", "--data-dir", str(folder), "--http", f"127.0.0.1:{port}", "--grpc", "127.0.0.1:0",
-                   "--inference-http", "127.0.0.1:0", "--inference-grpc", "127.0.0.1:0", "--online", online]
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT)
+                   "--inference-http", "127.0.0.1:0", "--inference-grpc", "127.0.0.1:0", "--feast-http", "127.0.0.1:0",
+                   "--online", online]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT, text=True,
+                                        env={**os.environ, **environment})
+        for line in self.process.stdout:
+            if '"ready"' in line:
+                self.feast = json.loads(line)["feast_http"]
+                break
         wait(f"{self.url}/healthz", self.process)
         features = "\n".join(f"  - {{name: f{i}, dtype: DOUBLE}}" for i in range(10))
         manifest = (f"apiVersion: aerie.dev/v1\nkind: Entity\nmetadata: {{name: driver}}\nspec: {{joinKey: driver_id, valueType: INT64}}\n"
@@ -112,22 +119,52 @@ class Feast:
         self.process.wait(30)
 
 
-def wrk(url, seconds, entities, keys, features, connections):
+def wrk(url, seconds, entities, keys, features, connections, pause=0):
     out = subprocess.run(
         ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", str(pathlib.Path(__file__).parent / "online.lua"),
-         url, "--", str(entities), str(keys), str(features)], capture_output=True, text=True, check=True).stdout
+         url, "--", str(entities), str(keys), str(features), str(pause)], capture_output=True, text=True, check=True).stdout
     rate = float(re.search(r"Requests/sec:\s+([\d.]+)", out).group(1))
     if "Non-2xx" in out:
         sys.exit(f"{url} answered with errors:\n{out}")
     percentiles = dict(re.findall(r"(50|99)%\s+(\S+)", out))
-    return rate, percentiles["50"], percentiles["99"]
+    return rate, percentiles["50"], percentiles["99"], int(re.search(r"(\d+) requests in", out).group(1))
+
+
+def paced(url, seconds, entities, keys, features, rate):
+    """About half of a rate: each connection waits a millisecond between two requests."""
+    return wrk(url, seconds, entities, keys, features, max(1, round(rate / 2 / 1000 * 1.15)), pause=1)
+
+
+def allocations(folder, data, seconds, entities):
+    """Calls of the allocator for each request, in the steady state."""
+    library = folder / "malloc-count.so"
+    source = ROOT / "Benchmarks" / "DataPlane" / "malloc-count.c"
+    subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+    counts = folder / "counts"
+    place = folder / "allocations"
+    place.mkdir()
+    aerie = Aerie(place / "aerie", data, "lmdb", {"LD_PRELOAD": str(library), "MALLOC_COUNT_FILE": str(counts),
+                                                  "AERIE_FEATURE_SAMPLE": "0"})
+    aerie.materialize()
+    def count():
+        seen = counts.read_text().count("\n") if counts.exists() else 0
+        os.kill(aerie.process.pid, signal.SIGUSR2)
+        while not counts.exists() or counts.read_text().count("\n") == seen:
+            time.sleep(0.01)
+        return int(counts.read_text().split()[-1])
+    for keys, features in [(1, 10), (10, 5)]:
+        wrk(aerie.feast, 1, entities, keys, features, 16)
+        before = count()
+        requests = wrk(aerie.feast, seconds, entities, keys, features, 16)[3]
+        print(f"lmdb: {keys} x {features}: {(count() - before) / requests:.2f} allocations a request", flush=True)
+    aerie.stop()
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument("--entities", type=int, default=100_000)
-    parser.add_argument("--only", default="materialize,online")
+    parser.add_argument("--only", default="materialize,online,allocations")
     chosen = parser.parse_args()
     wanted = chosen.only.split(",")
     folder = pathlib.Path(tempfile.mkdtemp(prefix="aerie-features-"))
@@ -141,6 +178,10 @@ def main():
                               **{f"f{i}": rng.random(chosen.entities) for i in range(10)}})
         data = folder / "stats.parquet"
         frame.assign(event_timestamp=frame.event_timestamp.dt.tz_localize("UTC")).to_parquet(data, index=False)
+        if "allocations" in wanted:
+            allocations(folder, data, chosen.seconds, chosen.entities)
+        if not {"materialize", "online"} & set(wanted):
+            return
         for name, ours, theirs in [("lmdb beside feast on sqlite", "lmdb", "{type: sqlite, path: online.db}"),
                                    ("redis, both", f"redis://127.0.0.1:{redis_port}",
                                     f"{{type: redis, connection_string: \"127.0.0.1:{redis_port}\"}}")]:
@@ -157,7 +198,9 @@ def main():
             if "online" in wanted:
                 feast.serve()
                 for keys, features in [(1, 10), (10, 5)]:
-                    mine = wrk(aerie.url, chosen.seconds, chosen.entities, keys, features, 16)
+                    mine = wrk(aerie.feast, chosen.seconds, chosen.entities, keys, features, 16)
+                    half = paced(aerie.feast, chosen.seconds, chosen.entities, keys, features, mine[0])
+                    print(f"{name}: {keys} x {features}: aerie at {half[0]:.0f}/s: P50 {half[1]}, P99 {half[2]}", flush=True)
                     peer = wrk(feast.url, chosen.seconds, chosen.entities, keys, features, 16)
                     print(f"{name}: {keys} x {features}: aerie {mine[0]:.0f}/s (P50 {mine[1]}, P99 {mine[2]}), "
                           f"feast {peer[0]:.0f}/s (P50 {peer[1]}, P99 {peer[2]}): {mine[0] / peer[0]:.0f}x", flush=True)

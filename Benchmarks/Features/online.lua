@@ -1,9 +1,12 @@
--- POSTs get-online-features for entities and features given as numbers: wrk … -- ENTITIES KEYS FEATURES
+-- POSTs get-online-features for entities and features given as numbers: wrk … -- ENTITIES KEYS FEATURES [PAUSE]
+-- PAUSE: milliseconds that each connection waits before its next request.
 local count, keys, features
 local requests, at = {}, 0
 
 function init(arguments)
     count, keys, features = tonumber(arguments[1]), tonumber(arguments[2]), tonumber(arguments[3])
+    local pause = tonumber(arguments[4] or "0")
+    if pause > 0 then delay = function() return pause end end
     local names = {}
     for i = 0, features - 1 do names[#names + 1] = '"stats:f' .. i .. '"' end
     math.randomseed(7)

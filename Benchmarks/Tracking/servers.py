@@ -93,7 +93,7 @@ def start_aerie(folder: pathlib.Path, *flags: str) -> Server:
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
     command = [aerie_binary(), "up", "--data-dir", str(folder / "data"), "--http", f"127.0.0.1:{port}", "--grpc", "127.0.0.1:0",
-               "--inference-http", "127.0.0.1:0", "--inference-grpc", "127.0.0.1:0", *flags]
+               "--inference-http", "127.0.0.1:0", "--inference-grpc", "127.0.0.1:0", "--feast-http", "127.0.0.1:0", *flags]
     return Server("aerie", command, f"http://127.0.0.1:{port}", folder)
 
 

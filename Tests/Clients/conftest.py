@@ -24,7 +24,7 @@ class Aerie:
     def __init__(self, data_dir: pathlib.Path, arguments: tuple[str, ...] = (), environment: dict | None = None):
         self.data_dir = pathlib.Path(data_dir)
         command = [BINARY, "up", "--data-dir", str(data_dir)]
-        for flag in ("--http", "--grpc", "--inference-http", "--inference-grpc"):
+        for flag in ("--http", "--grpc", "--inference-http", "--inference-grpc", "--feast-http"):
             command += [flag, "127.0.0.1:0"]
         self.errors: list[str] = []
         self.process = subprocess.Popen(
@@ -44,6 +44,7 @@ class Aerie:
         self.grpc = self.ready["grpc"]
         self.inference_http = self.ready["inference_http"]
         self.inference_grpc = self.ready["inference_grpc"]
+        self.feast_http = self.ready["feast_http"]
 
     def _drain(self):
         for line in self.process.stderr:

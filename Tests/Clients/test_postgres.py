@@ -138,7 +138,7 @@ def test_two_servers_share_one_database(start_aerie, postgres, tmp_path):
 def test_a_database_that_is_not_there_is_said_without_its_password(tmp_path):
     done = subprocess.run(
         [BINARY, "up", "--data-dir", str(tmp_path / "data"), "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0",
-         "--inference-http", "127.0.0.1:0", "--inference-grpc", "127.0.0.1:0",
+         "--inference-http", "127.0.0.1:0", "--inference-grpc", "127.0.0.1:0", "--feast-http", "127.0.0.1:0",
          "--metadata", "postgresql://someone:verysecret@127.0.0.1:1/none"],
         capture_output=True, text=True, timeout=60)
     assert done.returncode == 5 and "cannot connect to the metadata database" in done.stderr

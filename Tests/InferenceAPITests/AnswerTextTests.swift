@@ -3,6 +3,7 @@ import NIOCore
 import Serving
 import Testing
 
+@testable import AerieHTTP
 @testable import InferenceAPI
 
 @Suite("The text of answers")

@@ -1,4 +1,5 @@
 import AerieCore
+import AerieHTTP
 import AerieData
 import AerieGRPC
 import NIOCore
@@ -112,7 +113,7 @@ func withPlane(
     change(&options)
     let plane = InferencePlane(options: options)
     plane.update(ServingTable(generation: 1, deployments: deployments))
-    let http = try await InferenceHTTPServer.start(plane: plane, host: "127.0.0.1", port: 0)
+    let http = try await plane.serveHTTP(host: "127.0.0.1", port: 0)
     let grpc = try await GRPCServer.start(
         group: plane.group, services: [.inference(plane), .seldon(plane), .health(of: plane)], host: "127.0.0.1", port: 0)
     do {

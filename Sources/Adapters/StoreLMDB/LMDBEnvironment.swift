@@ -7,7 +7,7 @@ import Synchronization
 /// `@unchecked Sendable`: the library guards its own file; a reading transaction is used by one task at a time, and the
 /// writing one on the store's queue only.
 final class LMDBEnvironment: @unchecked Sendable {
-    private let environment: clmdb_env
+    let environment: clmdb_env
     let database: clmdb_dbi
     /// What it is in messages, such as `the online feature store`, and its path.
     private let title: String

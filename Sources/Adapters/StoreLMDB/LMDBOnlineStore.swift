@@ -13,7 +13,7 @@ public final class LMDBOnlineStore: ImmediateOnlineStore {
     private let commits: LMDBGroupCommit
 
     /// The longest key that LMDB takes as it is built by default.
-    private static let keyLimit = 511
+    static let keyLimit = 511
 
     /// - Parameters:
     ///   - path: the file, made if it is not there; its lock stands beside it.
@@ -30,7 +30,7 @@ public final class LMDBOnlineStore: ImmediateOnlineStore {
             var answer: [[OnlineRecord?]] = []
             answer.reserveCapacity(reads.count)
             for read in reads {
-                let prefix = Self.prefix(read.view)
+                let prefix = read.view.path
                 let fields = read.features.map { read.view.fields[$0] }
                 var records: [OnlineRecord?] = []
                 records.reserveCapacity(read.keys.count)
@@ -47,7 +47,7 @@ public final class LMDBOnlineStore: ImmediateOnlineStore {
     }
 
     public func write(_ view: OnlineView, _ rows: [OnlineRow]) async throws(AerieError) -> Int {
-        let prefix = Self.prefix(view)
+        let prefix = view.path
         return try await commits.run { transaction, environment throws(AerieError) in
             var written = 0
             for row in rows {
@@ -79,14 +79,13 @@ public final class LMDBOnlineStore: ImmediateOnlineStore {
 
     public func usage() async throws(AerieError) -> (bytes: Int64, rows: Int64) { try environment.usage() }
 
+    /// Reads in place, for one thread.
+    public func reader() -> any OnlineReader { LMDBReader(environment) }
+
     // MARK: Inside
 
-    private static func prefix(_ view: OnlineView) -> [UInt8] {
-        Array(view.project.utf8) + [0] + Array(view.name.utf8) + [0]
-    }
-
     /// The key in the file. An entity whose own key is too long stands under its hash.
-    private static func name(_ prefix: [UInt8], _ key: [UInt8]) -> [UInt8] {
+    static func name(_ prefix: [UInt8], _ key: [UInt8]) -> [UInt8] {
         prefix.count + key.count <= keyLimit ? prefix + key : prefix + [0xff] + Array(SHA256.hash(data: key))
     }
 
@@ -106,7 +105,7 @@ public final class LMDBOnlineStore: ImmediateOnlineStore {
     private func remove(
         _ view: OnlineView, where isOld: @escaping @Sendable (OnlineRecordCoding) -> Bool
     ) async throws(AerieError) -> Int {
-        let prefix = Self.prefix(view)
+        let prefix = view.path
         let state = SweepState(at: prefix)
         var removed = 0
         while state.place.withLock({ $0 }) != nil {

@@ -79,17 +79,65 @@ struct RESPReader {
 
 /// A command as the server reads it: an array of its words.
 struct RedisCommand: Sendable {
-    var words: [[UInt8]]
+    /// As it goes over the wire.
+    private(set) var bytes: [UInt8] = []
 
-    init(_ words: [[UInt8]]) { self.words = words }
-    init(_ words: String...) { self.words = words.map { Array($0.utf8) } }
+    init(_ words: [[UInt8]]) {
+        begin(words.count)
+        for word in words { append(word) }
+    }
 
-    func write(into buffer: inout ByteBuffer) {
-        buffer.writeString("*\(words.count)\r\n")
-        for word in words {
-            buffer.writeString("$\(word.count)\r\n")
-            buffer.writeBytes(word)
-            buffer.writeString("\r\n")
+    init(_ words: String...) { self.init(words.map { Array($0.utf8) }) }
+
+    /// Begins a command whose words are appended one by one.
+    init(count: Int) { begin(count) }
+
+    private mutating func begin(_ count: Int) {
+        bytes.append(UInt8(ascii: "*"))
+        append(decimal: count)
+    }
+
+    mutating func append(_ word: some Collection<UInt8>) {
+        bytes.append(UInt8(ascii: "$"))
+        append(decimal: word.count)
+        bytes.append(contentsOf: word)
+        end()
+    }
+
+    /// A whole number as a word.
+    mutating func append(number: Int64) {
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 20) { digits in
+            append(UnsafeBufferPointer(rebasing: UnsafeBufferPointer(digits)[Self.digits(number, digits)...]))
         }
     }
+
+    private mutating func append(decimal value: Int) {
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 20) { digits in
+            bytes.append(contentsOf: digits[Self.digits(Int64(value), digits)...])
+        }
+        end()
+    }
+
+    private mutating func end() {
+        bytes.append(0x0d)
+        bytes.append(0x0a)
+    }
+
+    /// - Returns: where the digits begin; they end with the room.
+    private static func digits(_ value: Int64, _ room: UnsafeMutableBufferPointer<UInt8>) -> Int {
+        var rest = value.magnitude
+        var at = room.count
+        repeat {
+            at -= 1
+            room[at] = 0x30 + UInt8(truncatingIfNeeded: rest % 10)
+            rest /= 10
+        } while rest > 0
+        if value < 0 {
+            at -= 1
+            room[at] = UInt8(ascii: "-")
+        }
+        return at
+    }
+
+    func write(into buffer: inout ByteBuffer) { buffer.writeBytes(bytes) }
 }

@@ -57,6 +57,22 @@ final class RedisClient: Sendable {
         return replies
     }
 
+    /// Sends to the only server commands that are written already, and gives back the bytes of their replies.
+    /// - Throws: `unavailable` if it cannot be reached; some of the commands may have been carried out.
+    func exchange(_ bytes: ByteBuffer, replies: Int) async throws(AerieError) -> ByteBuffer {
+        let deadline = ContinuousClock.now + patience
+        var pause = Duration.milliseconds(10)
+        while true {
+            do throws(AerieError) {
+                return try await connection(to: seeds[0]).exchange(bytes, replies: replies)
+            } catch {
+                guard error.reason == "redis.unreachable", ContinuousClock.now < deadline else { throw error }
+            }
+            do { try await Task.sleep(for: pause) } catch { throw AerieError(.cancelled, "cancelled") }
+            pause = min(pause * 2, .milliseconds(250))
+        }
+    }
+
     /// The masters, or the only server.
     func masters() async throws(AerieError) -> [RedisAddress] {
         guard isCluster else { return seeds }

@@ -40,12 +40,7 @@ final class RedisConnection: Sendable {
                         channel, NIOLoopBound(handler, eventLoop: channel.eventLoop), address, timeout)
                 }.get()
         } catch { throw address.unreachable("\(error)", cause: error) }
-        var greeting: [RedisCommand] = []
-        if let password = address.password {
-            greeting.append(
-                address.user.isEmpty ? RedisCommand("AUTH", password) : RedisCommand("AUTH", address.user, password))
-        }
-        if address.database > 0 { greeting.append(RedisCommand("SELECT", "\(address.database)")) }
+        let greeting = greeting(address)
         if !greeting.isEmpty {
             for reply in try await connection.send(greeting) {
                 if let words = reply.error {
@@ -55,6 +50,34 @@ final class RedisConnection: Sendable {
             }
         }
         return connection
+    }
+
+    /// What a connection begins with.
+    static func greeting(_ address: RedisAddress) -> [RedisCommand] {
+        var greeting: [RedisCommand] = []
+        if let password = address.password {
+            greeting.append(
+                address.user.isEmpty ? RedisCommand("AUTH", password) : RedisCommand("AUTH", address.user, password))
+        }
+        if address.database > 0 { greeting.append(RedisCommand("SELECT", "\(address.database)")) }
+        return greeting
+    }
+
+    /// Connects on one event loop.
+    static func bootstrap(
+        on eventLoop: any EventLoop, _ address: RedisAddress,
+        handler: @escaping @Sendable () -> any ChannelHandler
+    ) -> EventLoopFuture<any Channel> {
+        ClientBootstrap(group: eventLoop)
+            .connectTimeout(.seconds(2))
+            .channelOption(.socketOption(.so_keepalive), value: 1)
+            .channelOption(.tcpOption(.tcp_nodelay), value: 1)
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(handler())
+                }
+            }
+            .connect(host: address.host, port: address.port)
     }
 
     /// Sends all, and waits for the reply of each.
@@ -72,6 +95,17 @@ final class RedisConnection: Sendable {
         do { return try await promise.futureResult.get() } catch { throw address.unreachable("\(error)", cause: error) }
     }
 
+    /// Sends commands that are written already, and gives back the bytes of that many replies.
+    /// - Throws: as `send`.
+    func exchange(_ bytes: ByteBuffer, replies: Int) async throws(AerieError) -> ByteBuffer {
+        let (handler, timeout) = (handler, timeout)
+        let promise = channel.eventLoop.makePromise(of: ByteBuffer.self)
+        channel.eventLoop.execute {
+            handler.value.send(bytes, replies: replies, promise: promise, timeout: timeout)
+        }
+        do { return try await promise.futureResult.get() } catch { throw address.unreachable("\(error)", cause: error) }
+    }
+
     func close() { channel.close(promise: nil) }
 }
 
@@ -83,10 +117,25 @@ private final class RedisHandler: ChannelInboundHandler {
     struct Broken: Error, CustomStringConvertible { var description: String }
 
     private struct Waiting {
+        enum Answer {
+            case values(EventLoopPromise<[RESPValue]>)
+            case bytes(EventLoopPromise<ByteBuffer>)
+        }
+
         var count: Int
         var replies: [RESPValue] = []
-        let promise: EventLoopPromise<[RESPValue]>
+        /// Of replies that are wanted as bytes: those seen, and their length.
+        var seen = 0
+        var length = 0
+        let answer: Answer
         let timer: Scheduled<Void>
+
+        func fail(_ error: any Error) {
+            switch answer {
+            case .values(let promise): promise.fail(error)
+            case .bytes(let promise): promise.fail(error)
+            }
+        }
     }
 
     private var context: ChannelHandlerContext?
@@ -97,15 +146,26 @@ private final class RedisHandler: ChannelInboundHandler {
     func handlerAdded(context: ChannelHandlerContext) { self.context = context }
 
     func send(_ bytes: ByteBuffer, count: Int, promise: EventLoopPromise<[RESPValue]>, timeout: TimeAmount) {
+        send(bytes, count, .values(promise), timeout)
+    }
+
+    func send(_ bytes: ByteBuffer, replies: Int, promise: EventLoopPromise<ByteBuffer>, timeout: TimeAmount) {
+        send(bytes, replies, .bytes(promise), timeout)
+    }
+
+    private func send(_ bytes: ByteBuffer, _ count: Int, _ answer: Waiting.Answer, _ timeout: TimeAmount) {
         guard let context, context.channel.isActive else {
-            promise.fail(Broken(description: problem))
+            switch answer {
+            case .values(let promise): promise.fail(Broken(description: problem))
+            case .bytes(let promise): promise.fail(Broken(description: problem))
+            }
             return
         }
         let handler = NIOLoopBound(self, eventLoop: context.eventLoop)
         let timer = context.eventLoop.scheduleTask(in: timeout) {
             handler.value.fail("it did not answer within \(timeout.nanoseconds / 1_000_000) ms")
         }
-        waiting.append(Waiting(count: count, promise: promise, timer: timer))
+        waiting.append(Waiting(count: count, answer: answer, timer: timer))
         context.writeAndFlush(wrapOutboundOut(bytes), promise: nil)
     }
 
@@ -113,15 +173,35 @@ private final class RedisHandler: ChannelInboundHandler {
         var piece = unwrapInboundIn(data)
         if received.readableBytes == 0 { received = piece } else { received.writeBuffer(&piece) }
         do {
-            while !waiting.isEmpty, let reply = try RESPReader.next(&received) {
-                waiting[0].replies.append(reply)
-                guard waiting[0].replies.count == waiting[0].count else { continue }
+            while !waiting.isEmpty, try takeReplies() {
                 let done = waiting.removeFirst()
                 done.timer.cancel()
-                done.promise.succeed(done.replies)
+                switch done.answer {
+                case .values(let promise): promise.succeed(done.replies)
+                case .bytes(let promise): promise.succeed(received.readSlice(length: done.length) ?? ByteBuffer())
+                }
             }
-            received.discardReadBytes()
+            if received.readableBytes == 0 { received = ByteBuffer() } else { received.discardReadBytes() }
         } catch { fail("what it sends is not Redis's protocol") }
+    }
+
+    /// True once the first who waits has all replies.
+    private func takeReplies() throws -> Bool {
+        guard case .bytes = waiting[0].answer else {
+            while waiting[0].replies.count < waiting[0].count, let reply = try RESPReader.next(&received) {
+                waiting[0].replies.append(reply)
+            }
+            return waiting[0].replies.count == waiting[0].count
+        }
+        let (count, seen, length) = (waiting[0].count, waiting[0].seen, waiting[0].length)
+        let now = try received.withUnsafeReadableBytes { bytes -> (seen: Int, length: Int) in
+            var replies = RedisReplies(bytes, at: length)
+            var seen = seen
+            while seen < count, try replies.skip() { seen += 1 }
+            return (seen: seen, length: replies.at)
+        }
+        (waiting[0].seen, waiting[0].length) = (now.seen, now.length)
+        return now.seen == count
     }
 
     func channelInactive(context: ChannelHandlerContext) {
@@ -145,7 +225,7 @@ private final class RedisHandler: ChannelInboundHandler {
     private func end() {
         while let one = waiting.popFirst() {
             one.timer.cancel()
-            one.promise.fail(Broken(description: problem))
+            one.fail(Broken(description: problem))
         }
     }
 }

@@ -2,7 +2,7 @@ public import AerieCore
 import AerieWire
 import Crypto
 public import Features
-import NIOCore
+public import NIOCore
 
 /// The online store in Redis or a Redis cluster, in Feast's layout: what either writes, the other reads.
 ///
@@ -13,6 +13,9 @@ import NIOCore
 /// of its rows may be written, and writing it again is safe.
 public final class RedisOnlineStore: OnlineStore {
     private let client: RedisClient
+    /// The only server; `nil` for a cluster.
+    private let server: RedisAddress?
+    private let timeout: TimeAmount
 
     /// Connects at the first use.
     /// - Parameters:
@@ -22,9 +25,17 @@ public final class RedisOnlineStore: OnlineStore {
     public init(url: String, timeout: Int64 = 2000, patience: Duration = .seconds(5)) throws(AerieError) {
         let (addresses, isCluster) = try RedisAddress.parse(url)
         client = RedisClient(addresses, isCluster: isCluster, timeout: .milliseconds(timeout), patience: patience)
+        server = isCluster ? nil : addresses[0]
+        self.timeout = .milliseconds(timeout)
+    }
+
+    /// Reads in place, for one event loop; `nil` for a cluster, whose rows the general way finds.
+    public func reader(on eventLoop: any EventLoop) -> (any OnlineReader)? {
+        server.map { RedisReader(on: eventLoop, address: $0, timeout: timeout) }
     }
 
     public func read(_ reads: [OnlineRead]) async throws(AerieError) -> [[OnlineRecord?]] {
+        if server != nil { return try await readFromServer(reads) }
         var commands: [(key: [UInt8], command: RedisCommand)] = []
         commands.reserveCapacity(reads.reduce(0) { $0 + $1.keys.count })
         for read in reads {
@@ -49,28 +60,70 @@ public final class RedisOnlineStore: OnlineStore {
         return answer
     }
 
+    /// The same with one server, whose replies are read where they lie.
+    private func readFromServer(_ reads: [OnlineRead]) async throws(AerieError) -> [[OnlineRecord?]] {
+        var answer: [[OnlineRecord?]] = []
+        for read in reads {
+            let command = ReadCommand(read.view, fields: read.features.map { read.view.fields[$0] })
+            var records: [OnlineRecord?] = []
+            records.reserveCapacity(read.keys.count)
+            for start in stride(from: 0, to: read.keys.count, by: Self.readBatch) {
+                let keys = read.keys[start..<min(start + Self.readBatch, read.keys.count)]
+                var bytes = ByteBufferAllocator().buffer(capacity: keys.count * (command.tail.count + 64))
+                for key in keys { key.withUnsafeBytes { command.write($0, into: &bytes) } }
+                let replies = try await client.exchange(bytes, replies: keys.count)
+                try Self.append(replies, keys.count, fields: read.features.count, to: &records)
+            }
+            answer.append(records)
+        }
+        return answer
+    }
+
+    /// Entities that are asked for in one go.
+    private static let readBatch = 2000
+
+    private static func append(
+        _ replies: ByteBuffer, _ count: Int, fields: Int, to records: inout [OnlineRecord?]
+    ) throws(AerieError) {
+        let failure = replies.withUnsafeReadableBytes { bytes -> AerieError? in
+            var reader = RedisReplies(bytes)
+            do throws(AerieError) {
+                for _ in 0..<count {
+                    var values = [FeatureValue](repeating: .null, count: fields)
+                    let time = try reader.row(fields) { field, value throws(AerieError) in
+                        values[field] = try FeatureValue(protobuf: value)
+                    }
+                    records.append(time.map { OnlineRecord(time: $0, values: values) })
+                }
+                return nil
+            } catch { return error }
+        }
+        if let failure { throw failure }
+    }
+
     public func write(_ view: OnlineView, _ rows: [OnlineRow]) async throws(AerieError) -> Int {
         var written = 0
+        // In a cluster each key has a place of its own; a single server takes many rows with one call.
+        let call = server == nil ? 1 : 64
         // Some thousand rows at a time, so that neither side holds a whole materialization.
-        for start in stride(from: 0, to: rows.count, by: 2000) {
-            let part = rows[start..<min(start + 2000, rows.count)]
-            let commands = part.map { row in
-                let name = Self.name(view, row.key)
-                return (
-                    key: name,
-                    command: RedisCommand([Array("EVALSHA".utf8), RowScript.digest] + RowScript.words(row, view, name))
-                )
+        for start in stride(from: 0, to: rows.count, by: 4096) {
+            let part = rows[start..<min(start + 4096, rows.count)]
+            let batches = stride(from: part.startIndex, to: part.endIndex, by: call).map {
+                part[$0..<min($0 + call, part.endIndex)]
             }
-            var replies = try await client.send(commands)
+            func commands(_ chosen: [Int], isText: Bool) -> [(key: [UInt8], command: RedisCommand)] {
+                chosen.map { place in
+                    let batch = batches[place]
+                    let name = Self.name(view, batch[batch.startIndex].key)
+                    return (key: name, command: RowScript.command(batch, view, isText: isText))
+                }
+            }
+            var replies = try await client.send(commands(Array(batches.indices), isText: false))
             let unknown = replies.indices.filter { replies[$0].error?.hasPrefix("NOSCRIPT") == true }
             if !unknown.isEmpty {
                 // A server that has just started has forgotten the script; the text teaches it.
-                let again = unknown.map { index in
-                    let words =
-                        [Array("EVAL".utf8), Array(RowScript.text.utf8)] + commands[index].command.words.dropFirst(2)
-                    return (key: commands[index].key, command: RedisCommand(words))
-                }
-                for (index, reply) in zip(unknown, try await client.send(again)) { replies[index] = reply }
+                let again = try await client.send(commands(unknown, isText: true))
+                for (index, reply) in zip(unknown, again) { replies[index] = reply }
             }
             for reply in replies {
                 if let words = reply.error { throw Self.refused(words) }
@@ -109,7 +162,7 @@ public final class RedisOnlineStore: OnlineStore {
 
     static func createdField(_ view: OnlineView) -> [UInt8] { Array("_created:\(view.name)".utf8) }
 
-    private static func refused(_ words: String) -> AerieError {
+    static func refused(_ words: String) -> AerieError {
         let isFull = words.hasPrefix("OOM")
         return AerieError(isFull ? .resourceExhausted : .unavailable, "Redis refuses: \(words)")
     }

@@ -23,6 +23,8 @@ public struct FeatureCatalog: Sendable {
         /// In the order of the names, as the entity's key has them; none for a view without entities.
         public var joinKeys: [JoinKey]
         public var isOnline: Bool
+        /// What its rows must look like; `nil` for anything.
+        public var quality: FeatureQuality?
         /// The name under which rows are pushed, besides the view's own.
         public var pushSource: String?
         public var entityKey: EntityKey
@@ -92,7 +94,7 @@ public struct FeatureCatalog: Sendable {
             key: resource.key, uid: resource.metadata.uid, status: resource.status ?? [:], definition: definition,
             description: resource.spec["description"]?.string ?? "", owner: resource.spec["owner"]?.string ?? "",
             tags: tags, joinKeys: sorted, isOnline: resource.spec["online"]?.bool ?? true,
-            pushSource: resource.spec["pushSource"]?.string, entityKey: entityKey,
+            quality: FeatureQuality(resource.spec["quality"]), pushSource: resource.spec["pushSource"]?.string, entityKey: entityKey,
             online: OnlineView(
                 project: namespace, name: definition.name, features: definition.features.map(\.name),
                 windows: definition.windows.map {

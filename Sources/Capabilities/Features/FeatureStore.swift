@@ -1,5 +1,6 @@
 public import AerieCore
 public import AerieResources
+public import AerieTelemetry
 public import Datasets
 public import Streaming
 import Synchronization
@@ -40,6 +41,13 @@ public final class FeatureStore: Sendable {
     private let snapshots = Mutex<[String: Snapshot]>([:])
     /// The views that are being materialized.
     let busy = Mutex<Set<ResourceKey>>([])
+    public let materializations = MaterializationRuns()
+    public let counters: FeatureCounters
+    /// Statistics, quarantine and sampled reads; `nil` where nobody keeps them.
+    let log: (any FeatureLog)?
+    let statusTurn = Turn()
+    public let sampling: ReadSampling
+    public let skew = SkewBoard()
 
     private static let planLimit = 1000
 
@@ -50,6 +58,7 @@ public final class FeatureStore: Sendable {
         resources: ResourceService, online: any OnlineStore, documents: (any DefinitionDocumentStore)? = nil,
         states: (any StreamStateStore)? = nil,
         clock: any WallClock = SystemClock(),
+        log: (any FeatureLog)? = nil, metrics: MetricsRegistry? = nil, sampleEvery: Int = 1000,
         engine: @escaping @Sendable () throws(AerieError) -> any SQLEngine
     ) {
         self.resources = resources
@@ -58,6 +67,9 @@ public final class FeatureStore: Sendable {
         self.clock = clock
         featureStreams = states.map { FeatureStreams(states: $0, online: online, clock: clock) }
         self.engine = engine
+        self.log = log
+        sampling = ReadSampling(every: sampleEvery)
+        counters = FeatureCounters(metrics, clock: clock)
     }
 
     /// The streams of views with windows.
@@ -81,6 +93,9 @@ public final class FeatureStore: Sendable {
         snapshots.withLock { $0[namespace] = snapshot }
         return catalog
     }
+
+    /// Grows with each change of a definition: a plan that was made at another count may be old. No system call.
+    public var changeCount: Int { resources.changeCount }
 
     /// The plan of a read, made at its first use.
     /// - Throws: `notFound` or `invalidArgument` for what the selection names wrongly.

@@ -31,6 +31,8 @@ public struct FeatureViewDefinition: Sendable, Hashable {
     public var windows: WindowDefinition?
     /// For a view whose features are computed from others at each read.
     public var onDemand: OnDemandDefinition?
+    /// How old the newest value may be, in microseconds; `nil` for any age.
+    public var freshness: Int64?
 
     /// - Throws: `invalidArgument` with every problem and its path below `path`.
     public static func parse(
@@ -98,6 +100,12 @@ public struct FeatureViewDefinition: Sendable, Hashable {
                 wrong(
                     "ttl", "\(ttl.text()) is no duration; write seconds as \"86400s\", or 90m, 24h, 7d; 0s is unlimited"
                 )
+            }
+        }
+        if let freshness = spec["freshness"], !freshness.isNull {
+            view.freshness = microseconds(freshness)
+            if view.freshness == nil || view.freshness == 0 {
+                wrong("freshness", "\(freshness.text()) is no duration; write 90m, 24h or 7d")
             }
         }
         if spec["aggregations"] != nil || spec["stream"] != nil {

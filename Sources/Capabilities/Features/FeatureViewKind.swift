@@ -16,8 +16,6 @@ public struct FeatureViewKind: ResourceKind {
 
     public var schema: FieldSchema { Self.specSchema }
 
-    private static let later = Field.Support.accepted(note: "it is kept, and has no effect yet")
-
     public static let specSchema = FieldSchema.object([
         Field("entities", .array(.string)),
         Field("ttl", .any),
@@ -56,7 +54,13 @@ public struct FeatureViewKind: ResourceKind {
                 ]))),
         Field("online", .bool),
         Field("pushSource", .string),
-        Field("freshness", .any, support: later),
+        Field("freshness", .any),
+        Field(
+            "quality",
+            .object([
+                Field("suite", .string, required: true),
+                Field("onFailure", .choice(FeatureQuality.Action.allCases.map(\.rawValue))),
+            ])),
         Field("description", .string),
         Field("owner", .string),
         Field("tags", .map(.string)),

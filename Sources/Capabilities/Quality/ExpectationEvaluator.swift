@@ -5,7 +5,7 @@ public import Datasets
 /// Checks a suite against a table. One scan answers all expectations; each unmet one about rows costs another,
 /// for its examples.
 public struct ExpectationEvaluator: Sendable {
-    private let engine: any SQLEngine
+    let engine: any SQLEngine
 
     public init(engine: any SQLEngine) { self.engine = engine }
 

@@ -8,6 +8,7 @@ struct ConsolePage {
         case home = "Home"
         case experiments = "Experiments"
         case models = "Models"
+        case features = "Features"
         case pipelines = "Pipelines"
         case deployments = "Deployments"
         case resources = "Resources"

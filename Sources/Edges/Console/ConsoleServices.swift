@@ -2,6 +2,7 @@ public import AerieCore
 public import AerieResources
 public import AerieTelemetry
 public import Experiments
+public import Features
 public import Pipelines
 public import Registry
 public import Serving
@@ -21,6 +22,8 @@ public struct ConsoleServices: Sendable {
     public var inferenceAddress: @Sendable () -> String
     /// Shows Parquet files as tables; `nil` where nothing can.
     public var tables: (any TablePreviewer)?
+    /// `nil` where there is no feature store to show.
+    public var features: FeatureStore?
     public var dataDirectory: String
     public var version: String
     public var clock: any WallClock
@@ -29,7 +32,8 @@ public struct ConsoleServices: Sendable {
         experiments: ExperimentService, registry: RegistryService, traces: TraceService, artifacts: any ArtifactStore,
         resources: ResourceService, runner: PipelineRunner, serving: ServingService,
         stats: @escaping @Sendable (_ deployment: String) -> DeploymentStats?,
-        inferenceAddress: @escaping @Sendable () -> String, tables: (any TablePreviewer)? = nil, dataDirectory: String,
+        inferenceAddress: @escaping @Sendable () -> String, tables: (any TablePreviewer)? = nil,
+        features: FeatureStore? = nil, dataDirectory: String,
         version: String,
         clock: any WallClock = SystemClock()
     ) {
@@ -43,6 +47,7 @@ public struct ConsoleServices: Sendable {
         self.stats = stats
         self.inferenceAddress = inferenceAddress
         self.tables = tables
+        self.features = features
         self.dataDirectory = dataDirectory
         self.version = version
         self.clock = clock

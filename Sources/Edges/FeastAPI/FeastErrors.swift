@@ -1,8 +1,6 @@
 import AerieCore
 import AerieJSON
 import ErrorMapping
-import HTTPTypes
-import Hummingbird
 
 extension FeastRoutes {
     /// The errors that have a class of their own in Feast, by the reason they have here.
@@ -15,12 +13,12 @@ extension FeastRoutes {
     ]
 
     /// Errors as Feast writes them: a JSON text, which for Feast's own classes holds the JSON of the class.
-    static func failure(_ error: AerieError) -> Response {
+    static func failure(_ error: AerieError) -> FeastReply {
         if let reason = error.reason, let known = classes[reason] {
             let detail: JSONValue = [
                 "module": "feast.errors", "class": .string(known.name), "message": .string(error.message),
             ]
-            return json(Array(JSONValue.string(detail.text()).text().utf8), status: .init(code: known.status))
+            return json(Array(JSONValue.string(detail.text()).text().utf8), status: known.status)
         }
         if error.reason == "body.missing" {
             let detail: JSONValue = [
@@ -29,16 +27,16 @@ extension FeastRoutes {
                         ["type": "missing", "loc": ["body", .string(detail.field)], "msg": .string(detail.problem)]
                     })
             ]
-            return json(Array(detail.text().utf8), status: .unprocessableContent)
+            return json(Array(detail.text().utf8), status: 422)
         }
         if error.reason == "source.unconnected" || error.reason == "definition.notCarriedOut" {
-            return json(Array(JSONValue.string(error.message).text().utf8), status: .unprocessableContent)
+            return json(Array(JSONValue.string(error.message).text().utf8), status: 422)
         }
         if error.reason == "materialization.running" {
             let body: JSONValue = ["error": .string(error.message), "feature_views": []]
-            return json(Array(body.text().utf8), status: .conflict)
+            return json(Array(body.text().utf8), status: 409)
         }
         return json(
-            Array(JSONValue.string(error.message).text().utf8), status: .init(code: error.code.httpStatus))
+            Array(JSONValue.string(error.message).text().utf8), status: error.code.httpStatus)
     }
 }

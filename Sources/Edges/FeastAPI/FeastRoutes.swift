@@ -25,16 +25,40 @@ public struct FeastRoutes: Sendable {
 
     public func register(on router: some RouterMethods<some RequestContext>) {
         for prefix in ["", "feast/:namespace/"] {
-            post(router, prefix + "get-online-features", online)
-            post(router, prefix + "push", push)
-            post(router, prefix + "write-to-online-store", write)
-            post(router, prefix + "materialize") { call throws(AerieError) in
-                try await materialize(call, isIncremental: false)
-            }
-            post(router, prefix + "materialize-incremental") { call throws(AerieError) in
-                try await materialize(call, isIncremental: true)
-            }
+            for endpoint in Self.endpoints { post(router, prefix, endpoint) }
         }
+    }
+
+    private static let endpoints = [
+        "get-online-features", "push", "write-to-online-store", "materialize", "materialize-incremental",
+    ]
+
+    private func answer(_ endpoint: String, _ call: Call) async throws(AerieError) -> FeastReply {
+        switch endpoint {
+        case "get-online-features": try await online(call)
+        case "push": try await push(call)
+        case "write-to-online-store": try await write(call)
+        case "materialize": try await materialize(call, isIncremental: false)
+        case "materialize-incremental": try await materialize(call, isIncremental: true)
+        default: throw .notFound("there is nothing at \(endpoint)")
+        }
+    }
+
+    /// Answers a request however it came.
+    func reply(to endpoint: String, namespace: String, isAsync: Bool, body: [UInt8]) async -> FeastReply {
+        do throws(AerieError) {
+            let call = Call(body: try Self.object(body), namespace: namespace, isAsync: isAsync)
+            return try await answer(endpoint, call)
+        } catch { return Self.failure(error) }
+    }
+
+    /// The plan for the next request that asks for the same; `nil` for what only the general way answers.
+    func plan(for body: [UInt8], namespace: String, key: [UInt8]) async -> FeastPlan? {
+        let count = store.changeCount
+        guard let object = try? Self.object(body), let selection = try? Self.selection(object),
+            let layout = try? await store.plan(selection, namespace: namespace).layout
+        else { return nil }
+        return FeastPlan(key: key, changeCount: count, layout: layout)
     }
 
     /// A request that has been read.
@@ -45,29 +69,25 @@ public struct FeastRoutes: Sendable {
     }
 
     private func post<Context: RequestContext>(
-        _ router: some RouterMethods<Context>, _ path: String,
-        _ body: @escaping @Sendable (Call) async throws(AerieError) -> Response
+        _ router: some RouterMethods<Context>, _ prefix: String, _ endpoint: String
     ) {
-        router.post(RouterPath(path)) { request, context -> Response in
-            do throws(AerieError) {
-                let call = Call(
-                    body: try await Self.object(request),
-                    namespace: context.parameters.get("namespace") ?? "default",
-                    isAsync: request.uri.queryParameters["async"].map { $0 == "true" } ?? false)
-                return try await body(call)
-            } catch { return Self.failure(error) }
+        router.post(RouterPath(prefix + endpoint)) { request, context -> Response in
+            let buffer: ByteBuffer
+            do { buffer = try await request.body.collect(upTo: Self.bodyLimit) } catch {
+                let words = "the request's body is longer than \(Self.bodyLimit) bytes or was cut short"
+                return Self.failure(AerieError(.resourceExhausted, words, cause: error)).response
+            }
+            return await reply(
+                to: endpoint, namespace: context.parameters.get("namespace") ?? "default",
+                isAsync: request.uri.queryParameters["async"].map { $0 == "true" } ?? false,
+                body: Array(buffer.readableBytesView)
+            ).response
         }
     }
 
-    private static func object(_ request: Request) async throws(AerieError) -> JSONObject {
-        let buffer: ByteBuffer
-        do { buffer = try await request.body.collect(upTo: bodyLimit) } catch {
-            throw AerieError(
-                .resourceExhausted, "the request's body is longer than \(bodyLimit) bytes or was cut short",
-                cause: error)
-        }
+    private static func object(_ body: [UInt8]) throws(AerieError) -> JSONObject {
         do throws(JSONError) {
-            let value = try JSONValue.parse(Array(buffer.readableBytesView), allowsNonFinite: true)
+            let value = try JSONValue.parse(body, allowsNonFinite: true)
             guard let object = value.object else { throw JSONError(offset: 0, problem: "an object was expected") }
             return object
         } catch { throw error.asAerieError(in: "request body") }
@@ -75,18 +95,14 @@ public struct FeastRoutes: Sendable {
 
     // MARK: Endpoints
 
-    private func online(_ call: Call) async throws(AerieError) -> Response {
+    private func online(_ call: Call) async throws(AerieError) -> FeastReply {
         let body = call.body
         guard let given = body["entities"]?.object else {
             throw AerieError(
                 .invalidArgument, "entities: Field required", reason: "body.missing",
                 details: [.init(field: "entities", problem: "Field required")])
         }
-        let references = try Self.texts(body, "features")
-        let selection = FeatureStore.Selection(
-            references: references, service: try Self.text(body, "feature_service"),
-            usesFullNames: try Self.flag(body, "full_feature_names"))
-        let plan = try await store.plan(selection, namespace: call.namespace)
+        let plan = try await store.plan(try Self.selection(body), namespace: call.namespace)
         let answer = try await store.read(
             plan, entities: try Self.columns(given, "entities"), isStrict: try Self.flag(body, "strict_statuses"))
         let views =
@@ -94,7 +110,13 @@ public struct FeastRoutes: Sendable {
         return Self.json(OnlineAnswerJSON.bytes(answer, views: views))
     }
 
-    private func push(_ call: Call) async throws(AerieError) -> Response {
+    private static func selection(_ body: JSONObject) throws(AerieError) -> FeatureStore.Selection {
+        FeatureStore.Selection(
+            references: try texts(body, "features"), service: try text(body, "feature_service"),
+            usesFullNames: try flag(body, "full_feature_names"))
+    }
+
+    private func push(_ call: Call) async throws(AerieError) -> FeastReply {
         let source = try Self.required(call.body, "push_source_name")
         let to = try Self.text(call.body, "to") ?? "online"
         guard ["online", "offline", "online_and_offline"].contains(to) else {
@@ -108,16 +130,16 @@ public struct FeastRoutes: Sendable {
                 .unsupported, "rows can be pushed to the online store only; write the source's files for the rest")
         }
         _ = try await store.push(source: source, columns: try Self.frame(call.body), namespace: call.namespace)
-        return Response(status: .ok)
+        return .empty
     }
 
-    private func write(_ call: Call) async throws(AerieError) -> Response {
+    private func write(_ call: Call) async throws(AerieError) -> FeastReply {
         let view = try Self.required(call.body, "feature_view_name")
         _ = try await store.write(view: view, columns: try Self.frame(call.body), namespace: call.namespace)
         return Self.json(Array("null".utf8))
     }
 
-    private func materialize(_ call: Call, isIncremental: Bool) async throws(AerieError) -> Response {
+    private func materialize(_ call: Call, isIncremental: Bool) async throws(AerieError) -> FeastReply {
         var views: [String]?
         if let names = call.body["feature_views"], !names.isNull { views = try Self.texts(call.body, "feature_views") }
         let now = SystemClock().now().milliseconds * 1000
@@ -138,15 +160,13 @@ public struct FeastRoutes: Sendable {
             }
             let names = reserved.views.map { JSONValue.string($0.definition.name) }
             let accepted: JSONValue = ["status": "accepted", "feature_views": .array(names)]
-            return Self.json(Array(accepted.text().utf8), status: .accepted)
+            return Self.json(Array(accepted.text().utf8), status: 202)
         }
         _ = try await reserved.run()
         return Self.json(Array("null".utf8))
     }
 
-    static func json(_ bytes: [UInt8], status: HTTPResponse.Status = .ok) -> Response {
-        Response(
-            status: status, headers: [.contentType: "application/json"],
-            body: ResponseBody(byteBuffer: ByteBuffer(bytes: bytes)))
+    static func json(_ bytes: [UInt8], status: Int = 200) -> FeastReply {
+        FeastReply(status: status, body: bytes, isJSON: true)
     }
 }

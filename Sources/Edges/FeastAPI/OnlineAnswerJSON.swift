@@ -32,6 +32,10 @@ struct OnlineAnswerJSON {
             append(#","feature_view_metadata":"#)
             out += JSONValue.array(views.map { ["name": .string($0)] }).utf8()
         }
+        if let degraded = answer.degraded {
+            append(#","degraded":"#)
+            out += JSONValue.string(degraded).utf8()
+        }
         append("}}")
     }
 

@@ -1,5 +1,6 @@
 import AerieCore
 import AerieData
+import AerieJSON
 import Serving
 
 /// A serving table with everything worked out that does not change from request to request: names as bytes, the fixed
@@ -170,4 +171,11 @@ final class PredictorPlan: Sendable {
         for index in outputNames.indices where scratch.isEqual(name, outputNames[index]) { return index }
         return nil
     }
+}
+
+/// The string in quotes, escaped.
+func quoted(_ string: String) -> String {
+    var out = ""
+    JSONValue.quote(string, to: &out)
+    return out
 }

@@ -34,6 +34,7 @@ public struct FeatureRoutes<Context: RequestContext>: Sendable {
         api.post("materialize") { request, _ in try await materialize(request) }
         addStreams(to: api)
         addHistorical(to: api)
+        addOperations(to: api)
     }
 
     static func namespace(_ request: Request) -> String {

@@ -5,6 +5,9 @@ public struct ProtobufWriter: Sendable {
 
     public init(_ bytes: [UInt8] = []) { self.bytes = bytes }
 
+    /// Forgets what was written, and keeps its room.
+    public mutating func clear() { bytes.removeAll(keepingCapacity: true) }
+
     public mutating func varint(_ value: UInt64) {
         var value = value
         while value >= 0x80 {

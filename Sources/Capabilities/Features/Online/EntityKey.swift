@@ -8,7 +8,8 @@ public import AerieCore
 public struct EntityKey: Sendable, Hashable {
     /// The join keys in the order of their names.
     public let names: [String]
-    private let head: [UInt8]
+    /// The bytes before the values.
+    let head: [UInt8]
 
     /// What Feast calls the key of a view without entities.
     public static let none = EntityKey(names: ["__dummy_id"])

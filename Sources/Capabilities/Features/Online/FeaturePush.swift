@@ -29,14 +29,20 @@ extension FeatureStore {
         for view in views where view.onDemand != nil {
             throw .invalid("feature_view_name", "feature view '\(view.definition.name)' is computed at each read")
         }
-        var batches: [(OnlineView, [OnlineRow])] = []
+        var batches: [(FeatureCatalog.View, [OnlineRow])] = []
         for view in views where view.online.windows == nil {
-            batches.append((view.online, try Self.rows(columns, of: view)))
+            let rows = try Self.rows(columns, of: view)
+            batches.append((view, try await passQuality(rows, columns, view)))
         }
         let streamed = views.filter { $0.online.windows != nil }
         for view in streamed { _ = try streams().events(columns, of: view) }
         var written = 0
-        for (view, rows) in batches where !rows.isEmpty { written += try await online.write(view, rows) }
+        for (view, rows) in batches where !rows.isEmpty {
+            let count = try await online.write(view.online, rows)
+            counters.wrote(count, of: view)
+            if let newest = rows.lazy.map(\.time).max() { counters.saw(newest, of: view) }
+            written += count
+        }
         for view in streamed { written += try await streams().push(columns, to: view) }
         return written
     }

@@ -1,5 +1,5 @@
 public import AerieCore
-import AerieWire
+public import AerieWire
 
 /// `feast.types.Value`: one member of a `oneof`, numbered as Feast numbers them, so that each can read what the other
 /// has written. A null is a message without a member.
@@ -13,6 +13,11 @@ extension FeatureValue {
 
     public var protobuf: [UInt8] {
         var writer = ProtobufWriter()
+        write(to: &writer)
+        return writer.bytes
+    }
+
+    public func write(to writer: inout ProtobufWriter) {
         switch self {
         case .null: break
         case .bool(let value): writer.field(Member.bool, varint: value ? 1 : 0)
@@ -25,7 +30,6 @@ extension FeatureValue {
         case .timestamp(let value): writer.field(Member.timestamp, varint: UInt64(bitPattern: value))
         case .list(let type, let values): writer.field(Self.member(listOf: type), bytes: Self.list(values))
         }
-        return writer.bytes
     }
 
     private static func member(listOf type: FeatureType) -> Int {

@@ -26,6 +26,13 @@ public struct OnlinePlan: Sendable {
     /// The views that take part, in the order in which they are named first.
     public var viewNames: [String] { parts.map(\.view.definition.name) }
 
+    /// What is declared to stand for a feature that cannot be read.
+    func fallback(_ output: Output) -> FeatureValue {
+        if output.computation != nil { return .null }
+        let part = parts[output.part]
+        return part.view.definition.features[part.features[output.place]].fallback ?? .null
+    }
+
     init(_ selection: FeatureStore.Selection, in catalog: FeatureCatalog) throws(AerieError) {
         var references: [FeatureReference] = []
         if let service = selection.service {
@@ -101,6 +108,8 @@ public struct OnlineAnswer: Sendable {
 
     /// The keys that were asked with, then the features in the order asked for.
     public var columns: [Column]
+    /// Why the store was not reached; the features are then their defaults, and not found.
+    public var degraded: String?
 }
 
 extension FeatureStore {
@@ -143,7 +152,12 @@ extension FeatureStore {
             reads.append(OnlineRead(view: part.view.online, features: part.features, keys: names))
         }
         let request = try Self.requestColumns(plan, entities)
-        let records = try await online.read(reads)
+        let records: [[OnlineRecord?]]
+        do throws(AerieError) { records = try await online.read(reads) } catch {
+            guard error.code == .unavailable, error.reason?.hasPrefix("native.") != true else { throw error }
+            columns += plan.outputs.map { Self.column(standingFor: $0, in: plan, count: count) }
+            return OnlineAnswer(columns: columns, degraded: error.message)
+        }
         let now = clock.now().milliseconds * 1000
         for output in plan.outputs {
             if let place = output.computation {
@@ -157,6 +171,14 @@ extension FeatureStore {
             columns.append(Self.column(output, records[output.part], isStrict: isStrict, limit: limit, now: now))
         }
         return OnlineAnswer(columns: columns)
+    }
+
+    private static func column(
+        standingFor output: OnlinePlan.Output, in plan: OnlinePlan, count: Int
+    ) -> OnlineAnswer.Column {
+        OnlineAnswer.Column(
+            name: output.name, values: Array(repeating: plan.fallback(output), count: count),
+            statuses: Array(repeating: .notFound, count: count), times: Array(repeating: 0, count: count))
     }
 
     private static func column(

@@ -10,6 +10,9 @@ public struct OnlineView: Sendable, Hashable {
     public let fields: [UInt32]
     /// For a view whose features are computed at each read.
     public let windows: OnlineWindows?
+    /// The project and the name, each with a zero behind it: the beginning of the view's rows in a store of one key
+    /// space.
+    public let path: [UInt8]
 
     public init(project: String, name: String, features: [String], windows: OnlineWindows? = nil) {
         self.windows = windows
@@ -17,6 +20,7 @@ public struct OnlineView: Sendable, Hashable {
         self.name = name
         self.features = features
         fields = features.map { murmur3("\(name):\($0)".utf8) }
+        path = Array(project.utf8) + [0] + Array(name.utf8) + [0]
     }
 }
 

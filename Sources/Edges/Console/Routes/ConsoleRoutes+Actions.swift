@@ -97,7 +97,7 @@ extension ConsoleRoutes {
     }
 
     /// A button's address: checks that the form comes from this console, then does the work and leads on.
-    private func action<Context: RequestContext>(
+    func action<Context: RequestContext>(
         _ router: Router<Context>, _ path: String,
         _ work: @escaping @Sendable ([String: String], Context) async throws(AerieError) -> String
     ) {

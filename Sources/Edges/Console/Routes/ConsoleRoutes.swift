@@ -37,6 +37,7 @@ public struct ConsoleRoutes: Sendable {
         registerModels(on: router)
         registerArtifacts(on: router)
         registerTraces(on: router)
+        registerFeatures(on: router)
         registerActions(on: router)
         page(router, "/console/**") { request, _ throws(AerieError) in
             throw .notFound("there is no page \(request.uri.path)")

@@ -23,7 +23,7 @@ public struct FeastImportRoutes<Context: RequestContext>: Sendable {
             let report = try await registry.bringOver(
                 Array(body.readableBytesView), project: query["project"].map { String($0) },
                 isDryRun: isDryRun == "true")
-            return FeastRoutes.json(Array(report.json.text().utf8))
+            return FeastRoutes.json(Array(report.json.text().utf8)).response
         }
     }
 }

@@ -1,4 +1,5 @@
 import AerieData
+import AerieHTTP
 import NIOCore
 import Serving
 

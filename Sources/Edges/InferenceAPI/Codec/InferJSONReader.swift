@@ -1,5 +1,6 @@
 import AerieCore
 import AerieData
+import AerieHTTP
 import AerieJSON
 
 /// Reads the JSON of an Open Inference Protocol request into the scratch.

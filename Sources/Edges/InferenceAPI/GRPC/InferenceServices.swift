@@ -1,6 +1,7 @@
 import AerieCore
 import AerieData
 public import AerieGRPC
+import AerieHTTP
 import ErrorMapping
 import NIOCore
 import Serving

@@ -1,6 +1,7 @@
 import AerieCore
 import AerieData
 import AerieGRPC
+import AerieHTTP
 import AerieTelemetry
 import ErrorMapping
 import NIOCore

@@ -1,5 +1,6 @@
 import AerieCore
 import AerieData
+import AerieHTTP
 
 /// A `ModelInferRequest` as found in its bytes; names and contents are slices of them.
 struct ModelInferReader {

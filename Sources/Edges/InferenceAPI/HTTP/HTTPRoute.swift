@@ -1,3 +1,5 @@
+import AerieHTTP
+
 /// What a path asks for. The names are slices of the path and live as long as it does.
 struct HTTPRoute {
     enum Kind {
@@ -129,24 +131,4 @@ struct HTTPRoute {
             return UnsafeRawBufferPointer(rebasing: path[start..<at])
         }
     }
-}
-
-/// The path with `%2F` and its like resolved; `nil` where a percent sign is not followed by two hexadecimal digits.
-func percentDecoded(_ path: UnsafeRawBufferPointer) -> [UInt8]? {
-    var result: [UInt8] = []
-    var at = 0
-    while at < path.count {
-        guard path[at] == UInt8(ascii: "%") else {
-            result.append(path[at])
-            at += 1
-            continue
-        }
-        guard at + 2 < path.count,
-            let high = Character(UnicodeScalar(path[at + 1])).hexDigitValue,
-            let low = Character(UnicodeScalar(path[at + 2])).hexDigitValue
-        else { return nil }
-        result.append(UInt8(high << 4 | low))
-        at += 3
-    }
-    return result
 }

@@ -1,4 +1,5 @@
 import AerieCore
+import AerieHTTP
 import AerieTelemetry
 import ErrorMapping
 import NIOCore

@@ -1,3 +1,4 @@
+public import AerieHTTP
 public import AerieTelemetry
 public import NIOCore
 import NIOPosix
@@ -10,12 +11,8 @@ public final class InferencePlane: Sendable {
     public struct Options: Sendable {
         /// Event loops; 0 means one for each core.
         public var loops = 0
-        public var maximumHeadBytes = 16 << 10
-        public var maximumBodyBytes = 64 << 20
-        /// Seconds that a request may take to arrive (without any progress, for its body).
-        public var requestTimeoutSeconds = 30
-        /// Seconds that a connection may stay open without a request.
-        public var idleTimeoutSeconds = 120
+        /// Limits of requests and connections over HTTP.
+        public var http = HTTPLoop.Options()
         /// Requests estimated above this run on the pool. In nanoseconds.
         public var inlineNanoseconds = 200_000.0
         public var poolThreads = 2

@@ -1,4 +1,4 @@
-import AerieCore
+import AerieHTTP
 import AerieTelemetry
 import NIOCore
 import Serving
@@ -6,35 +6,27 @@ import Serving
 /// All that one event loop owns: the present plan, buffers that are used again for each request, counters.
 ///
 /// `@unchecked Sendable`: made on one thread, from then on touched on its event loop only.
-final class LoopState: @unchecked Sendable {
-    let eventLoop: any EventLoop
+final class LoopState: HTTPLoop, @unchecked Sendable {
     let metrics: LoopMetrics
     let pool: InferencePool
     let options: InferencePlane.Options
     var plan = ServingPlan(.empty)
     let scratch = InferScratch()
-    /// Answers of the present read batch, and the binary part of the present answer.
-    var out = ByteBuffer()
+    /// The binary part of the present answer.
     var tail = ByteBuffer()
     /// The outputs that the present answer will hold.
     var selection: [SelectedOutput] = []
-    var isDraining = false
     let readiness: Readiness
     /// Set where predictions are kept.
     let recorder: PredictionRecorder?
     /// The counters of all loops, for those who ask how a model does.
     let statistics: PlaneStatistics
-    /// The present second, and as it stands in the head of every answer.
-    private(set) var second = Int(SystemClock().now().milliseconds / 1000)
-    private(set) var date = HTTPDate(seconds: SystemClock().now().milliseconds / 1000)
-    private(set) var connections: [ObjectIdentifier: HTTPConnection] = [:]
     private var randomState: UInt64
 
     init(
         eventLoop: any EventLoop, metrics: LoopMetrics, pool: InferencePool, options: InferencePlane.Options,
         readiness: Readiness, statistics: PlaneStatistics
     ) {
-        self.eventLoop = eventLoop
         self.statistics = statistics
         self.readiness = readiness
         self.metrics = metrics
@@ -42,6 +34,7 @@ final class LoopState: @unchecked Sendable {
         self.options = options
         recorder = options.predictionSink.map { PredictionRecorder(sink: $0) }
         randomState = options.seed ?? .random(in: .min ... .max)
+        super.init(eventLoop: eventLoop, options: options.http)
     }
 
     /// 64 random bits (splitmix64): for traffic splits, not for secrets.
@@ -53,22 +46,9 @@ final class LoopState: @unchecked Sendable {
         return bits ^ (bits >> 31)
     }
 
-    func add(_ connection: HTTPConnection) { connections[ObjectIdentifier(connection)] = connection }
-    func remove(_ connection: HTTPConnection) { connections[ObjectIdentifier(connection)] = nil }
-
-    /// Closes what is idle or too slow.
-    func sweep() {
-        second = Int(SystemClock().now().milliseconds / 1000)
-        date.update(seconds: Int64(second))
+    override func sweep() {
         recorder?.flush()
-        let now = NIODeadline.now()
-        for connection in connections.values { connection.checkTime(now) }
-    }
-
-    /// From now on each connection closes after the answer it is at; idle ones close at once.
-    func drain() {
-        isDraining = true
-        for connection in connections.values { connection.drain() }
+        super.sweep()
     }
 
     /// 36 characters of a random UUID (version 4) behind the scratch's text. No allocation once the text has room.
@@ -83,9 +63,5 @@ final class LoopState: @unchecked Sendable {
             scratch.text.append(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10)
         }
         return start..<scratch.text.count
-    }
-
-    func closeAll() {
-        for connection in connections.values { connection.closeNow() }
     }
 }

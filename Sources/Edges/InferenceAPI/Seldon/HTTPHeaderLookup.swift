@@ -1,3 +1,5 @@
+import AerieHTTP
+
 extension HTTPExchange {
     /// The value of a header field that no route looks at by itself; `nil` where it is not there.
     /// - Parameters:

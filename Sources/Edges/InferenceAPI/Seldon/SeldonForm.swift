@@ -1,4 +1,5 @@
 import AerieCore
+import AerieHTTP
 import AerieJSON
 
 /// A message sent as a form: `json=…` in a URL-encoded one, or a part for each payload in a multipart one, of which

@@ -41,6 +41,7 @@ struct Platform: Sendable {
     let feastRegistry: FeastRegistry
     let feastFlight: FeastFlightService
     let streams: StreamSupervisor
+    let featureUpkeep: FeatureUpkeep
     let serving: ServingService
     let graphs: GraphServices
     let metrics: MetricsRegistry
@@ -94,16 +95,15 @@ struct Platform: Sendable {
         let catalog = Self.steps(nativeFolder: nativeFolder)
         resources = ResourceService(
             store: stores.resources,
-            kinds: KindRegistry(
-                ServingKinds.all + [
-                    PipelineKind(catalog: catalog), EntityKind(), FeatureViewKind(), FeatureServiceKind(),
-                    ExpectationSuiteKind(),
-                ], foreign: [FeastManifest()]), guards: [FeatureUse(), OnDemandInputs(), DeploymentFeatures()])
+            kinds: Self.kinds(catalog), guards: [FeatureUse(), OnDemandInputs(), DeploymentFeatures()])
         let engine = Self.featureEngine(folder: folder, nativeFolder: nativeFolder)
         features = FeatureStore(
             resources: resources, online: try Self.onlineStore(configuration.online, folder: folder),
-            documents: stores.definitions, states: try Self.streamStates(folder), engine: engine)
+            documents: stores.definitions, states: try Self.streamStates(folder),
+            log: try FileFeatureLog(root: folder + "/feature-log"), metrics: metrics,
+            sampleEvery: configuration.featureSample, engine: engine)
         streams = StreamSupervisor(store: features, log: KafkaLog(), logger: logger)
+        featureUpkeep = FeatureUpkeep(store: features, metrics: metrics, logger: logger)
         feastRegistry = FeastRegistry(resources: resources, store: features, documents: stores.definitions)
         feastFlight = FeastFlightService(registry: feastRegistry, folder: folder + "/features", engine: engine)
         let services = PipelineServices(
@@ -126,7 +126,16 @@ struct Platform: Sendable {
                         registry: registry, copies: ModelCopies(artifacts: artifacts, folder: folder + "/model-copies")),
                     loader: loader, features: ServingFeatures(store: features), bandits: graphs.bandits,
                     metrics: graphs.nodes, logger: logger, inferenceURL: inferenceURL),
-                serving, inferenceURL: inferenceURL), logger: logger)
+                serving, inferenceURL: inferenceURL) + [MaterializationScheduleController(store: features)],
+            logger: logger)
+    }
+
+    private static func kinds(_ catalog: StepCatalog) -> KindRegistry {
+        KindRegistry(
+            ServingKinds.all + [
+                PipelineKind(catalog: catalog), EntityKind(), FeatureViewKind(), FeatureServiceKind(),
+                MaterializationScheduleKind(), ExpectationSuiteKind(),
+            ], foreign: [FeastManifest()])
     }
 
     private static func predictionLog(

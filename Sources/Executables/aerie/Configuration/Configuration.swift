@@ -16,6 +16,8 @@ struct Configuration: Sendable, Equatable {
     var grpc = ListenAddress(host: "127.0.0.1", port: 8081)
     var inferenceHTTP = ListenAddress(host: "127.0.0.1", port: 8000)
     var inferenceGRPC = ListenAddress(host: "127.0.0.1", port: 8001)
+    /// Online features over Feast's HTTP protocol; `nil` for Feast's own port where that is free.
+    var feastHTTP: ListenAddress?
     var logLevel = Logger.Level.info
     /// Event loops of the data plane; `nil` for one each processor.
     var inferenceLoops: Int?
@@ -25,6 +27,8 @@ struct Configuration: Sendable, Equatable {
     var responseCache = 64 << 20
     /// Bytes of logged predictions that are kept; the oldest go first.
     var predictionLogBytes = 1 << 30
+    /// One online read in so many is kept and compared with the offline values; 0 for none.
+    var featureSample = 1000
     /// Accept connections from other machines though nobody has to say who they are.
     var isInsecure = false
     /// Where the native libraries are; `nil` to look in the usual places.
@@ -37,6 +41,8 @@ struct Configuration: Sendable, Equatable {
         case http, grpc
         case inferenceHTTP = "inference-http"
         case inferenceGRPC = "inference-grpc"
+        case feastHTTP = "feast-http"
+        case featureSample = "feature-sample"
         case logLevel = "log-level"
         case inferenceLoops = "inference-loops"
         case maximumBody = "max-body"
@@ -62,6 +68,8 @@ struct Configuration: Sendable, Equatable {
             case .grpc: grpc = try ListenAddress(text)
             case .inferenceHTTP: inferenceHTTP = try ListenAddress(text)
             case .inferenceGRPC: inferenceGRPC = try ListenAddress(text)
+            case .feastHTTP: feastHTTP = try ListenAddress(text)
+            case .featureSample: featureSample = try Self.count(text, 0...1_000_000_000)
             case .logLevel: logLevel = try Self.level(text)
             case .inferenceLoops: inferenceLoops = try Self.count(text, 1...256)
             case .maximumBody: maximumBody = try Self.bytes(text)
@@ -127,5 +135,6 @@ struct Configuration: Sendable, Equatable {
 
     var listeners: [(setting: Setting, address: ListenAddress)] {
         [(.http, http), (.grpc, grpc), (.inferenceHTTP, inferenceHTTP), (.inferenceGRPC, inferenceGRPC)]
+            + (feastHTTP.map { [(.feastHTTP, $0)] } ?? [])
     }
 }

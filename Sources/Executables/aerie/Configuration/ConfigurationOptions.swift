@@ -24,6 +24,10 @@ struct ConfigurationOptions: ParsableArguments {
     var inferenceHttp: String?
     @Option(help: "Inference over gRPC. (default: 127.0.0.1:8001)")
     var inferenceGrpc: String?
+    @Option(help: "Online features over Feast's HTTP protocol. (default: 127.0.0.1:6566, if that is free)")
+    var feastHttp: String?
+    @Option(help: "Keep one online read in so many, to compare it with the offline values; 0: none. (default: 1000)")
+    var featureSample: String?
     @Option(help: "trace, debug, info, notice, warning, error or critical. (default: info)")
     var logLevel: String?
     @Option(help: "Event loops of the data plane. (default: one each processor)")
@@ -51,6 +55,8 @@ struct ConfigurationOptions: ParsableArguments {
         flags[.grpc] = grpc
         flags[.inferenceHTTP] = inferenceHttp
         flags[.inferenceGRPC] = inferenceGrpc
+        flags[.feastHTTP] = feastHttp
+        flags[.featureSample] = featureSample
         flags[.logLevel] = logLevel
         flags[.inferenceLoops] = inferenceLoops
         flags[.maximumBody] = maxBody

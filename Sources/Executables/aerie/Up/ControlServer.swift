@@ -70,7 +70,8 @@ final class ControlServer: Sendable {
                     let namespace = platform.serving.state(named: name)?.namespace ?? "default"
                     return platform.sampler.stats(namespace: namespace, deployment: name)
                 },
-                inferenceAddress: inferenceURL, tables: platform.tables, dataDirectory: folder,
+                inferenceAddress: inferenceURL, tables: platform.tables, features: platform.features,
+                dataDirectory: folder,
                 version: Aerie.version), logger: logger
         ).register(on: router)
 

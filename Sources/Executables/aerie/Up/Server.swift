@@ -1,5 +1,6 @@
 import AerieCore
 import AerieGRPC
+import AerieHTTP
 import AerieJSON
 import AerieResources
 import AerieTelemetry
@@ -26,22 +27,24 @@ import Webhooks
 final class Server: Sendable {
     private let platform: Platform
     private let plane: InferencePlane
-    private let inferenceHTTP: InferenceHTTPServer
+    private let inferenceHTTP: HTTPServer
     private let inferenceGRPC: GRPCServer
+    private let feastHTTP: HTTPServer?
     private let controlGRPC: GRPCServer
     private let control: ControlServer
     private let loops: Task<Void, Never>
     let readyLine: String
 
     private init(
-        platform: Platform, plane: InferencePlane, inferenceHTTP: InferenceHTTPServer,
-        inferenceGRPC: GRPCServer,
+        platform: Platform, plane: InferencePlane, inferenceHTTP: HTTPServer,
+        inferenceGRPC: GRPCServer, feastHTTP: HTTPServer?,
         controlGRPC: GRPCServer, control: ControlServer, loops: Task<Void, Never>, readyLine: String
     ) {
         self.platform = platform
         self.plane = plane
         self.inferenceHTTP = inferenceHTTP
         self.inferenceGRPC = inferenceGRPC
+        self.feastHTTP = feastHTTP
         self.controlGRPC = controlGRPC
         self.control = control
         self.loops = loops
@@ -55,7 +58,7 @@ final class Server: Sendable {
         let platform = try await Platform(configuration, folder: folder, logger: logger) { inferenceURL.text }
         var options = InferencePlane.Options()
         options.loops = configuration.inferenceLoops ?? 0
-        options.maximumBodyBytes = configuration.maximumBody
+        options.http.limits.bodyBytes = configuration.maximumBody
         options.version = Aerie.version
         options.responseCache = ResponseCache(capacity: configuration.responseCache)
         platform.graphs.connect(&options)
@@ -66,7 +69,7 @@ final class Server: Sendable {
         platform.serving.subscribe { plane.update($0) }
 
         let inferenceHTTP = try await bound(configuration.inferenceHTTP, "--inference-http") {
-            try await InferenceHTTPServer.start(plane: plane, host: $0.host, port: $0.port)
+            try await plane.serveHTTP(host: $0.host, port: $0.port)
         }
         inferenceURL.set(
             "http://" + ListenAddress(host: configuration.inferenceHTTP.host, port: inferenceHTTP.port).description)
@@ -84,23 +87,10 @@ final class Server: Sendable {
                 ], host: $0.host, port: $0.port,
                 maximumMessageBytes: max(configuration.maximumBody, FeastFlightService.messageBytes))
         }
+        let feastHTTP = try await serveFeatures(
+            configuration.feastHTTP, platform: platform, plane: plane, logger: logger)
         let deployed = try await platform.resources.list(kind: "SeldonDeployment")
-        let loops = Task {
-            await withTaskGroup(of: Void.self) { group in
-                group.addTask { await platform.reconcile.run() }
-                if platform.stores.isShared { group.addTask { await platform.resources.followOthers() } }
-                group.addTask { await platform.sampler.run() }
-                group.addTask { await platform.graphs.bandits.decisions.run() }
-                group.addTask { await platform.webhookDispatcher.run() }
-                group.addTask { await platform.predictions.run() }
-                group.addTask { await platform.streams.run() }
-                group.addTask {
-                    do { try await platform.runner.run() } catch {
-                        logger.error("the pipeline runner ended", metadata: ["error": "\(error)"])
-                    }
-                }
-            }
-        }
+        let loops = work(platform, logger)
         await settle(deployed.map(\.metadata.name), platform.serving)
         let control = try await bound(configuration.http, "--http") {
             try await ControlServer.start(
@@ -113,11 +103,15 @@ final class Server: Sendable {
             "inference_http": .string(inferenceURL.text),
             "inference_grpc": .string(
                 ListenAddress(host: configuration.inferenceGRPC.host, port: inferenceGRPC.port).description),
+            "feast_http": feastHTTP.map { server in
+                let host = configuration.feastHTTP?.host ?? feastPort.host
+                return .string("http://" + ListenAddress(host: host, port: server.port).description)
+            } ?? .null,
             "data_dir": .string(folder), "version": .string(Aerie.version),
         ]
         return Server(
             platform: platform, plane: plane, inferenceHTTP: inferenceHTTP, inferenceGRPC: inferenceGRPC,
-            controlGRPC: controlGRPC, control: control, loops: loops, readyLine: line.text())
+            feastHTTP: feastHTTP, controlGRPC: controlGRPC, control: control, loops: loops, readyLine: line.text())
     }
 
     /// Stops accepting, answers what has begun, ends the steps' processes, and closes the stores.
@@ -128,14 +122,36 @@ final class Server: Sendable {
         await control.stop()
         async let http: Void = inferenceHTTP.shutdown()
         async let grpc: Void = inferenceGRPC.shutdown()
+        async let feast: Void? = feastHTTP?.shutdown()
         async let health: Void = controlGRPC.shutdown()
-        _ = await (http, grpc, health)
+        _ = await (http, grpc, feast, health)
         loops.cancel()
         await loops.value
         await plane.shutdown()
         await platform.predictions.write()
         await platform.webhookSender.close()
         await platform.stores.close()
+    }
+
+    /// What goes on beside the answering of requests, until the task is cancelled.
+    private static func work(_ platform: Platform, _ logger: Logger) -> Task<Void, Never> {
+        Task {
+            await withTaskGroup(of: Void.self) { group in
+                group.addTask { await platform.reconcile.run() }
+                if platform.stores.isShared { group.addTask { await platform.resources.followOthers() } }
+                group.addTask { await platform.sampler.run() }
+                group.addTask { await platform.graphs.bandits.decisions.run() }
+                group.addTask { await platform.featureUpkeep.run() }
+                group.addTask { await platform.streams.run() }
+                group.addTask { await platform.webhookDispatcher.run() }
+                group.addTask { await platform.predictions.run() }
+                group.addTask {
+                    do { try await platform.runner.run() } catch {
+                        logger.error("the pipeline runner ended", metadata: ["error": "\(error)"])
+                    }
+                }
+            }
+        }
     }
 
     /// Waits a moment for what was deployed before to answer again, so that ready means ready; a model that takes
@@ -151,7 +167,7 @@ final class Server: Sendable {
         }
     }
 
-    private static func bound<Bound>(
+    static func bound<Bound>(
         _ address: ListenAddress, _ flag: String, _ bind: (ListenAddress) async throws -> Bound
     ) async throws(AerieError) -> Bound {
         do { return try await bind(address) } catch let error as AerieError { throw error } catch {

@@ -1,0 +1,116 @@
+public import AerieCore
+public import AerieJSON
+import AerieResources
+import Datasets
+
+/// What the values of each feature looked like at a materialization: counts, moments, quantiles, a histogram or the
+/// values that come most often. Kept with every materialization, so that later ones can be compared with it.
+public enum FeatureStatistics {
+    /// Equal-width bins between the least and the greatest finite value.
+    private static let bins = 20
+    private static let quantiles = ["0.01", "0.05", "0.25", "0.5", "0.75", "0.95", "0.99"]
+
+    /// The log that keeps a view's statistics, one record for each materialization.
+    static func log(_ view: FeatureCatalog.View) -> String { "statistics/\(view.key.namespace)/\(view.definition.name)" }
+
+    /// An object with one member for each feature.
+    static func collect(_ source: MaterializationSource) async throws(AerieError) -> JSONValue {
+        let features = source.view.definition.features
+        var aggregates: [String] = ["count(*) AS n"]
+        for (index, feature) in features.enumerated() {
+            let column = "f\(index)"
+            aggregates.append("count(\(column)) AS \"\(column)_count\"")
+            guard let number = number(column, feature.type) else { continue }
+            aggregates.append("count(DISTINCT \(column)) AS \"\(column)_distinct\"")
+            let finite = "FILTER (WHERE isfinite(\(number)))"
+            for (name, function) in [("mean", "avg"), ("std", "stddev_samp"), ("min", "min"), ("max", "max")] {
+                aggregates.append("\(function)(\(number)) \(finite) AS \"\(column)_\(name)\"")
+            }
+            for quantile in quantiles {
+                aggregates.append("quantile_cont(\(number), \(quantile)) \(finite) AS \"\(column)_q\(quantile)\"")
+            }
+        }
+        let table = try await source.engine.query("SELECT \(aggregates.joined(separator: ", ")) FROM newest")
+        var object = JSONObject()
+        for (index, feature) in features.enumerated() {
+            object[feature.name] = .object(try await one("f\(index)", feature.type, table, source))
+        }
+        return .object(object)
+    }
+
+    private static func number(_ column: String, _ type: FeatureType) -> String? {
+        switch type {
+        case .bool: "\(column)::INT::DOUBLE"
+        case _ where type.isNumeric: "\(column)::DOUBLE"
+        default: nil
+        }
+    }
+
+    private static func one(
+        _ column: String, _ type: FeatureType, _ table: SQLTable, _ source: MaterializationSource
+    ) async throws(AerieError) -> JSONObject {
+        func value(_ name: String) -> JSONValue { JSONValue(table["\(column)_\(name)"]?[0] ?? .null) }
+        let count = value("count").int ?? 0
+        let rows = JSONValue(table["n"]?[0] ?? .null).int ?? 0
+        var result: JSONObject = ["type": .string(type.rawValue), "count": .int(count), "nulls": .int(rows - count)]
+        if let number = number(column, type) {
+            for name in ["distinct", "mean", "std", "min", "max"] { result[name] = value(name) }
+            var object = JSONObject()
+            for quantile in quantiles { object[quantile] = value("q\(quantile)") }
+            result["quantiles"] = .object(object)
+            if let least = value("min").double, let greatest = value("max").double {
+                result["histogram"] = try await histogram(number, least, greatest, source)
+            }
+        }
+        if type == .string || type == .bool || (type.isNumeric && (value("distinct").int ?? .max) <= 20) {
+            result["top"] = try await top(column, source)
+        }
+        return result
+    }
+
+    private static func histogram(
+        _ number: String, _ least: Double, _ greatest: Double, _ source: MaterializationSource
+    ) async throws(AerieError) -> JSONValue {
+        var counts = [Int64](repeating: 0, count: greatest > least ? bins : 1)
+        let width = greatest - least
+        let bin =
+            width > 0 && width.isFinite
+            ? "least(\(bins - 1), floor((\(number) - (\(least))) / \(width) * \(bins))::INT)" : "0"
+        let table = try await source.engine.query(
+            "SELECT \(bin) AS b, count(*) AS n FROM newest WHERE isfinite(\(number)) GROUP BY b")
+        for row in 0..<table.rowCount {
+            guard case .int(let place)? = table["b"]?[row], case .int(let count)? = table["n"]?[row],
+                counts.indices.contains(Int(place))
+            else { continue }
+            counts[Int(place)] = count
+        }
+        return ["min": .double(least), "max": .double(greatest), "counts": .array(counts.map(JSONValue.int))]
+    }
+
+    private static func top(_ column: String, _ source: MaterializationSource) async throws(AerieError) -> JSONValue {
+        let table = try await source.engine.query(
+            "SELECT \(column)::VARCHAR AS v, count(*) AS n FROM newest WHERE \(column) IS NOT NULL GROUP BY v "
+                + "ORDER BY n DESC, v LIMIT 10")
+        return .array(
+            (0..<table.rowCount).map { row in
+                ["value": JSONValue(table["v"]?[row] ?? .null), "count": JSONValue(table["n"]?[row] ?? .null)]
+            })
+    }
+}
+
+extension FeatureStore {
+    /// The statistics of a view's last materializations, the newest first.
+    /// - Throws: `notFound` for an unknown view.
+    public func statistics(
+        view name: String, namespace: String = "default", limit: Int = 20
+    ) async throws(AerieError) -> [JSONValue] {
+        let view = try await catalog(namespace).view(name)
+        return try await records(FeatureStatistics.log(view), limit: limit)
+    }
+
+    /// The last records of a log, the newest first. What is no JSON, as it was cut off by a crash, is left out.
+    func records(_ name: String, limit: Int) async throws(AerieError) -> [JSONValue] {
+        let lines = try await log?.read(name, last: limit) ?? []
+        return lines.reversed().compactMap { try? JSONValue.parse($0, allowsNonFinite: true) }
+    }
+}

@@ -1,0 +1,166 @@
+public import AerieCore
+import AerieJSON
+import AerieResources
+import Datasets
+import Synchronization
+
+/// How far a materialization has come.
+public struct MaterializationProgress: Sendable {
+    public var view: String
+    public var rows: Int64
+    /// Of all entities with a value in the range.
+    public var total: Int64
+}
+
+extension FeatureStore {
+    /// Copies the newest values of each entity with a time from `start` to `end`, both included, into the online store.
+    ///
+    /// Reads go on meanwhile. It can be run again at any time: values that are newer stay. What ends early has written
+    /// some entities and has not moved the view's mark, so that the next incremental one begins where this one did;
+    /// what ended with the process goes on at the next start: see `resumeMaterializations`.
+    /// - Parameters:
+    ///   - start: microseconds since 1970; `nil` begins where the last one ended, and without one at the view's age
+    ///     limit before `end`, or at the beginning of time for a view without a limit.
+    ///   - names: the views; `nil` for all that are online.
+    /// - Throws: `conflict` if one of them is being materialized already.
+    public func materialize(
+        _ names: [String]?, from start: Int64?, to end: Int64, namespace: String = "default", trigger: String = "request",
+        progress: @Sendable (MaterializationProgress) -> Void = { _ in }
+    ) async throws(AerieError) -> [MaterializationProgress] {
+        try await reserve(names, from: start, to: end, namespace: namespace, trigger: trigger).run(progress)
+    }
+
+    /// Views that nobody else materializes until `run` has ended. It must be run.
+    public struct ReservedMaterialization: Sendable {
+        public let views: [FeatureCatalog.View]
+        fileprivate let store: FeatureStore
+        fileprivate let jobs: [MaterializationJob]
+
+        public func run(
+            _ progress: @Sendable (MaterializationProgress) -> Void = { _ in }
+        ) async throws(AerieError) -> [MaterializationProgress] {
+            defer { store.end(views) }
+            var results: [MaterializationProgress] = []
+            for (place, job) in jobs.enumerated() {
+                do throws(AerieError) { results.append(try await job.run(progress)) } catch {
+                    for other in jobs[(place + 1)...] { store.materializations.drop(other.id) }
+                    throw error
+                }
+            }
+            return results
+        }
+    }
+
+    /// The first half of `materialize`: everything that can be wrong with the question is said here.
+    public func reserve(
+        _ names: [String]?, from start: Int64?, to end: Int64, namespace: String = "default", trigger: String = "request"
+    ) async throws(AerieError) -> ReservedMaterialization {
+        let views = try await materializable(names, namespace)
+        var ranges: [ClosedRange<Int64>] = []
+        for view in views {
+            let from = start ?? Self.mark(view) ?? view.definition.timeToLive.map { end - $0 } ?? 0
+            guard from <= end else {
+                throw .invalid("start_ts", "\(FeatureTime.text(from)) is after the end, \(FeatureTime.text(end))")
+            }
+            ranges.append(from...end)
+        }
+        try begin(views)
+        let jobs = zip(views, ranges).map { MaterializationJob($0, range: $1, store: self, trigger: trigger) }
+        return ReservedMaterialization(views: views, store: self, jobs: jobs)
+    }
+
+    /// Goes on with what a process that is gone has begun and not ended. To be called once, after the start.
+    /// - Returns: what became of each, by its view.
+    public func resumeMaterializations() async throws(AerieError) -> [(view: String, rows: Result<Int64, AerieError>)] {
+        var results: [(view: String, rows: Result<Int64, AerieError>)] = []
+        let all = try await resources.list(kind: "FeatureView")
+        for resource in all where resource.status?["materializing"] != nil {
+            let catalog = try await catalog(resource.metadata.namespace)
+            guard let view = catalog.views[resource.metadata.name], let left = MaterializationMark(view.status) else {
+                continue
+            }
+            do throws(AerieError) {
+                try begin([view])
+                defer { end([view]) }
+                let job = MaterializationJob(view, range: left.range, store: self, trigger: "restart", mark: left)
+                results.append((view.definition.name, .success(try await job.run { _ in }.rows)))
+            } catch { results.append((view.definition.name, .failure(error))) }
+        }
+        return results
+    }
+
+    /// The views that `materialize` would take.
+    public func materializable(
+        _ names: [String]?, _ namespace: String = "default"
+    ) async throws(AerieError) -> [FeatureCatalog.View] {
+        let catalog = try await catalog(namespace)
+        guard let names else {
+            return catalog.views.values.filter(\.isMaterialized).sorted { $0.definition.name < $1.definition.name }
+        }
+        var views: [FeatureCatalog.View] = []
+        for name in names {
+            let view = try catalog.view(name)
+            guard view.isOnline else {
+                throw .invalid("feature_views", "Feature view \(name) is not configured to be served online")
+            }
+            guard view.isMaterialized else {
+                throw .invalid(
+                    "feature_views",
+                    "feature view \(name) is "
+                        + (view.onDemand == nil ? "fed by its stream" : "computed at each read, out of other views"))
+            }
+            views.append(view)
+        }
+        return views
+    }
+
+    private func begin(_ views: [FeatureCatalog.View]) throws(AerieError) {
+        let taken = busy.withLock { busy -> String? in
+            if let taken = views.first(where: { busy.contains($0.key) }) { return taken.definition.name }
+            busy.formUnion(views.map(\.key))
+            return nil
+        }
+        if let taken {
+            throw AerieError(
+                .conflict, "Feature view \(taken) is already being materialized", reason: "materialization.running")
+        }
+    }
+
+    private func end(_ views: [FeatureCatalog.View]) { busy.withLock { $0.subtract(views.map(\.key)) } }
+
+    /// Where the last materialization of a view ended.
+    public static func mark(_ view: FeatureCatalog.View) -> Int64? {
+        view.status["materializedUntil"]?.string.flatMap(FeatureTime.parse)
+    }
+
+    /// Changes a view's status, which others change as well: it is read and written in one turn.
+    func changeStatus(
+        _ view: FeatureCatalog.View, _ change: @Sendable (inout JSONObject) -> Void
+    ) async throws(AerieError) {
+        await statusTurn.enter()
+        do throws(AerieError) {
+            var status = try await resources.get(view.key).status ?? [:]
+            change(&status)
+            try await resources.putStatus(view.key, uid: view.uid, status: status)
+        } catch {
+            await statusTurn.leave()
+            throw error
+        }
+        await statusTurn.leave()
+    }
+}
+
+/// One at a time, in the order of asking.
+actor Turn {
+    private var isTaken = false
+    private var waiting: [CheckedContinuation<Void, Never>] = []
+
+    func enter() async {
+        guard isTaken else { return isTaken = true }
+        await withCheckedContinuation { waiting.append($0) }
+    }
+
+    func leave() {
+        if waiting.isEmpty { isTaken = false } else { waiting.removeFirst().resume() }
+    }
+}

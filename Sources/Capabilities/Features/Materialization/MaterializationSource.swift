@@ -1,0 +1,142 @@
+import AerieCore
+import AerieJSON
+import Datasets
+
+/// The newest row of each entity in a range of time, read out of a view's source.
+struct MaterializationSource {
+    let view: FeatureCatalog.View
+    let engine: any SQLEngine
+    private let hash: String
+
+    /// - Parameter left: the parts, of how many, that are wanted; `nil` for all. An entity is always in the same part.
+    init(
+        _ view: FeatureCatalog.View, from: Int64, to: Int64, engine: any SQLEngine,
+        left: (parts: [Int64], of: Int64)? = nil
+    ) async throws(AerieError) {
+        self.view = view
+        self.engine = engine
+        let definition = view.definition
+        let source = try await definition.source(engine)
+        func original(_ name: String) -> String { sqlIdentifier(definition.column(of: name)) }
+        let time = sqlInstant(sqlIdentifier(source.timestamp))
+        let created = definition.createdTimestampColumn.map { sqlInstant(sqlIdentifier($0)) }
+        var columns = view.joinKeys.enumerated().map { "\(original($1.name)) AS k\($0)" }
+        for (index, feature) in definition.features.enumerated() {
+            columns.append("\(Self.cast(original(feature.name), feature.type)) AS f\(index)")
+        }
+        columns.append("epoch_us(\(time)) AS t")
+        columns.append("\(created.map { "coalesce(epoch_us(\($0)), 0)" } ?? "0::BIGINT") AS c")
+        let keys = view.joinKeys.map { original($0.name) }
+        var conditions =
+            ["\(time) BETWEEN make_timestamp(\(from)) AND make_timestamp(\(to))"]
+            + keys.map { "\($0) IS NOT NULL" }
+        hash = keys.isEmpty ? "0" : "hash(\(view.joinKeys.indices.map { "k\($0)::VARCHAR" }.joined(separator: ", ")))"
+        if let left, !keys.isEmpty {
+            let original = "hash(\(keys.map { "\($0)::VARCHAR" }.joined(separator: ", ")))"
+            let parts = left.parts.map(String.init).joined(separator: ", ")
+            conditions.append(parts.isEmpty ? "false" : "\(original) % \(left.of) IN (\(parts))")
+        }
+        let partition = keys.isEmpty ? "" : "PARTITION BY \(keys.joined(separator: ", ")) "
+        let order = "\(time) DESC, \(created.map { "\($0) DESC NULLS LAST, " } ?? "")\"__aerie_at\" DESC"
+        let newest =
+            "SELECT \(columns.joined(separator: ", ")) FROM (SELECT *, row_number() OVER () AS \"__aerie_at\" FROM "
+            + "\(source.relation)) WHERE \(conditions.joined(separator: " AND ")) "
+            + "QUALIFY row_number() OVER (\(partition)ORDER BY \(order)) = 1"
+        // Once, into a table of the engine's own, which spills to the disk if it must.
+        try await engine.execute("CREATE TEMP TABLE newest AS \(newest)")
+    }
+
+    func count() async throws(AerieError) -> Int64 {
+        guard case .int(let count)? = try await engine.query("SELECT count(*) FROM newest").columns.first?[0] else {
+            throw AerieError(.internal, "the SQL engine counts no rows")
+        }
+        return count
+    }
+
+    /// Every row falls into one part.
+    func rows(part: Int64, of parts: Int64) async throws(AerieError) -> [OnlineRow] {
+        let wanted = parts > 1 ? " WHERE \(hash) % \(parts) = \(part)" : ""
+        let table = try await engine.query("SELECT * FROM newest\(wanted)")
+        let keyCount = view.joinKeys.count
+        let features = view.definition.features
+        guard table.columns.count == keyCount + features.count + 2 else {
+            throw AerieError(.internal, "the SQL engine gives \(table.columns.count) columns")
+        }
+        let (times, created) = (table.columns[keyCount + features.count], table.columns[keyCount + features.count + 1])
+        var rows: [OnlineRow] = []
+        rows.reserveCapacity(table.rowCount)
+        for row in 0..<table.rowCount {
+            var key: [FeatureValue] = keyCount == 0 ? [.string("")] : []
+            for (index, joinKey) in view.joinKeys.enumerated() {
+                key.append(try Self.key(table.columns[index][row], joinKey))
+            }
+            var values: [FeatureValue?] = []
+            values.reserveCapacity(features.count)
+            for (index, feature) in features.enumerated() {
+                values.append(try Self.value(table.columns[keyCount + index][row], feature))
+            }
+            guard case .int(let time) = times[row], case .int(let written) = created[row] else {
+                throw AerieError(.internal, "the SQL engine gives no time")
+            }
+            rows.append(OnlineRow(key: try view.entityKey.bytes(key), time: time, created: written, values: values))
+        }
+        return rows
+    }
+
+    private static func cast(_ column: String, _ type: FeatureType) -> String {
+        switch type {
+        case .int32, .int64: "CAST(\(column) AS BIGINT)"
+        case .float, .double: "CAST(\(column) AS DOUBLE)"
+        case .bool: "CAST(\(column) AS BOOLEAN)"
+        case .string: "CAST(\(column) AS VARCHAR)"
+        case .bytes: "base64(CAST(\(column) AS BLOB))"
+        case .timestamp: "CAST(floor(epoch(\(sqlInstant(column)))) AS BIGINT)"
+        default: "CAST(to_json(\(column)) AS VARCHAR)"
+        }
+    }
+
+    private static func key(_ value: SQLValue, _ key: FeatureCatalog.JoinKey) throws(AerieError) -> FeatureValue {
+        switch (value, key.type) {
+        case (.int(let number), .int32?): return .int32(Int32(truncatingIfNeeded: number))
+        case (.int(let number), .string?): return .string("\(number)")
+        case (.int(let number), _): return .int64(number)
+        case (.text(let text), .int64?):
+            guard let number = Int64(text) else { throw .invalid(key.name, "'\(text)' is no INT64") }
+            return .int64(number)
+        case (.text(let text), _): return .string(text)
+        case (.timestamp(let micros), _): return .timestamp(micros / 1_000_000)
+        case (.double(let number), _):
+            guard let whole = Int64(exactly: number) else { throw .invalid(key.name, "\(number) is no key") }
+            return .int64(whole)
+        default: throw .invalid(key.name, "the column's type cannot be a key; keys are whole numbers or texts")
+        }
+    }
+
+    private static func value(
+        _ value: SQLValue, _ feature: FeatureViewDefinition.Feature
+    ) throws(AerieError) -> FeatureValue {
+        switch (value, feature.type) {
+        case (.null, _): return .null
+        case (.int(let number), .int32):
+            guard let small = Int32(exactly: number) else {
+                throw .invalid(feature.name, "\(number) does not fit into INT32")
+            }
+            return .int32(small)
+        case (.int(let number), .timestamp): return .timestamp(number)
+        case (.int(let number), _): return .int64(number)
+        case (.double(let number), .float): return .float(Float(number))
+        case (.double(let number), _): return .double(number)
+        case (.bool(let value), _): return .bool(value)
+        case (.text(let text), .string): return .string(text)
+        case (.text(let text), .bytes):
+            return try FeatureValue(json: .string(text), type: .bytes, field: feature.name)
+        case (.text(let text), let type):
+            let json: JSONValue
+            do throws(JSONError) { json = try JSONValue.parse(text, allowsNonFinite: true) } catch {
+                throw error.asAerieError(in: feature.name)
+            }
+            return try FeatureValue(json: json, type: type, field: feature.name)
+        case (.timestamp(let micros), _): return .timestamp(micros / 1_000_000)
+        }
+    }
+}

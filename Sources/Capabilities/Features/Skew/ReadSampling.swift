@@ -1,0 +1,83 @@
+public import AerieCore
+import AerieJSON
+import AerieResources
+import Synchronization
+
+/// Which of the reads are kept beside, to be compared with the offline value at the same instant.
+public final class ReadSampling: Sendable {
+    /// One read in so many; 0 for none.
+    public let every: Int
+    private let pending = Atomic<Int>(0)
+
+    /// Samples that may wait for the disk; more are passed over, as reads never wait for it.
+    private static let limit = 64
+
+    public init(every: Int) { self.every = every }
+
+    fileprivate func begin() -> Bool {
+        if pending.add(1, ordering: .relaxed).newValue <= Self.limit { return true }
+        end()
+        return false
+    }
+
+    fileprivate func end() { pending.subtract(1, ordering: .relaxed) }
+}
+
+extension FeatureStore {
+    /// Entities of one read that are kept.
+    private static let entitiesPerSample = 20
+
+    /// Keeps what a read has found, off the caller's thread. The lookups are looked at before this returns.
+    public func sample(_ lookups: OnlineLookups) {
+        guard let log, let layout = lookups.layout, sampling.begin() else { return }
+        let now = clock.now().milliseconds * 1000
+        var records: [(log: String, lines: [[UInt8]])] = []
+        for (part, plan) in layout.parts.enumerated() {
+            var lines: [[UInt8]] = []
+            for entity in 0..<min(lookups.count, Self.entitiesPerSample) {
+                if let line = Self.record(lookups, layout, part: part, entity: entity, at: now) { lines.append(line) }
+            }
+            if !lines.isEmpty { records.append(("reads/\(plan.view.project)/\(plan.view.name)", lines)) }
+        }
+        let (kept, gate) = (records, sampling)
+        Task {
+            for record in kept { try? await log.append(record.log, record.lines) }
+            gate.end()
+        }
+    }
+
+    /// - Returns: `nil` for an entity that is not known, of which there is nothing to compare.
+    private static func record(
+        _ lookups: OnlineLookups, _ layout: OnlineLayout, part: Int, entity: Int, at now: Int64
+    ) -> [UInt8]? {
+        guard lookups.row(part: part, entity: entity).isFound else { return nil }
+        let plan = layout.parts[part]
+        var keys: [JSONValue] = []
+        for place in plan.keys {
+            keys.append(
+                lookups.key(place, entity: entity) { type, bytes -> JSONValue in
+                    switch type {
+                    case 2: .string(String(decoding: bytes, as: UTF8.self))
+                    case 3: .int(Int64(Int32(littleEndian: bytes.loadUnaligned(as: Int32.self))))
+                    default: .int(Int64(littleEndian: bytes.loadUnaligned(as: Int64.self)))
+                    }
+                })
+        }
+        var values = JSONObject()
+        for (field, hash) in plan.fields.enumerated() {
+            guard let place = plan.view.fields.firstIndex(of: hash),
+                let value = try? FeatureValue(protobuf: lookups.value(part: part, entity: entity, field: field))
+            else { continue }
+            values[plan.view.features[place]] = value.json
+        }
+        let record: JSONValue = ["at": .int(now), "keys": .array(keys), "values": .object(values)]
+        return record.utf8()
+    }
+
+    /// How many sampled reads are kept.
+    public func sampledReads() async throws(AerieError) -> Int {
+        var count = 0
+        for name in try await log?.names("reads/") ?? [] { count += try await log?.read(name, last: 5000).count ?? 0 }
+        return count
+    }
+}

@@ -1,0 +1,33 @@
+import AerieHTTP
+
+/// One client's connection to the inference port.
+final class InferenceConnection: HTTPConnection, @unchecked Sendable {
+    let state: LoopState
+
+    init(state: LoopState) {
+        self.state = state
+        super.init(
+            loop: state, asking: HTTPFieldNames("inference-header-content-length", "seldon-model", "seldon-puid"))
+    }
+
+    override func answer(_ exchange: HTTPExchange, _ request: UnsafeRawBufferPointer, _ body: Range<Int>) {
+        let path = UnsafeRawBufferPointer(rebasing: request[exchange.head.path])
+        if path.contains(UInt8(ascii: "%")) {
+            guard let decoded = percentDecoded(path) else {
+                return writeError(400, "a percent sign in the path is not followed by two hexadecimal digits", exchange)
+            }
+            return decoded.withUnsafeBytes { answer(exchange, HTTPRoute($0), request, body) }
+        }
+        answer(exchange, HTTPRoute(path), request, body)
+    }
+
+    override func answer(_ failure: HTTPFailure, _ exchange: HTTPExchange) {
+        writeError(failure.status, failure.message, exchange)
+    }
+}
+
+extension HTTPHead {
+    var inferenceHeaderLength: Range<Int> { asked.0 }
+    var seldonModel: Range<Int> { asked.1 }
+    var seldonPuid: Range<Int> { asked.2 }
+}

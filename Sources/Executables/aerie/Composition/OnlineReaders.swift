@@ -1,0 +1,13 @@
+import Features
+import NIOCore
+import StoreLMDB
+import StoreRedis
+
+extension Platform {
+    /// The data plane's way to the online store; `nil` where only the general way leads to it.
+    func onlineReader(on eventLoop: any EventLoop) -> (any OnlineReader)? {
+        if let store = features.online as? LMDBOnlineStore { return store.reader() }
+        if let store = features.online as? RedisOnlineStore { return store.reader(on: eventLoop) }
+        return nil
+    }
+}

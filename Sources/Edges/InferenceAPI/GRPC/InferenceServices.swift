@@ -1,7 +1,6 @@
 import AerieCore
 import AerieData
 public import AerieGRPC
-import AerieHTTP
 import ErrorMapping
 import NIOCore
 import Serving

@@ -38,7 +38,7 @@ class MLflowServer:
                  "--artifacts-destination", str(folder / "mlartifacts"), "--host", "127.0.0.1", "--port",
                  self.url.rsplit(":", 1)[1], "--workers", "1"],
                 cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
-        for _ in range(600):
+        for _ in range(2400):
             try:
                 if requests.get(self.url + "/health", timeout=2).ok:
                     return

@@ -62,7 +62,7 @@ import Testing
             for (conditions, isIn) in cases {
                 var query = SearchQuery(
                     experimentIDs: ["0"], conditions: conditions, order: [SearchOrder(metric, ascending: ascending)],
-                    limit: 900)
+                    limit: 2300)
                 var found: [RunID] = []
                 repeat {
                     let page = try await runs.search(query)
@@ -90,7 +90,7 @@ import Testing
     @Test("pages follow each other through PostgreSQL") func postgres() async throws {
         let url = try PostgresServer.shared.get().freshDatabase()
         let database = try await PostgresDatabase(url: url, connections: 2)
-        try await database.write { db in for one in Self.statements { try db.run(one) } }
+        try await database.write { db in for one in Self.statements + ["ANALYZE"] { try db.run(one) } }
         try await Self.check(PostgresRunStore(database))
     }
 }

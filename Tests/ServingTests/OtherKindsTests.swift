@@ -129,6 +129,7 @@ struct OtherKindsTests {
             try await InferenceServiceController(deployments).reconcile(other)
         }
         #expect(error?.code == .alreadyExists && error?.message.contains("Model") == true)
+        try await InferenceServiceController(deployments).removed(other)
         #expect(weights("fraud") == ["1": 100])
     }
 

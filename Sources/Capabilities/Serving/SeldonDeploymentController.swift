@@ -71,6 +71,7 @@ public actor SeldonDeploymentController: Reconciler {
 
     public func removed(_ resource: Resource) async throws(AerieError) {
         failures[resource.key] = nil
+        guard service.hasClaim(resource.metadata.name, resource.key) else { return }
         try await graphs.bandits?.remove(
             namespace: resource.metadata.namespace, deployment: resource.metadata.name)
         service.remove(namespace: resource.metadata.namespace, name: resource.metadata.name)

@@ -112,6 +112,9 @@ public final class ServingService: Sendable {
                 + "; requests name a deployment without its kind and namespace, so choose another name")
     }
 
+    /// Whether the resource has that name: only then what it stood for may be taken down.
+    func hasClaim(_ name: String, _ key: ResourceKey) -> Bool { claims.withLock { $0[name] == key } }
+
     /// Gives a name back; nothing happens if another resource has it.
     public func release(_ name: String, by key: ResourceKey) {
         claims.withLock { claims in if claims[name] == key { claims[name] = nil } }

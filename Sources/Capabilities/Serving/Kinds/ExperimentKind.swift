@@ -122,6 +122,7 @@ public struct ExperimentController: Reconciler {
     }
 
     public func removed(_ resource: Resource) async throws(AerieError) {
+        guard service.hasClaim(resource.metadata.name, resource.key) else { return }
         service.remove(namespace: resource.metadata.namespace, name: resource.metadata.name)
         service.release(resource.metadata.name, by: resource.key)
     }

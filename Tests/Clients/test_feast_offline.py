@@ -215,3 +215,20 @@ def test_errors_and_what_is_sent_wrongly(server, store):
     assert client.do_get(ticket).read_all().num_rows == 3
     with pytest.raises(Exception, match="not found"):
         client.do_get(ticket).read_all()
+
+
+def test_python_views_are_refused_with_the_reason(server, store):
+    from feast import RequestSource
+    from feast.on_demand_feature_view import on_demand_feature_view
+    asked = RequestSource(name="asked", schema=[Field(name="factor", dtype=Int64)])
+
+    @on_demand_feature_view(sources=[store.get_feature_view("stats"), asked],
+                            schema=[Field(name="scaled", dtype=Int64)], mode="pandas")
+    def scaled_trips(inputs: pd.DataFrame) -> pd.DataFrame:
+        return pd.DataFrame({"scaled": inputs["trips"].fillna(0).astype("int64") * inputs["factor"]})
+
+    store.apply([asked, scaled_trips])
+    with pytest.raises(Exception, match="Python"):
+        RemoteOfflineStore.get_historical_features(
+            store.config, [store.get_feature_view("stats")], ["scaled_trips:scaled"], entity_rows(3), store.registry,
+            "offline").to_arrow()

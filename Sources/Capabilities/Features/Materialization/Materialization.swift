@@ -21,7 +21,7 @@ extension FeatureStore {
     /// - Parameters:
     ///   - start: microseconds since 1970; `nil` begins where the last one ended, and without one at the view's age
     ///     limit before `end`, or at the beginning of time for a view without a limit.
-    ///   - names: the views; `nil` for all that are online.
+    ///   - names: the views; `nil` for all that are online and whose source can be read here.
     /// - Throws: `conflict` if one of them is being materialized already.
     public func materialize(
         _ names: [String]?, from start: Int64?, to end: Int64, namespace: String = "default", trigger: String = "request",
@@ -95,7 +95,8 @@ extension FeatureStore {
     ) async throws(AerieError) -> [FeatureCatalog.View] {
         let catalog = try await catalog(namespace)
         guard let names else {
-            return catalog.views.values.filter(\.isMaterialized).sorted { $0.definition.name < $1.definition.name }
+            return catalog.views.values.filter { $0.isMaterialized && $0.definition.isConnected }
+                .sorted { $0.definition.name < $1.definition.name }
         }
         var views: [FeatureCatalog.View] = []
         for name in names {

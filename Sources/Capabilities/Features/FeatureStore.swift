@@ -32,6 +32,8 @@ public final class FeatureStore: Sendable {
     }
 
     public let online: any OnlineStore
+    /// The store below, which keeps what windows are computed of: for readers of views without them.
+    public let stored: any OnlineStore
     let resources: ResourceService
     /// A new engine for each piece of offline work, so that they run beside each other.
     let engine: @Sendable () throws(AerieError) -> any SQLEngine
@@ -63,6 +65,7 @@ public final class FeatureStore: Sendable {
     ) {
         self.resources = resources
         self.online = online.answeringWindows(clock)
+        stored = online
         self.documents = documents
         self.clock = clock
         featureStreams = states.map { FeatureStreams(states: $0, online: online, clock: clock) }

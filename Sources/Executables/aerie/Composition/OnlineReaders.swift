@@ -6,8 +6,8 @@ import StoreRedis
 extension Platform {
     /// The data plane's way to the online store; `nil` where only the general way leads to it.
     func onlineReader(on eventLoop: any EventLoop) -> (any OnlineReader)? {
-        if let store = features.online as? LMDBOnlineStore { return store.reader() }
-        if let store = features.online as? RedisOnlineStore { return store.reader(on: eventLoop) }
+        if let store = features.stored as? LMDBOnlineStore { return store.reader() }
+        if let store = features.stored as? RedisOnlineStore { return store.reader(on: eventLoop) }
         return nil
     }
 }

@@ -11,11 +11,13 @@ extension MLflowDatabaseSource {
             let client = try Self.column(db, "trace_info", "client_request_id")
             let request = try Self.column(db, "trace_info", "request_preview")
             let response = try Self.column(db, "trace_info", "response_preview")
+            // A tag that newer versions keep as a column.
+            let name = try Self.column(db, "trace_info", "trace_name")
             let rows = try Row.fetchAll(
                 db,
                 sql: """
                     SELECT request_id, experiment_id, timestamp_ms, execution_time_ms, status, \(client), \(request),
-                        \(response) FROM trace_info WHERE request_id > ? ORDER BY request_id LIMIT ?
+                        \(response), \(name) FROM trace_info WHERE request_id > ? ORDER BY request_id LIMIT ?
                     """, arguments: [after ?? "", limit])
             guard let first = rows.first, let last = rows.last else { return [] }
             let range: StatementArguments = [first[0] as String, last[0] as String]
@@ -23,11 +25,15 @@ extension MLflowDatabaseSource {
             let metadata = try Self.texts(db, "trace_request_metadata", "request_id", range)
             return rows.map { row in
                 let id: String = row[0]
+                var own = tags[id] ?? []
+                if let name = row[8] as String?, !own.contains(where: { $0.key == "mlflow.traceName" }) {
+                    own.append(Tag(key: "mlflow.traceName", value: name))
+                }
                 return Trace(
                     id: TraceID(id), experimentID: ExperimentID("\(row[1] as Int64)"),
                     requestTime: Timestamp(milliseconds: row[2]), duration: row[3],
                     state: TraceState(rawValue: row[4] ?? "") ?? .unspecified, clientRequestID: row[5],
-                    requestPreview: row[6], responsePreview: row[7], metadata: metadata[id] ?? [], tags: tags[id] ?? [])
+                    requestPreview: row[6], responsePreview: row[7], metadata: metadata[id] ?? [], tags: own)
             }
         }
         return ImportPage(found, next: found.count < limit ? nil : found.last?.id.text)

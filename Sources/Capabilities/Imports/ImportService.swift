@@ -233,7 +233,9 @@ public struct ImportService: Sendable {
 
     private func bringRegistry(_ pass: inout ImportPass) async throws(AerieError) {
         for var found in try await pass.source.registeredModels() {
-            for index in found.versions.indices {
+            // The text of a prompt is in its tags; it has no files.
+            let isPrompt = found.model.tags.contains { $0.key == "mlflow.prompt.is_prompt" && $0.value == "true" }
+            for index in found.versions.indices where !isPrompt {
                 let old = found.versions[index].location
                 guard let new = pass.locations[old] ?? pass.relocated(old) else {
                     let key = found.versions[index].key

@@ -165,6 +165,7 @@ adapter("SendWebhooks", uses: ["AerieCore", "Webhooks"], packages: [httpClient, 
 adapter("ReadMLflow", uses: ["AerieCore", "AerieJSON", "AerieYAML", "Experiments", "Registry", "Imports"], packages: [grdb, httpClient, nioCore, nioHTTP1], tests: false)
 adapter("StoreDuckDB", uses: ["CDuckDB", "AerieCore", "AerieArrow", "AerieData", "Datasets"])
 adapter("ReadFeast", uses: ["AerieCore", "AerieWire"], packages: [grdb], tests: false)
+adapter("StorePushedRows", uses: ["AerieCore", "Datasets", "Features"], testUses: ["StoreDuckDB"])
 adapter("StoreLMDB", uses: ["CLMDB", "AerieCore", "AerieWire", "Features", "Streaming"], packages: [crypto])
 adapter("LogKafka", uses: ["CRdkafka", "AerieCore", "Streaming"], tests: false)
 adapter("StoreRedis", uses: ["AerieCore", "AerieWire", "Features"], packages: [crypto, nioCore, nioPosix, deque], tests: false)

@@ -252,4 +252,4 @@ def test_a_store_that_is_down_costs_the_features_and_not_the_prediction(served):
 def test_a_service_in_use_cannot_be_deleted(served):
     refused = served.cli("delete", "featureservice", "fraud_features", check=False)
     assert refused.returncode != 0
-    assert "is read by" in refused.stderr and "scoring" in refused.stderr
+    assert "is used by" in refused.stderr and "scoring" in refused.stderr

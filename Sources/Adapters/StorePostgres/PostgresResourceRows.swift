@@ -91,7 +91,7 @@ enum PostgresResourceAudit {
         let last = try db.query("SELECT sequence, hash FROM resource_audit ORDER BY sequence DESC LIMIT 1").first
         let entry = ResourceAuditEntry(
             sequence: try last.map { try $0.int(0) + 1 } ?? 1, time: time, actor: actor, action: action,
-            key: resource.key, generation: resource.metadata.generation)
+            key: resource.key, generation: resource.metadata.generation, declaration: resource.declaration)
         let body = resource.declaration.text()
         let previous = try last.map { try $0.text(1) } ?? ResourceAuditChain.start
         try db.execute(
@@ -106,7 +106,7 @@ enum PostgresResourceAudit {
     static func fetch(_ db: PostgresConnection, _ key: ResourceKey, limit: Int) throws -> [ResourceAuditEntry] {
         try db.query(
             """
-            SELECT \(columns) FROM resource_audit WHERE kind = ? AND namespace = ? AND name = ?
+            SELECT \(columns), body FROM resource_audit WHERE kind = ? AND namespace = ? AND name = ?
             ORDER BY sequence DESC LIMIT ?
             """,
             [.init(key.kind), .init(key.namespace), .init(key.name), .init(max(0, limit))]
@@ -130,6 +130,6 @@ enum PostgresResourceAudit {
         ResourceAuditEntry(
             sequence: try row.int(0), time: try row.time(1), actor: try row.text(2), action: try row.text(3),
             key: ResourceKey(kind: try row.text(4), namespace: try row.text(5), name: try row.text(6)),
-            generation: try row.int(7))
+            generation: try row.int(7), declaration: (try? JSONValue.parse(try row.text(8))) ?? .null)
     }
 }

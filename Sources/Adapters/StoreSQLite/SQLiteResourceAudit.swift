@@ -13,7 +13,7 @@ enum ResourceAudit {
         let sequence = (last?["sequence"] as Int64? ?? 0) + 1
         let entry = ResourceAuditEntry(
             sequence: sequence, time: time, actor: actor, action: action, key: resource.key,
-            generation: resource.metadata.generation)
+            generation: resource.metadata.generation, declaration: resource.declaration)
         let body = resource.declaration.text()
         try db.execute(
             sql: """
@@ -50,6 +50,6 @@ enum ResourceAudit {
         ResourceAuditEntry(
             sequence: row["sequence"], time: Timestamp(milliseconds: row["time"]), actor: row["actor"],
             action: row["action"], key: ResourceKey(kind: row["kind"], namespace: row["namespace"], name: row["name"]),
-            generation: row["generation"])
+            generation: row["generation"], declaration: (try? JSONValue.parse(row["body"] as String)) ?? .null)
     }
 }

@@ -26,6 +26,9 @@ enum { CONNECTION_OK = 0, SQLSTATE = 'C', SILENT = 0 };
     F(char *, getvalue, (p, int, int))                                                            \
     F(int, getlength, (p, int, int))                                                              \
     F(char *, cmdTuples, (p))                                                                     \
+    F(int, getCopyData, (p, char **, int))                                                        \
+    F(void, freemem, (void *))                                                                    \
+    F(p, getResult, (p))                                                                          \
     F(void, clear, (p))
 
 #define library_prefix "PQ"
@@ -71,3 +74,7 @@ const char *cpg_text(cpg_result result, int row, int column) { return api.getval
 int cpg_length(cpg_result result, int row, int column) { return api.getlength(result, row, column); }
 const char *cpg_changed(cpg_result result) { return api.cmdTuples(result); }
 void cpg_clear(cpg_result result) { api.clear(result); }
+
+int cpg_copy_next(cpg_connection connection, char **bytes) { return api.getCopyData(connection, bytes, 0); }
+void cpg_copy_free(char *bytes) { api.freemem(bytes); }
+cpg_result cpg_next_result(cpg_connection connection) { return api.getResult(connection); }

@@ -48,7 +48,10 @@ public struct FeatureCatalog: Sendable {
     /// What in the catalogue is not as it should be, such as a service that names a feature which is gone.
     public private(set) var problems: [String] = []
 
-    public init(namespace: String, entities: [Resource], views: [Resource], services: [Resource]) {
+    public init(
+        namespace: String, entities: [Resource], views: [Resource], services: [Resource],
+        connections: [Resource] = []
+    ) {
         self.namespace = namespace
         var keys: [String: JoinKey] = [:]
         for entity in entities {
@@ -59,9 +62,11 @@ public struct FeatureCatalog: Sendable {
         }
         self.views = [:]
         self.services = [:]
+        let places = connections.compactMap { SourceConnection($0) }
         for view in views {
             do throws(AerieError) {
-                self.views[view.metadata.name] = try Self.view(view, namespace: namespace, keys: keys)
+                self.views[view.metadata.name] = try Self.view(
+                    view, namespace: namespace, keys: keys, connections: places)
             } catch { problems.append("\(view.key): \(error.message)") }
         }
         resolveOnDemand()
@@ -82,12 +87,15 @@ public struct FeatureCatalog: Sendable {
     }
 
     private static func view(
-        _ resource: Resource, namespace: String, keys: [String: JoinKey]
+        _ resource: Resource, namespace: String, keys: [String: JoinKey], connections: [SourceConnection]
     ) throws(AerieError) -> View {
-        let definition = try FeatureViewDefinition.parse(resource.spec, name: resource.metadata.name)
+        var definition = try FeatureViewDefinition.parse(resource.spec, name: resource.metadata.name)
         let joinKeys = definition.entities.map { keys[$0] ?? JoinKey(entity: $0, name: $0, type: nil) }
         let entityKey = joinKeys.isEmpty ? EntityKey.none : EntityKey(names: joinKeys.map(\.name))
         let sorted = entityKey.names.compactMap { name in joinKeys.first { $0.name == name } }
+        definition.joinKeys = sorted.map { definition.column(of: $0.name) }
+        definition.pushedTo = "\(namespace)/\(definition.name)"
+        definition.connect(connections)
         var tags: [String: String] = [:]
         for member in resource.spec["tags"]?.object?.members ?? [] { tags[member.key] = member.value.string }
         return View(

@@ -10,7 +10,8 @@ public struct FeatureSource: Sendable {
     public var timestamp: String
     /// By name, as the engine calls them; empty if nobody has looked.
     public var types: [String: String]
-    /// SQL that grows from row to row in the order of the source; `nil` if rows have to be counted for that.
+    /// SQL that grows from row to row in the order of the source, as Parquet knows the places of its rows; `nil` if
+    /// they have to be counted, which keeps the reading to one thread.
     public var position: String?
 
     public init(relation: String, timestamp: String, types: [String: String] = [:], position: String? = nil) {
@@ -47,18 +48,14 @@ public struct FeatureSource: Sendable {
 }
 
 extension FeatureViewDefinition {
-    /// Looks at the source. Reads its first rows or the end of its files, not the whole.
+    /// Looks at the source, after attaching or copying what the engine cannot read by itself. Reads the first rows of
+    /// files or their ends, not the whole; a table of PostgreSQL is copied.
     /// - Throws: `invalidArgument` if it cannot be read, has no such column, or has several times and none is named;
     ///   `failedPrecondition` (`source.unconnected`) for a table that is elsewhere.
-    public func source(_ engine: any SQLEngine) async throws(AerieError) -> FeatureSource {
-        guard isConnected else {
-            throw AerieError(
-                .failedPrecondition,
-                sourceType == Self.noSource
-                    ? "feature view '\(name)' has no source; name files with its rows by spec.source.path"
-                    : "the source of feature view '\(name)', the BigQuery table \(location), is not connected; name "
-                        + "files with its rows by spec.source.path", reason: "source.unconnected")
-        }
+    public func source(
+        _ engine: any SQLEngine, _ access: SourceAccess = .local
+    ) async throws(AerieError) -> FeatureSource {
+        let (relation, position) = try await SourcePreparation(view: self, engine: engine, access: access).relation()
         let columns: [(name: String, type: String)]
         do { columns = try await engine.columns(of: relation) } catch {
             guard error.code == .invalidArgument else { throw error }
@@ -73,7 +70,8 @@ extension FeatureViewDefinition {
                     + columns.map(\.name).joined(separator: ", "))
         }
         return FeatureSource(
-            relation: relation, timestamp: try time(columns), types: types, position: position(types))
+            relation: relation, timestamp: try time(columns), types: types,
+            position: types["file_row_number"] == nil && types["file_index"] == nil ? position : nil)
     }
 
     /// The name in the source of what the view calls otherwise.
@@ -95,12 +93,6 @@ extension FeatureViewDefinition {
             times.isEmpty
                 ? "the source of view '\(name)' has no column of type TIMESTAMP"
                 : "view '\(name)' must say which of \(times.joined(separator: ", ")) is the event's time")
-    }
-
-    /// Parquet knows the places of its rows; counting them would keep the reading to one thread.
-    private func position(_ types: [String: String]) -> String? {
-        guard sourceType == "parquet", types["file_row_number"] == nil, types["file_index"] == nil else { return nil }
-        return "file_index * 1099511627776 + file_row_number"
     }
 }
 

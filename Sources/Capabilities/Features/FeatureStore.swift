@@ -37,6 +37,8 @@ public final class FeatureStore: Sendable {
     let resources: ResourceService
     /// A new engine for each piece of offline work, so that they run beside each other.
     let engine: @Sendable () throws(AerieError) -> any SQLEngine
+    /// How sources are reached that are more than files.
+    let access: SourceAccess
     let clock: any WallClock
     let documents: (any DefinitionDocumentStore)?
     private let featureStreams: FeatureStreams?
@@ -57,8 +59,8 @@ public final class FeatureStore: Sendable {
     ///   - documents: what clients of other feature stores have declared, to say why some of it is not there.
     ///   - states: `nil` where views with windows cannot be fed.
     public init(
-        resources: ResourceService, online: any OnlineStore, documents: (any DefinitionDocumentStore)? = nil,
-        states: (any StreamStateStore)? = nil,
+        resources: ResourceService, online: any OnlineStore, access: SourceAccess = .local,
+        documents: (any DefinitionDocumentStore)? = nil, states: (any StreamStateStore)? = nil,
         clock: any WallClock = SystemClock(),
         log: (any FeatureLog)? = nil, metrics: MetricsRegistry? = nil, sampleEvery: Int = 1000,
         engine: @escaping @Sendable () throws(AerieError) -> any SQLEngine
@@ -66,6 +68,7 @@ public final class FeatureStore: Sendable {
         self.resources = resources
         self.online = online.answeringWindows(clock)
         stored = online
+        self.access = access
         self.documents = documents
         self.clock = clock
         featureStreams = states.map { FeatureStreams(states: $0, online: online, clock: clock) }
@@ -91,7 +94,8 @@ public final class FeatureStore: Sendable {
         let catalog = FeatureCatalog(
             namespace: namespace, entities: try await resources.list(kind: "Entity", namespace: namespace),
             views: try await resources.list(kind: "FeatureView", namespace: namespace),
-            services: try await resources.list(kind: "FeatureService", namespace: namespace))
+            services: try await resources.list(kind: "FeatureService", namespace: namespace),
+            connections: try await resources.list(kind: "SourceConnection", namespace: namespace))
         let snapshot = Snapshot(changeCount: count, catalog: catalog)
         snapshots.withLock { $0[namespace] = snapshot }
         return catalog

@@ -2,52 +2,115 @@ public import AerieCore
 import AerieJSON
 public import AerieResources
 
-/// Keeps entities, views and features that others use from being taken away under them.
+/// Keeps entities, views, features and services that others use from being taken away under them, and says whom a
+/// change concerns.
 public struct FeatureUse: ChangeGuard {
-    public init() {}
+    private let consumers: any FeatureConsumers
+
+    public init(consumers: any FeatureConsumers) { self.consumers = consumers }
 
     public func check(
         from old: Resource?, to new: Resource?, in store: any ResourceStore
     ) async throws(AerieError) {
         guard let old else { return }
+        let namespace = old.metadata.namespace
         switch old.kind {
         case "Entity" where new == nil:
-            let views = try await store.list(kind: "FeatureView", namespace: old.metadata.namespace)
+            let views = try await store.list(kind: "FeatureView", namespace: namespace)
             let users = views.filter { view in
                 view.spec["entities"]?.array?.contains { $0.string == old.metadata.name } ?? false
             }
-            try Self.refuse("entity '\(old.metadata.name)'", users.map(\.key))
+            try Self.refuse("entity '\(old.metadata.name)'", users.map { FeatureUser($0.key) })
+        case "FeatureService" where new == nil:
+            let users = try await consumers.users(ofService: old.metadata.name, namespace: namespace)
+            try Self.refuse("feature service '\(old.metadata.name)'", users)
         case "FeatureView":
-            let left = new.map(Self.features) ?? []
-            let gone = Self.features(old).filter { !left.contains($0) }
-            if gone.isEmpty { return }
-            let services = try await store.list(kind: "FeatureService", namespace: old.metadata.namespace)
-            let views = try await store.list(kind: "FeatureView", namespace: old.metadata.namespace)
-            for feature in gone {
-                let reference = FeatureReference(view: old.metadata.name, feature: feature)
-                func reads(_ references: [FeatureReference]) -> Bool {
-                    references.contains { $0.view == reference.view && $0.feature == reference.feature }
+            for change in FeatureChange.between(old, new) where change.isRemoval {
+                for feature in change.features {
+                    let reference = FeatureReference(view: change.view, feature: feature)
+                    // Whoever reads a service is named by the refusal to take the service's feature away.
+                    let readers = try await Self.readers(of: [reference], namespace, store)
+                    let others = try await consumers.users(of: [reference], namespace: namespace)
+                    try Self.refuse("feature '\(reference)'", readers.map { FeatureUser($0.key) } + others)
                 }
-                let users =
-                    services.filter { reads(FeatureServiceKind.references($0)) }
-                    + views.filter { reads(OnDemandDefinition.inputs($0.spec)) }
-                try Self.refuse("feature '\(reference)'", users.map(\.key))
             }
         default: break
         }
     }
 
-    private static func features(_ view: Resource) -> [String] {
-        ["features", "aggregations"].flatMap { list in
-            view.spec[list]?.array?.compactMap { $0["name"]?.string } ?? []
+    public func impact(
+        from old: Resource, to new: Resource?, in store: any ResourceStore
+    ) async throws(AerieError) -> [String] {
+        let namespace = old.metadata.namespace
+        var lines: [String] = []
+        func tell(_ what: String, _ users: [FeatureUser]) {
+            let names = Set(users).sorted().map(\.description)
+            lines.append("\(what): used by \(names.isEmpty ? "nobody" : names.joined(separator: ", "))")
+        }
+        switch old.kind {
+        case "FeatureService":
+            let left = new.map(FeatureServiceKind.references) ?? []
+            let gone = FeatureServiceKind.references(old).filter { !left.contains($0) }
+            guard !gone.isEmpty else { return [] }
+            let names = gone.map(\.description).joined(separator: ", ")
+            tell(
+                "\(names) of feature service '\(old.metadata.name)' is removed",
+                try await consumers.users(ofService: old.metadata.name, namespace: namespace))
+        case "FeatureView":
+            for change in FeatureChange.between(old, new) {
+                let references = change.features.map { FeatureReference(view: change.view, feature: $0) }
+                let users = try await users(of: references, namespace, store)
+                let what = references.count == 1 ? "\(references[0])" : "\(references.count) features of \(change.view)"
+                tell("\(what) \(change.what)", users)
+            }
+        default: break
+        }
+        return lines
+    }
+
+    /// Services with one of the features, and who reads them; and who reads the features without a service.
+    private func users(
+        of references: [FeatureReference], _ namespace: String, _ store: any ResourceStore
+    ) async throws(AerieError) -> [FeatureUser] {
+        var users = try await consumers.users(of: references, namespace: namespace)
+        for service in try await Self.services(references, namespace, store) {
+            users.append(FeatureUser(service.key))
+            users += try await consumers.users(ofService: service.metadata.name, namespace: namespace)
+        }
+        return users
+    }
+
+    /// Services with one of the features, and views that are computed from one.
+    private static func readers(
+        of references: [FeatureReference], _ namespace: String, _ store: any ResourceStore
+    ) async throws(AerieError) -> [Resource] {
+        let views = try await store.list(kind: "FeatureView", namespace: namespace).filter { view in
+            OnDemandDefinition.inputs(view.spec).contains { used in
+                references.contains { $0.view == used.view && $0.feature == used.feature }
+            }
+        }
+        return try await services(references, namespace, store) + views
+    }
+
+    private static func services(
+        _ references: [FeatureReference], _ namespace: String, _ store: any ResourceStore
+    ) async throws(AerieError) -> [Resource] {
+        try await store.list(kind: "FeatureService", namespace: namespace).filter { service in
+            FeatureServiceKind.references(service).contains { used in
+                references.contains { $0.view == used.view && $0.feature == used.feature }
+            }
         }
     }
 
-    private static func refuse(_ what: String, _ users: [ResourceKey]) throws(AerieError) {
-        if users.isEmpty { return }
-        let names = users.map(\.description).sorted()
+    private static func refuse(_ what: String, _ users: [FeatureUser]) throws(AerieError) {
+        let names = Set(users.filter(\.isBound)).sorted().map(\.description)
+        if names.isEmpty { return }
         throw AerieError(
             .failedPrecondition, "\(what) is used by \(names.joined(separator: ", ")); change or delete these first",
             reason: "feature.inUse")
     }
+}
+
+extension FeatureUser {
+    fileprivate init(_ key: ResourceKey) { self.init(kind: key.kind, name: key.name) }
 }

@@ -9,6 +9,7 @@ public struct FeatureViewDefinition: Sendable, Hashable {
         public var name: String
         public var type: FeatureType
         public var description = ""
+        public var tags: [String: String] = [:]
         /// What a model gets where no value is known; `nil` for nothing.
         public var fallback: FeatureValue?
     }
@@ -17,10 +18,19 @@ public struct FeatureViewDefinition: Sendable, Hashable {
     public var entities: [String]
     /// How long a value holds after its time, the last instant included, in microseconds; `nil` for ever.
     public var timeToLive: Int64?
-    /// `parquet`, `csv` or `table`.
+    /// `parquet`, `csv`, `table`, `duckdb`, `postgres`, `push` or `bigquery`.
     public var sourceType: String
     /// The path of the files or the name of the table.
     public var location: String
+    /// The file of a DuckDB database that the table is in.
+    public var database: String?
+    /// The name of the connection that the table is reached by, and what it stands for.
+    public var connectionName: String?
+    public var connection: SourceConnection?
+    /// The source's columns of the join keys, if they are known.
+    public var joinKeys: [String] = []
+    /// Where pushed rows are kept, as `namespace/name`; empty if that is not known.
+    public var pushedTo = ""
     /// `nil`: the source's only timestamp column, else `event_timestamp`.
     public var timestampField: String?
     public var createdTimestampColumn: String?
@@ -76,19 +86,18 @@ public struct FeatureViewDefinition: Sendable, Hashable {
         let table = source["table"]?.string
         var type = source["type"]?.string ?? (table != nil ? "table" : "file")
         // A table of a warehouse may have its rows in files besides.
-        if type == "bigquery", let file, !file.isEmpty {
-            type = "file"
-        } else if spec["source"] == nil, spec["stream"] != nil || spec["onDemand"] != nil {
+        if type == "bigquery", let file, !file.isEmpty { type = "file" }
+        if spec["source"] == nil, spec["stream"] != nil || spec["onDemand"] != nil {
             type = noSource
-        } else if (file ?? "").isEmpty == (table ?? "").isEmpty {
-            wrong("source", "needs either a path or a table")
+        } else {
+            for (field, problem) in problemsOfSource(source, type: type) { wrong(field, problem) }
         }
-        if type == "table", table == nil { wrong("source.table", "is required for a source of type table") }
         if type == "file" { type = (file ?? "").contains(".csv") ? "csv" : "parquet" }
-        if file?.contains("://") == true { wrong("source.path", "must be a path on this machine, not a URL") }
         var view = FeatureViewDefinition(
             name: name, entities: spec["entities"]?.array?.compactMap(\.string) ?? [], timeToLive: nil,
-            sourceType: type, location: file ?? table ?? "", timestampField: source["timestampField"]?.string,
+            sourceType: type, location: type == "duckdb" ? table ?? "" : file ?? table ?? "",
+            database: type == "duckdb" ? file : nil, connectionName: source["connection"]?.string,
+            timestampField: source["timestampField"]?.string,
             createdTimestampColumn: source["createdTimestampColumn"]?.string, fieldMapping: [:], features: [])
         for member in source["fieldMapping"]?.object?.members ?? [] {
             view.fieldMapping[member.key] = member.value.string
@@ -124,6 +133,36 @@ public struct FeatureViewDefinition: Sendable, Hashable {
             }
         }
         return view
+    }
+
+    private static func problemsOfSource(_ source: JSONObject, type: String) -> [(field: String, problem: String)] {
+        let hasPath = source["path"]?.string?.isEmpty == false
+        let hasTable = source["table"]?.string?.isEmpty == false
+        var problems: [(field: String, problem: String)] = []
+        switch type {
+        case "push":
+            if hasPath || hasTable { problems.append(("source", "of type push has neither a path nor a table")) }
+        case "duckdb":
+            if !hasPath { problems.append(("source.path", "is required: the database's file")) }
+            if !hasTable { problems.append(("source.table", "is required: the table in the database")) }
+        case "postgres":
+            if !hasTable || hasPath { problems.append(("source.table", "is required, and no path")) }
+            if source["connection"]?.string == nil {
+                problems.append(("source.connection", "is required: the name of a SourceConnection"))
+            }
+        default:
+            if hasPath == hasTable { problems.append(("source", "needs either a path or a table")) }
+            if type == "table", !hasTable {
+                problems.append(("source.table", "is required for a source of type table"))
+            }
+        }
+        if let path = source["path"]?.string, let at = path.firstRange(of: "://") {
+            let scheme = String(path[..<at.lowerBound])
+            if type == "duckdb" || !["s3", "gs", "gcs", "r2", "http", "https"].contains(scheme) {
+                problems.append(("source.path", "'\(scheme)://' is no place that files are read from"))
+            }
+        }
+        return problems
     }
 
     private static func readFeatures(
@@ -164,6 +203,7 @@ public struct FeatureViewDefinition: Sendable, Hashable {
             return nil
         }
         var feature = Feature(name: name, type: type, description: element["description"]?.string ?? "")
+        for tag in element["tags"]?.object?.members ?? [] { feature.tags[tag.key] = tag.value.string }
         if let fallback = element["default"], !fallback.isNull {
             do throws(AerieError) {
                 feature.fallback = try FeatureValue(json: fallback, type: type, field: "\(place).default")

@@ -22,9 +22,10 @@ public struct FeatureViewKind: ResourceKind {
         Field(
             "source",
             .object([
-                Field("type", .choice(["parquet", "csv", "file", "table", "bigquery"])),
+                Field("type", .choice(["parquet", "csv", "file", "table", "duckdb", "postgres", "push", "bigquery"])),
                 Field("path", .string),
                 Field("table", .string),
+                Field("connection", .string),
                 Field("timestampField", .string),
                 Field("createdTimestampColumn", .string),
                 Field("fieldMapping", .map(.string)),
@@ -82,8 +83,9 @@ public struct FeatureViewKind: ResourceKind {
         }
         if view.isConnected { return [] }
         return [
-            "spec.source: the BigQuery table \(view.location) is not connected; until spec.source.path names files with "
-                + "its rows, features can be pushed and read online, and not be materialized or joined"
+            "spec.source: the BigQuery table \(view.location) is not connected; until spec.source.path, or a "
+                + "SourceConnection, names files with its rows, features can be pushed and read online, and not be "
+                + "materialized or joined"
         ]
     }
 }

@@ -15,7 +15,7 @@ extension FeatureStore {
         let catalog = try await catalog(namespace)
         let references = try request.references(in: catalog)
         let engine = try engine()
-        let (chosen, computations) = try await Self.views(references, catalog, engine)
+        let (chosen, computations) = try await Self.views(references, catalog, engine, access)
         var work = try await RetrievalWork(request, chosen, computations, engine, progress)
         let rows = try await work.run()
         let names = work.join.entityColumns
@@ -39,14 +39,14 @@ extension FeatureStore {
     }
 
     private static func views(
-        _ references: [FeatureReference], _ catalog: FeatureCatalog, _ engine: any SQLEngine
+        _ references: [FeatureReference], _ catalog: FeatureCatalog, _ engine: any SQLEngine, _ access: SourceAccess
     ) async throws(AerieError) -> ([ChosenView], [PointInTimeJoin.Computation]) {
         var views: [ChosenView] = []
         var computations: [PointInTimeJoin.Computation] = []
         for reference in references {
             let view = try catalog.view(reference)
             guard let onDemand = view.onDemand else {
-                let at = try await place(view, engine, &views)
+                let at = try await place(view, engine, access, &views)
                 if !views[at].features.contains(reference.feature) { views[at].features.append(reference.feature) }
                 continue
             }
@@ -54,7 +54,7 @@ extension FeatureStore {
                 throw .invalid("features", "view '\(reference.view)' declares no feature '\(reference.feature)'")
             }
             for input in onDemand.inputs {
-                let at = try await self.place(try catalog.view(input.reference), engine, &views)
+                let at = try await self.place(try catalog.view(input.reference), engine, access, &views)
                 if !views[at].inputs.contains(input.reference.feature) {
                     views[at].inputs.append(input.reference.feature)
                 }
@@ -67,10 +67,11 @@ extension FeatureStore {
 
     /// Where a view stands among the chosen ones; it is added if it is not there.
     private static func place(
-        _ view: FeatureCatalog.View, _ engine: any SQLEngine, _ views: inout [ChosenView]
+        _ view: FeatureCatalog.View, _ engine: any SQLEngine, _ access: SourceAccess, _ views: inout [ChosenView]
     ) async throws(AerieError) -> Int {
         if let known = views.firstIndex(where: { $0.view.definition.name == view.definition.name }) { return known }
-        views.append(ChosenView(view: view, features: [], source: try await view.definition.source(engine)))
+        let source = try await view.definition.source(engine, access)
+        views.append(ChosenView(view: view, features: [], source: source))
         return views.count - 1
     }
 }

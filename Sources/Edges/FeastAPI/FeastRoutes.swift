@@ -119,17 +119,14 @@ public struct FeastRoutes: Sendable {
     private func push(_ call: Call) async throws(AerieError) -> FeastReply {
         let source = try Self.required(call.body, "push_source_name")
         let to = try Self.text(call.body, "to") ?? "online"
-        guard ["online", "offline", "online_and_offline"].contains(to) else {
+        guard let target = PushTarget(rawValue: to) else {
             throw .invalid(
                 "to",
                 "\(to) is not a supported push format. Please specify one of these ['online', 'offline', "
                     + "'online_and_offline'].")
         }
-        guard to == "online" else {
-            throw AerieError(
-                .unsupported, "rows can be pushed to the online store only; write the source's files for the rest")
-        }
-        _ = try await store.push(source: source, columns: try Self.frame(call.body), namespace: call.namespace)
+        _ = try await store.push(
+            source: source, columns: try Self.frame(call.body), to: target, namespace: call.namespace)
         return .empty
     }
 

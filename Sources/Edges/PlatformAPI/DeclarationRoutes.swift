@@ -38,6 +38,7 @@ extension PlatformRoutes {
             "kind": .string(key.kind), "namespace": .string(key.namespace), "name": .string(key.name),
             "outcome": .string(applied.outcome.rawValue),
             "warnings": .array(applied.warnings.map { .string($0) }),
+            "impact": .array(applied.impact.map { .string($0) }),
             "resourceVersion": .string("\(applied.resource.metadata.resourceVersion)"),
         ]
         object.members += more.members

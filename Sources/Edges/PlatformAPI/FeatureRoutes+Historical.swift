@@ -5,6 +5,7 @@ import Foundation
 import HTTPTypes
 import Hummingbird
 import NIOCore
+import Synchronization
 
 extension FeatureRoutes {
     func addHistorical(to api: RouterGroup<Context>) {
@@ -31,21 +32,34 @@ extension FeatureRoutes {
         let id = UUID().uuidString
         let historical = try await Self.read(request, place: "\(folder)/\(id)")
         let namespace = Self.namespace(request)
+        let name = request.uri.queryParameters["save"].map { String($0) }
+        let actor = PlatformRoutes<Context>.actor(request)
+        let made = SavedName()
+        /// Before the entity rows are thrown away.
+        let work = { @Sendable (tell: @escaping @Sendable (HistoricalProgress) -> Void) async throws(AerieError)
+            -> HistoricalResult in
+            if let name { try SavedDatasets.check(name, historical) }
+            let result = try await store.historical(historical, namespace: namespace, progress: tell)
+            if let name {
+                let saved = try await datasets.save(name, historical, result, namespace: namespace, actor: actor)
+                made.dataset.withLock { $0 = saved.title }
+            }
+            return result
+        }
         if try PlatformRoutes<Context>.flag("progress", request) {
             return .lines { tell throws(AerieError) in
                 tell(["type": "started", "id": .string(id)])
                 let result = try await tables.make(id, historical) { () throws(AerieError) in
-                    try await store.historical(historical, namespace: namespace) { tell(Self.line($0)) }
+                    try await work { tell(Self.line($0)) }
                 }
                 return [
                     "type": "report", "id": .string(id), "rows": .int(result.rows),
+                    "dataset": made.dataset.withLock { $0 }.map { .string($0) } ?? .null,
                     "columns": .array(result.columns.map { .string($0) }),
                 ]
             }
         }
-        _ = try await tables.make(id, historical) { () throws(AerieError) in
-            try await store.historical(historical, namespace: namespace)
-        }
+        _ = try await tables.make(id, historical) { () throws(AerieError) in try await work { _ in } }
         return try Self.answer(try await tables.take(id))
     }
 
@@ -141,7 +155,7 @@ extension FeatureRoutes {
 
     // MARK: The answer
 
-    private static func answer(_ table: RetrievedTables.Table) throws -> Response {
+    static func answer(_ table: RetrievedTables.Table) throws -> Response {
         let type =
             switch table.format {
             case .csv: "text/csv"
@@ -149,4 +163,9 @@ extension FeatureRoutes {
             }
         return try TableFile.response(table.path, type: type, rows: table.rows)
     }
+}
+
+/// The name and version of the dataset that the work has saved.
+private final class SavedName: Sendable {
+    let dataset = Mutex<String?>(nil)
 }

@@ -1,5 +1,6 @@
 public import AerieCore
 import AerieJSON
+public import AerieResources
 public import Features
 import Foundation
 import HTTPTypes
@@ -11,16 +12,21 @@ import NIOCore
 public struct FeatureRoutes<Context: RequestContext>: Sendable {
     let store: FeatureStore
     let streams: StreamSupervisor
+    let datasets: SavedDatasets
+    let resources: ResourceService
     /// Where tables stand while they are made; emptied by `init`.
     let folder: String
     let tables = RetrievedTables()
     private let clock: any WallClock
 
     public init(
-        store: FeatureStore, streams: StreamSupervisor, folder: String, clock: any WallClock = SystemClock()
+        store: FeatureStore, streams: StreamSupervisor, datasets: SavedDatasets, resources: ResourceService,
+        folder: String, clock: any WallClock = SystemClock()
     ) {
         self.store = store
         self.streams = streams
+        self.datasets = datasets
+        self.resources = resources
         self.folder = folder
         self.clock = clock
         // What an earlier process left half done is of no use to anybody.
@@ -35,6 +41,8 @@ public struct FeatureRoutes<Context: RequestContext>: Sendable {
         addStreams(to: api)
         addHistorical(to: api)
         addOperations(to: api)
+        addDatasets(to: api)
+        addDefinitions(to: api)
     }
 
     static func namespace(_ request: Request) -> String {
@@ -43,9 +51,12 @@ public struct FeatureRoutes<Context: RequestContext>: Sendable {
 
     // MARK: Catalogue
 
-    /// Every feature whose name, view, description, owner or tags hold each word of `search`.
+    /// Every feature that fits `search`, `owner` and each `tag`; see `FeatureSearch`.
     private func list(_ request: Request) async throws -> Response {
-        let words = (request.uri.queryParameters["search"].map { String($0) } ?? "").lowercased().split(separator: " ")
+        let query = request.uri.queryParameters
+        let search = FeatureSearch(
+            words: query["search"].map { String($0) } ?? "", owner: query["owner"].map { String($0) },
+            tags: query[values: "tag"].map { String($0) })
         let catalog = try await store.catalog(Self.namespace(request))
         var rows: [JSONValue] = []
         for view in catalog.views.values.sorted(by: { $0.definition.name < $1.definition.name }) {
@@ -53,15 +64,12 @@ public struct FeatureRoutes<Context: RequestContext>: Sendable {
                 let services = catalog.services.values.filter { service in
                     service.references.contains { $0.view == view.definition.name && $0.feature == feature.name }
                 }
-                let text = [
-                    view.definition.name, feature.name, feature.description, view.description, view.owner,
-                    view.tags.map { "\($0.key) \($0.value)" }.joined(separator: " "),
-                ].joined(separator: " ").lowercased()
-                guard words.allSatisfy({ text.contains($0) }) else { continue }
+                guard search.fits(feature, of: view) else { continue }
                 rows.append([
                     "view": .string(view.definition.name), "feature": .string(feature.name),
                     "type": .string(feature.type.rawValue), "description": .string(feature.description),
                     "entities": .array(view.joinKeys.map { .string($0.name) }), "owner": .string(view.owner),
+                    "tags": .object(search.tags(feature, view)),
                     "online": .bool(view.isOnline),
                     "services": .array(services.map(\.name).sorted().map { .string($0) }),
                     "materialized_until": view.status["materializedUntil"] ?? .null,

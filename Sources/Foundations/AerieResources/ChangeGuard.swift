@@ -11,4 +11,16 @@ public protocol ChangeGuard: Sendable {
     func check(
         from old: Resource?, to new: Resource?, in store: any ResourceStore
     ) async throws(AerieError)
+
+    /// Whom a change concerns, a line for each thing that changes: asked before the change is made, by who only wants
+    /// to know.
+    func impact(
+        from old: Resource, to new: Resource?, in store: any ResourceStore
+    ) async throws(AerieError) -> [String]
+}
+
+extension ChangeGuard {
+    public func impact(
+        from old: Resource, to new: Resource?, in store: any ResourceStore
+    ) async throws(AerieError) -> [String] { [] }
 }

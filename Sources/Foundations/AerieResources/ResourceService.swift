@@ -80,7 +80,12 @@ public final class ResourceService: Sendable {
         if outcome != .unchanged {
             for one in guards { try await one.check(from: old, to: wanted, in: store) }
         }
-        guard !dryRun else { return result }
+        guard !dryRun else {
+            if let old, outcome != .unchanged {
+                for one in guards { result.impact += try await one.impact(from: old, to: wanted, in: store) }
+            }
+            return result
+        }
         result.resource = try await store.put(wanted, expecting: version, actor: actor)
         if outcome != .unchanged { signal.raise() }
         return result
@@ -185,6 +190,8 @@ public struct AppliedResource: Sendable {
     public var previous: Resource?
     public var outcome: Outcome
     public var warnings: [String]
+    /// After a dry run: whom the change concerns.
+    public var impact: [String] = []
 
     /// What changes, as a unified diff of YAML; empty if nothing does.
     public var diff: String {

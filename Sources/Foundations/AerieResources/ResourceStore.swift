@@ -25,14 +25,20 @@ public struct ResourceAuditEntry: Sendable, Hashable {
     public var action: String
     public var key: ResourceKey
     public var generation: Int64
+    /// What the object said after the change, or last before it was deleted.
+    public var declaration: JSONValue
 
-    public init(sequence: Int64, time: Timestamp, actor: String, action: String, key: ResourceKey, generation: Int64) {
+    public init(
+        sequence: Int64, time: Timestamp, actor: String, action: String, key: ResourceKey, generation: Int64,
+        declaration: JSONValue
+    ) {
         self.sequence = sequence
         self.time = time
         self.actor = actor
         self.action = action
         self.key = key
         self.generation = generation
+        self.declaration = declaration
     }
 }
 

@@ -8,7 +8,7 @@
 typedef void *cpg_connection;
 typedef void *cpg_result;
 
-enum { CPG_COMMAND_OK = 1, CPG_TUPLES_OK = 2 };
+enum { CPG_COMMAND_OK = 1, CPG_TUPLES_OK = 2, CPG_COPY_OUT = 3 };
 
 // Returns NULL, or what is wrong; the text lives as long as the process. The first success lasts; any thread.
 const char *cpg_load(void);
@@ -41,3 +41,9 @@ int cpg_length(cpg_result result, int row, int column);
 // How many rows a statement changed, as text; empty where it says nothing.
 const char *cpg_changed(cpg_result result);
 void cpg_clear(cpg_result result);
+
+// After a COPY … TO STDOUT: the next row, to be freed with cpg_copy_free, and its length; negative when there is none,
+// and cpg_next_result says how it ended.
+int cpg_copy_next(cpg_connection connection, char **bytes);
+void cpg_copy_free(char *bytes);
+cpg_result cpg_next_result(cpg_connection connection);

@@ -81,7 +81,7 @@ struct MaterializationJob: Sendable {
     ) async throws(AerieError) -> (MaterializationProgress, [String]) {
         let engine = try store.engine()
         let source = try await MaterializationSource(
-            view, from: range.lowerBound, to: range.upperBound, engine: engine,
+            view, from: range.lowerBound, to: range.upperBound, engine: engine, access: store.access,
             left: self.mark.map { (parts: $0.left, of: $0.parts) })
         let notes = try await store.checkQuality(of: source)
         let total = try await source.count()

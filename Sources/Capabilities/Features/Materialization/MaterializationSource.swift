@@ -10,13 +10,13 @@ struct MaterializationSource {
 
     /// - Parameter left: the parts, of how many, that are wanted; `nil` for all. An entity is always in the same part.
     init(
-        _ view: FeatureCatalog.View, from: Int64, to: Int64, engine: any SQLEngine,
+        _ view: FeatureCatalog.View, from: Int64, to: Int64, engine: any SQLEngine, access: SourceAccess,
         left: (parts: [Int64], of: Int64)? = nil
     ) async throws(AerieError) {
         self.view = view
         self.engine = engine
         let definition = view.definition
-        let source = try await definition.source(engine)
+        let source = try await definition.source(engine, access)
         func original(_ name: String) -> String { sqlIdentifier(definition.column(of: name)) }
         let time = sqlInstant(sqlIdentifier(source.timestamp))
         let created = definition.createdTimestampColumn.map { sqlInstant(sqlIdentifier($0)) }

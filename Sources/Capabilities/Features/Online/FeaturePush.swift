@@ -2,15 +2,16 @@ public import AerieCore
 public import AerieJSON
 
 extension FeatureStore {
-    /// Writes rows of a push source into the online store of every view that takes them; for a view with windows they
-    /// are events.
+    /// Writes rows of a push source into the online store of every view that takes them, or keeps them for reading
+    /// offline, or both; offline first. For a view with windows they are events.
     /// - Returns: the rows that were newer than what was there, and the events that were counted, over all views.
     /// - Throws: `notFound` for an unknown source; `invalidArgument` for columns that are missing or do not fit, before
     ///   anything is written.
     public func push(
-        source: String, columns: [(name: String, values: [JSONValue])], namespace: String = "default"
+        source: String, columns: [(name: String, values: [JSONValue])], to target: PushTarget = .online,
+        namespace: String = "default"
     ) async throws(AerieError) -> Int {
-        try await write(columns, to: try await catalog(namespace).pushTargets(source))
+        try await write(columns, to: try await catalog(namespace).pushTargets(source), target)
     }
 
     /// The same for one view by its name.
@@ -24,18 +25,32 @@ extension FeatureStore {
     }
 
     private func write(
-        _ columns: [(name: String, values: [JSONValue])], to views: [FeatureCatalog.View]
+        _ columns: [(name: String, values: [JSONValue])], to views: [FeatureCatalog.View],
+        _ target: PushTarget = .online
     ) async throws(AerieError) -> Int {
         for view in views where view.onDemand != nil {
             throw .invalid("feature_view_name", "feature view '\(view.definition.name)' is computed at each read")
         }
+        let streamed = views.filter { $0.online.windows != nil }
+        if target != .online, let view = streamed.first {
+            throw .invalid(
+                "to", "feature view '\(view.definition.name)' has windows, whose events are not kept for reading offline")
+        }
         var batches: [(FeatureCatalog.View, [OnlineRow])] = []
+        var passed: [[Int]?] = []
         for view in views where view.online.windows == nil {
             let rows = try Self.rows(columns, of: view)
-            batches.append((view, try await passQuality(rows, columns, view)))
+            let places = try await passQuality(rows, columns, view)
+            passed.append(places)
+            batches.append((view, places.map { $0.map { rows[$0] } } ?? rows))
         }
-        let streamed = views.filter { $0.online.windows != nil }
         for view in streamed { _ = try streams().events(columns, of: view) }
+        if target != .online {
+            for (index, (view, rows)) in batches.enumerated() {
+                try await keep(Self.select(passed[index], of: columns), rows: rows, of: view)
+            }
+        }
+        guard target != .offline else { return batches.reduce(0) { $0 + $1.1.count } }
         var written = 0
         for (view, rows) in batches where !rows.isEmpty {
             let count = try await online.write(view.online, rows)
@@ -45,6 +60,14 @@ extension FeatureStore {
         }
         for view in streamed { written += try await streams().push(columns, to: view) }
         return written
+    }
+
+    /// The columns with those rows only; `nil` for all.
+    private static func select(
+        _ places: [Int]?, of columns: [(name: String, values: [JSONValue])]
+    ) -> [(name: String, values: [JSONValue])] {
+        guard let places else { return columns }
+        return columns.map { column in (column.name, places.map { column.values[$0] }) }
     }
 
     /// Rows out of columns. The time stands in the view's timestamp field; `created` is looked for under the view's own

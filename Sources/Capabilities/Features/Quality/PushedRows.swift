@@ -3,12 +3,12 @@ import AerieJSON
 import Datasets
 
 extension FeatureStore {
-    /// The pushed rows that a view's suite lets pass. A view without one costs nothing; with one, the rows go through
-    /// a table of the SQL engine.
+    /// The places of the pushed rows that a view's suite lets pass; `nil` for all of them. A view without a suite costs
+    /// nothing; with one, the rows go through a table of the SQL engine.
     func passQuality(
         _ rows: [OnlineRow], _ columns: [(name: String, values: [JSONValue])], _ view: FeatureCatalog.View
-    ) async throws(AerieError) -> [OnlineRow] {
-        guard let quality = view.quality, !rows.isEmpty else { return rows }
+    ) async throws(AerieError) -> [Int]? {
+        guard let quality = view.quality, !rows.isEmpty else { return nil }
         let engine = try engine()
         let types = Dictionary(
             view.definition.features.map { ($0.name, Self.sqlType($0.type)) }, uniquingKeysWith: { first, _ in first })
@@ -31,7 +31,7 @@ extension FeatureStore {
         _ = try await check(CheckedRows(engine: engine, view: view, table: "pushed", columns: named), quality)
         let left = try await engine.query("SELECT at FROM pushed ORDER BY at")
         guard case .int(let places)? = left["at"]?.values else { return [] }
-        return places.map { rows[Int($0)] }
+        return places.count == rows.count ? nil : places.map { Int($0) }
     }
 
     /// The name that a column of the source has in the view.

@@ -21,7 +21,9 @@ extension FeatureStore {
             let reads = try await records(name, limit: Self.readsPerView)
             guard !reads.isEmpty else { continue }
             report.reads += Int64(reads.count)
-            report.features += try await SkewComparison(view: view, reads: reads, engine: try engine()).lines()
+            report.features += try await SkewComparison(
+                view: view, reads: reads, engine: try engine(), access: access
+            ).lines()
         }
         skew.put(report)
         for line in report.features where line.compared > 0 {
@@ -36,6 +38,7 @@ struct SkewComparison {
     let view: FeatureCatalog.View
     let reads: [JSONValue]
     let engine: any SQLEngine
+    let access: SourceAccess
 
     func lines() async throws(AerieError) -> [SkewReport.Line] {
         try await makeTable()
@@ -47,7 +50,7 @@ struct SkewComparison {
             views: [
                 PointInTimeJoin.View(
                     view.definition, keys: keys, features: features.map(\.name),
-                    source: try await view.definition.source(engine))
+                    source: try await view.definition.source(engine, access))
             ])
         let table = try await engine.query(try join.sql())
         guard case .int(let places)? = table["__aerie_place"]?.values else { return [] }

@@ -70,6 +70,7 @@ enum DeclarationRequest {
                 if let text = warning.string { ClientOutput.note("warning: \(name(item)): \(text)") }
             }
             print("\(name(item)) \(item["outcome"]?.string ?? "")\(suffix)")
+            for line in item["impact"]?.array?.compactMap(\.string) ?? [] { print("  \(line)") }
         }
     }
 

@@ -23,6 +23,7 @@ struct FeatureHistoricalCommand: AsyncParsableCommand {
     var alias: [String] = []
     @Option(help: "The column of the rows' time; found by its type otherwise.") var timestamp: String?
     @Option(name: .shortAndLong, help: "The file to write, .parquet or .csv.") var output: String
+    @Option(help: "Keep the table on the server too, as the next version of a dataset of this name.") var save: String?
     @OptionGroup var namespace: NamespaceOptions
     @OptionGroup var server: ServerOptions
 
@@ -52,7 +53,8 @@ struct FeatureHistoricalCommand: AsyncParsableCommand {
         ]
         let more = [
             ("features", selection.features), ("service", selection.service), ("timestamp", timestamp),
-            ("start", start), ("end", end), ("format", try entityRows.map { try Self.format($0, "--entity-rows") }),
+            ("start", start), ("end", end), ("save", save),
+            ("format", try entityRows.map { try Self.format($0, "--entity-rows") }),
         ]
         for (name, value) in more { if let value { query.append((name, value)) } }
         query += alias.map { ("alias", $0) }
@@ -76,24 +78,9 @@ struct FeatureHistoricalCommand: AsyncParsableCommand {
         let place = "/api/aerie/v1/features/historical/\(report["id"]?.string ?? "")"
         let response = try await client.execute(client.request(.GET, place, [], nil), deadline: .distantFuture)
         if response.status.code >= 400 { throw await PlatformClient.error(response) }
-        try await save(response, client)
+        try await client.save(response, to: output)
+        if let dataset = report["dataset"]?.string { ClientOutput.note("saved as dataset \(dataset)") }
         return report["rows"]?.int ?? 0
-    }
-
-    /// Under another name first, so that the file is whole or not there.
-    private func save(_ response: HTTPClientResponse, _ client: PlatformClient) async throws {
-        let part = output + ".part"
-        guard FileManager.default.createFile(atPath: part, contents: nil),
-            let file = FileHandle(forWritingAtPath: part)
-        else { throw AerieError(.permissionDenied, "\(output) cannot be written") }
-        do {
-            for try await piece in response.body { try file.write(contentsOf: Data(piece.readableBytesView)) }
-            try file.close()
-        } catch {
-            try? FileManager.default.removeItem(atPath: part)
-            throw client.unreachable(error)
-        }
-        guard rename(part, output) == 0 else { throw AerieError(.permissionDenied, "\(output) cannot be written") }
     }
 }
 

@@ -13,7 +13,8 @@ struct FeaturesCommand: AsyncParsableCommand {
         subcommands: [
             FeatureSearchCommand.self, FeatureHistoricalCommand.self, FeatureMaterializeCommand.self,
             FeatureIncrementalCommand.self, FeatureBackfillCommand.self, FeatureOnlineCommand.self,
-            FeaturePushCommand.self, FeatureStreamsCommand.self,
+            FeaturePushCommand.self, FeatureStreamsCommand.self, FeatureImpactCommand.self,
+            FeatureVersionsCommand.self, FeatureDatasetsCommand.self,
         ])
 }
 
@@ -23,15 +24,18 @@ struct FeatureSearchCommand: AsyncParsableCommand {
         commandName: "search", abstract: "List the features that fit all words.", aliases: ["list"])
 
     @Argument(help: "Words in names, descriptions, owners or tags; none lists all.") var words: [String] = []
+    @Option(help: "Only features of views with this owner.") var owner: String?
+    @Option(help: "Only features with this tag, as key or key=value; may be repeated.") var tag: [String] = []
     @OptionGroup var namespace: NamespaceOptions
     @OptionGroup var server: ServerOptions
     @Flag(help: "Print JSON.") var json = false
 
     func run() async throws {
         try await ClientOutput.reporting {
-            let answer = try await server.client().get(
-                "/api/aerie/v1/features",
-                query: [("search", words.joined(separator: " ")), ("namespace", namespace.namespace ?? "default")])
+            var query = [("search", words.joined(separator: " ")), ("namespace", namespace.namespace ?? "default")]
+            if let owner { query.append(("owner", owner)) }
+            query += tag.map { ("tag", $0) }
+            let answer = try await server.client().get("/api/aerie/v1/features", query: query)
             if json {
                 print(answer.text(indent: 2))
                 return
@@ -134,11 +138,12 @@ struct FeatureOnlineCommand: AsyncParsableCommand {
 /// `aerie features push`.
 struct FeaturePushCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "push", abstract: "Write rows into the online store.",
+        commandName: "push", abstract: "Write rows into the online store, or keep them for reading offline.",
         discussion: "The rows are JSON, columns by name: {\"driver_id\": [1], \"event_timestamp\": [\"…\"], …}.")
 
     @Argument(help: "The push source, or a feature view's name.") var source: String
     @Option(name: .shortAndLong, help: "A file, or - for the standard input.") var file = "-"
+    @Option(help: "online, offline or online_and_offline.") var to = "online"
     @OptionGroup var namespace: NamespaceOptions
     @OptionGroup var server: ServerOptions
 
@@ -153,7 +158,8 @@ struct FeaturePushCommand: AsyncParsableCommand {
                 throw error.asAerieError(in: file)
             }
             _ = try await server.client().feast(
-                "push", namespace: namespace.namespace, body: ["push_source_name": .string(source), "df": frame])
+                "push", namespace: namespace.namespace,
+                body: ["push_source_name": .string(source), "df": frame, "to": .string(to)])
         }
     }
 }

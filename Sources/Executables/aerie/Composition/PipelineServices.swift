@@ -47,7 +47,7 @@ struct PipelineServices: PlatformServices {
         let info = try await experiments.run(RunID(run)).info
         let root = try ArtifactPath(location: info.artifactURI).appending(try ArtifactPath(path))
         for (file, relative) in try files(under: local) {
-            let reader = try FileReader(path: file)
+            let reader = try LocalFile(file)
             let target = relative.isEmpty ? root : root.appending(try ArtifactPath(relative))
             _ = try await artifacts.put(target, next: { () async throws(AerieError) in try reader.next() })
         }
@@ -112,26 +112,4 @@ struct PipelineServices: PlatformServices {
             return isFolder.boolValue ? nil : (path + "/" + name, name)
         }
     }
-}
-
-/// Reads a local file in pieces of 1 MiB.
-private final class FileReader: @unchecked Sendable {
-    // Safety: read by the one task that puts the artifact.
-    private let handle: FileHandle
-    private let path: String
-
-    init(path: String) throws(AerieError) {
-        guard let handle = FileHandle(forReadingAtPath: path) else { throw .notFound("cannot read \(path)") }
-        self.handle = handle
-        self.path = path
-    }
-
-    func next() throws(AerieError) -> [UInt8]? {
-        do {
-            guard let data = try handle.read(upToCount: 1 << 20), !data.isEmpty else { return nil }
-            return Array(data)
-        } catch { throw AerieError(.unavailable, "cannot read \(path)", cause: error) }
-    }
-
-    deinit { try? handle.close() }
 }

@@ -42,6 +42,7 @@ struct Platform: Sendable {
     let feastFlight: FeastFlightService
     let streams: StreamSupervisor
     let featureUpkeep: FeatureUpkeep
+    let datasets: SavedDatasets
     let serving: ServingService
     let graphs: GraphServices
     let metrics: MetricsRegistry
@@ -93,19 +94,21 @@ struct Platform: Sendable {
         predictions = Self.predictionLog(configuration, folder: folder, metrics, logger)
         graphs = GraphServices(store: stores.bandits, metrics: metrics, logger: logger)
         let catalog = Self.steps(nativeFolder: nativeFolder)
+        let parts = FeatureParts(
+            configuration, folder: folder, stores: stores, artifacts: artifacts, registry: registry)
+        datasets = parts.datasets
         resources = ResourceService(
             store: stores.resources,
-            kinds: Self.kinds(catalog), guards: [FeatureUse(), OnDemandInputs(), DeploymentFeatures()])
-        let engine = Self.featureEngine(folder: folder, nativeFolder: nativeFolder)
+            kinds: Self.kinds(catalog), guards: [FeatureUse(consumers: parts.readers), OnDemandInputs()])
         features = FeatureStore(
             resources: resources, online: try Self.onlineStore(configuration.online, folder: folder),
-            documents: stores.definitions, states: try Self.streamStates(folder),
+            access: parts.access, documents: stores.definitions, states: try Self.streamStates(folder),
             log: try FileFeatureLog(root: folder + "/feature-log"), metrics: metrics,
-            sampleEvery: configuration.featureSample, engine: engine)
+            sampleEvery: configuration.featureSample, engine: parts.engine)
         streams = StreamSupervisor(store: features, log: KafkaLog(), logger: logger)
         featureUpkeep = FeatureUpkeep(store: features, metrics: metrics, logger: logger)
         feastRegistry = FeastRegistry(resources: resources, store: features, documents: stores.definitions)
-        feastFlight = FeastFlightService(registry: feastRegistry, folder: folder + "/features", engine: engine)
+        feastFlight = FeastFlightService(registry: feastRegistry, folder: folder + "/features", engine: parts.engine)
         let services = PipelineServices(
             experiments: experiments, registry: registry, artifacts: artifacts, resources: resources)
         runner = PipelineRunner(
@@ -134,7 +137,7 @@ struct Platform: Sendable {
         KindRegistry(
             ServingKinds.all + [
                 PipelineKind(catalog: catalog), EntityKind(), FeatureViewKind(), FeatureServiceKind(),
-                MaterializationScheduleKind(), ExpectationSuiteKind(),
+                SourceConnectionKind(), MaterializationScheduleKind(), ExpectationSuiteKind(),
             ], foreign: [FeastManifest()])
     }
 
@@ -169,14 +172,6 @@ struct Platform: Sendable {
     }
 
     /// A new engine for each piece of offline work.
-    private static func featureEngine(
-        folder: String, nativeFolder: String?
-    ) -> @Sendable () throws(AerieError) -> DuckDBEngine {
-        { () throws(AerieError) in
-            DuckDBEngine(options: .init(temporaryFolder: folder + "/features/spill", nativeFolder: nativeFolder))
-        }
-    }
-
     private static func onlineStore(
         _ location: OnlineLocation, folder: String
     ) throws(AerieError) -> any OnlineStore {

@@ -31,6 +31,8 @@ struct Configuration: Sendable, Equatable {
     var featureSample = 1000
     /// Accept connections from other machines though nobody has to say who they are.
     var isInsecure = false
+    /// The most memory that one piece of offline work uses before it spills, in bytes; `nil` for 80 % of the machine's.
+    var sqlMemory: Int?
     /// Where the native libraries are; `nil` to look in the usual places.
     var nativeDirectory: String?
 
@@ -49,6 +51,7 @@ struct Configuration: Sendable, Equatable {
         case responseCache = "response-cache"
         case predictionLogBytes = "prediction-log-size"
         case isInsecure = "insecure"
+        case sqlMemory = "sql-memory"
         case nativeDirectory = "native-dir"
 
         var flag: String { "--\(rawValue)" }
@@ -76,6 +79,7 @@ struct Configuration: Sendable, Equatable {
             case .responseCache: responseCache = try Self.bytes(text)
             case .predictionLogBytes: predictionLogBytes = try Self.bytes(text)
             case .isInsecure: isInsecure = try Self.flag(text)
+            case .sqlMemory: sqlMemory = try Self.bytes(text, to: 1 << 40)
             case .nativeDirectory: nativeDirectory = try Self.path(text)
             }
             return nil
@@ -107,7 +111,7 @@ struct Configuration: Sendable, Equatable {
     }
 
     /// `1048576`, `64KB`, `16MiB`, `1GB`; a K is 1024.
-    private static func bytes(_ text: String) throws(AerieError) -> Int {
+    private static func bytes(_ text: String, to most: Int = 2 << 30) throws(AerieError) -> Int {
         let digits = text.prefix { $0.isASCII && $0.isNumber }
         let unit = text.dropFirst(digits.count).drop { $0 == " " }.lowercased()
         let factors = ["": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30]
@@ -117,11 +121,11 @@ struct Configuration: Sendable, Equatable {
         } else if short.count == 2, short.hasSuffix("b") {
             short.removeLast()
         }
-        let limit = 1024...(2 << 30)
+        let limit = 1024...most
         guard let value = Int(digits), let factor = factors[short],
             case let (product, overflow) = value.multipliedReportingOverflow(by: factor), !overflow,
             limit.contains(product)
-        else { throw .invalid("", "\"\(text.prefix(40))\" is not a size from 1KB to 2GB, such as 64MB") }
+        else { throw .invalid("", "\"\(text.prefix(40))\" is not a size from 1KB to \(most >> 30)GB, such as 64MB") }
         return product
     }
 

@@ -38,6 +38,8 @@ struct ConfigurationOptions: ParsableArguments {
     var responseCache: String?
     @Option(help: "Logged predictions that are kept; the oldest go first. (default: 1GB)")
     var predictionLogSize: String?
+    @Option(help: "Memory of one piece of offline work before it spills, such as 4GB. (default: 80 % of the machine's)")
+    var sqlMemory: String?
     @Option(help: "The folder of the native libraries.")
     var nativeDir: String?
     @Flag(name: .long, help: "Accept connections from other machines without authentication.")
@@ -61,6 +63,7 @@ struct ConfigurationOptions: ParsableArguments {
         flags[.inferenceLoops] = inferenceLoops
         flags[.maximumBody] = maxBody
         flags[.responseCache] = responseCache
+        flags[.sqlMemory] = sqlMemory
         flags[.nativeDirectory] = nativeDir
         if insecure { flags[.isInsecure] = "true" }
         return flags

@@ -56,8 +56,10 @@ final class ControlServer: Sendable {
             experiments: platform.experiments, registry: platform.registry, traces: platform.traces,
             artifacts: platform.artifacts, webhooks: platform.webhooks, actor: RequestUser.name
         ).register(on: router)
-        FeatureRoutes(store: platform.features, streams: platform.streams, folder: folder + "/features")
-            .addRoutes(to: router)
+        FeatureRoutes(
+            store: platform.features, streams: platform.streams, datasets: platform.datasets,
+            resources: platform.resources, folder: folder + "/features"
+        ).addRoutes(to: router)
         FeastRoutes(store: platform.features, logger: logger).register(on: router)
         FeastImportRoutes(registry: platform.feastRegistry).addRoutes(
             to: router.group("api/aerie/v1").add(middleware: JSONErrorMiddleware()))

@@ -1,0 +1,37 @@
+import AerieCore
+import Experiments
+import Features
+import Foundation
+import Registry
+import StoreDuckDB
+import StorePostgres
+import StorePushedRows
+
+/// What the feature store is made of, besides its online store.
+struct FeatureParts {
+    /// A new engine for each piece of offline work.
+    let engine: @Sendable () throws(AerieError) -> DuckDBEngine
+    let datasets: SavedDatasets
+    let readers: FeatureReaders
+    let access: SourceAccess
+
+    init(
+        _ configuration: Configuration, folder: String, stores: MetadataStores, artifacts: any ArtifactStore,
+        registry: RegistryService
+    ) {
+        let options = DuckDBEngine.Options(
+            memoryLimit: configuration.sqlMemory.map { "\($0 / 1024)KiB" },
+            temporaryFolder: folder + "/features/spill", nativeFolder: configuration.nativeDirectory)
+        engine = { () throws(AerieError) in DuckDBEngine(options: options) }
+        datasets = SavedDatasets(
+            archive: ArtifactArchive(artifacts: artifacts), resources: stores.resources, engine: engine)
+        readers = FeatureReaders(resources: stores.resources, registry: registry, datasets: datasets)
+        let pushed = PushedRowFiles(
+            folder: folder + "/pushed",
+            engine: DuckDBEngine(
+                options: .init(threads: 1, memoryLimit: "256MB", nativeFolder: configuration.nativeDirectory)))
+        access = SourceAccess(
+            tables: PostgresSourceTables(environment: ProcessInfo.processInfo.environment), pushed: pushed,
+            folder: folder + "/features")
+    }
+}

@@ -138,6 +138,30 @@ def test_features_are_found_by_owner_and_tag(store):
     assert found("gold", "amount") == ["amount"]
 
 
+def test_a_pipeline_learns_from_the_feature_store(store):
+    store.cli("apply", "-f", "-", input=f"""
+apiVersion: aerie.dev/v1
+kind: Pipeline
+metadata: {{name: joined}}
+spec:
+  steps:
+  - name: rows
+    uses: ingest
+    with: {{path: {store.folder}/rows.parquet}}
+  - name: join
+    uses: historical
+    with: {{entityRows: "${{steps.rows.table}}", service: spending_model, save: piped, timestamp: event_timestamp}}
+  - name: check
+    uses: validate
+    with:
+      table: ${{steps.join.table}}
+      suite: {{name: all, expectations: [{{type: expect_table_row_count_to_equal, kwargs: {{value: 80}}}}]}}
+""")
+    store.cli("pipeline", "run", "joined")
+    shown = json.loads(store.cli("features", "datasets", "show", "piped", "1").stdout)
+    assert shown["rows"] == 80 and shown["actor"] == "pipeline joined" and shown["features"] == ["spending:amount"]
+
+
 def test_datasets_stay_over_a_crash(store, start_aerie):
     store.kill()
     again = start_aerie(store.folder / "data")

@@ -5,9 +5,10 @@ public import AerieResources
 /// Keeps entities, views, features and services that others use from being taken away under them, and says whom a
 /// change concerns.
 public struct FeatureUse: ChangeGuard {
-    private let consumers: any FeatureConsumers
+    private let consumers: (any FeatureConsumers)?
 
-    public init(consumers: any FeatureConsumers) { self.consumers = consumers }
+    /// - Parameter consumers: `nil` where nothing outside of the feature store reads features.
+    public init(consumers: (any FeatureConsumers)? = nil) { self.consumers = consumers }
 
     public func check(
         from old: Resource?, to new: Resource?, in store: any ResourceStore
@@ -22,7 +23,7 @@ public struct FeatureUse: ChangeGuard {
             }
             try Self.refuse("entity '\(old.metadata.name)'", users.map { FeatureUser($0.key) })
         case "FeatureService" where new == nil:
-            let users = try await consumers.users(ofService: old.metadata.name, namespace: namespace)
+            let users = try await readers(old.metadata.name, namespace)
             try Self.refuse("feature service '\(old.metadata.name)'", users)
         case "FeatureView":
             for change in FeatureChange.between(old, new) where change.isRemoval {
@@ -30,7 +31,7 @@ public struct FeatureUse: ChangeGuard {
                     let reference = FeatureReference(view: change.view, feature: feature)
                     // Whoever reads a service is named by the refusal to take the service's feature away.
                     let readers = try await Self.readers(of: [reference], namespace, store)
-                    let others = try await consumers.users(of: [reference], namespace: namespace)
+                    let others = try await consumers?.users(of: [reference], namespace: namespace) ?? []
                     try Self.refuse("feature '\(reference)'", readers.map { FeatureUser($0.key) } + others)
                 }
             }
@@ -55,7 +56,7 @@ public struct FeatureUse: ChangeGuard {
             let names = gone.map(\.description).joined(separator: ", ")
             tell(
                 "\(names) of feature service '\(old.metadata.name)' is removed",
-                try await consumers.users(ofService: old.metadata.name, namespace: namespace))
+                try await readers(old.metadata.name, namespace))
         case "FeatureView":
             for change in FeatureChange.between(old, new) {
                 let references = change.features.map { FeatureReference(view: change.view, feature: $0) }
@@ -68,14 +69,18 @@ public struct FeatureUse: ChangeGuard {
         return lines
     }
 
+    private func readers(_ service: String, _ namespace: String) async throws(AerieError) -> [FeatureUser] {
+        try await consumers?.users(ofService: service, namespace: namespace) ?? []
+    }
+
     /// Services with one of the features, and who reads them; and who reads the features without a service.
     private func users(
         of references: [FeatureReference], _ namespace: String, _ store: any ResourceStore
     ) async throws(AerieError) -> [FeatureUser] {
-        var users = try await consumers.users(of: references, namespace: namespace)
-        for service in try await Self.services(references, namespace, store) {
-            users.append(FeatureUser(service.key))
-            users += try await consumers.users(ofService: service.metadata.name, namespace: namespace)
+        var users = try await consumers?.users(of: references, namespace: namespace) ?? []
+        for reader in try await Self.readers(of: references, namespace, store) {
+            users.append(FeatureUser(reader.key))
+            if reader.kind == "FeatureService" { users += try await readers(reader.metadata.name, namespace) }
         }
         return users
     }

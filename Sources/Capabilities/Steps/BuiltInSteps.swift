@@ -8,14 +8,16 @@ public enum BuiltInSteps {
     /// - Parameters:
     ///   - engine: makes an engine for one step; called in the step's process, and only by steps that need one.
     ///   - trainer: likewise for training.
+    ///   - features: where features come from; asked in the server, by steps that run there.
     public static func all(
         engine: @escaping @Sendable () throws(AerieError) -> any SQLEngine,
-        trainer: @escaping @Sendable () throws(AerieError) -> any BoosterTrainer
+        trainer: @escaping @Sendable () throws(AerieError) -> any BoosterTrainer,
+        features: @escaping @Sendable () -> HistoricalStep.Source? = { nil }
     ) -> [any Step] {
         [
             IngestStep(engine: engine), ValidateStep(engine: engine), FeaturesStep(engine: engine),
             TrainStep(engine: engine, trainer: trainer), EvaluateStep(engine: engine, trainer: trainer),
-            RegisterStep(), ApproveStep(), DeployStep(),
+            HistoricalStep(source: features), RegisterStep(), ApproveStep(), DeployStep(),
         ]
     }
 }

@@ -1,6 +1,7 @@
 import AerieCore
 import Datasets
 import Foundation
+import Streaming
 
 /// Makes a view's source readable by one engine: attaches its database, copies its table, adds what was pushed.
 struct SourcePreparation {
@@ -32,7 +33,9 @@ struct SourcePreparation {
     private var wanted: [String] {
         var names = view.joinKeys + [view.timestampField ?? "event_timestamp"]
         if let created = view.createdTimestampColumn { names.append(created) }
-        names += view.features.map { view.column(of: $0.name) }
+        // Of a view with windows the events are read, not what is made of them.
+        let inputs = view.windows.map { $0.plan.columns + [$0.stream.eventID].compactMap(\.self) }
+        names += (inputs ?? view.features.map(\.name)).map { view.column(of: $0) }
         var seen: Set<String> = []
         return names.filter { seen.insert($0).inserted }
     }

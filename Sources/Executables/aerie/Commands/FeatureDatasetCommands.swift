@@ -3,6 +3,7 @@ import AerieJSON
 import ArgumentParser
 import AsyncHTTPClient
 import Foundation
+import NIOCore
 import NIOHTTP1
 
 /// `aerie features datasets`: point-in-time tables that were saved.

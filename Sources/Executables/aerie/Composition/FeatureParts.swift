@@ -6,6 +6,8 @@ import Registry
 import StoreDuckDB
 import StorePostgres
 import StorePushedRows
+import Steps
+import Synchronization
 
 /// What the feature store is made of, besides its online store.
 struct FeatureParts {
@@ -16,8 +18,8 @@ struct FeatureParts {
     let access: SourceAccess
 
     init(
-        _ configuration: Configuration, folder: String, stores: MetadataStores, artifacts: any ArtifactStore,
-        registry: RegistryService
+        _ configuration: Configuration, folder: String, _ stores: MetadataStores, _ artifacts: any ArtifactStore,
+        _ registry: RegistryService
     ) {
         let options = DuckDBEngine.Options(
             memoryLimit: configuration.sqlMemory.map { "\($0 / 1024)KiB" },
@@ -34,4 +36,14 @@ struct FeatureParts {
             tables: PostgresSourceTables(environment: ProcessInfo.processInfo.environment), pushed: pushed,
             folder: folder + "/features")
     }
+}
+
+/// The feature store for steps of pipelines, which are declared before it is made.
+final class LateFeatures: Sendable {
+    private let made = Mutex<HistoricalStep.Source?>(nil)
+
+    func fill(_ source: HistoricalStep.Source) { made.withLock { $0 = source } }
+
+    /// `nil` until it is filled.
+    @Sendable func source() -> HistoricalStep.Source? { made.withLock { $0 } }
 }

@@ -93,13 +93,13 @@ struct Platform: Sendable {
         serving = ServingService(metrics: metrics)
         predictions = Self.predictionLog(configuration, folder: folder, metrics, logger)
         graphs = GraphServices(store: stores.bandits, metrics: metrics, logger: logger)
-        let catalog = Self.steps(nativeFolder: nativeFolder)
-        let parts = FeatureParts(
-            configuration, folder: folder, stores: stores, artifacts: artifacts, registry: registry)
+        let joins = LateFeatures()
+        let catalog = Self.steps(nativeFolder: nativeFolder, features: joins.source)
+        let parts = FeatureParts(configuration, folder: folder, stores, artifacts, registry)
         datasets = parts.datasets
         resources = ResourceService(
-            store: stores.resources,
-            kinds: Self.kinds(catalog), guards: [FeatureUse(consumers: parts.readers), OnDemandInputs()])
+            store: stores.resources, kinds: Self.kinds(catalog),
+            guards: [FeatureUse(consumers: parts.readers), OnDemandInputs()])
         features = FeatureStore(
             resources: resources, online: try Self.onlineStore(configuration.online, folder: folder),
             access: parts.access, documents: stores.definitions, states: try Self.streamStates(folder),
@@ -109,6 +109,7 @@ struct Platform: Sendable {
         featureUpkeep = FeatureUpkeep(store: features, metrics: metrics, logger: logger)
         feastRegistry = FeastRegistry(resources: resources, store: features, documents: stores.definitions)
         feastFlight = FeastFlightService(registry: feastRegistry, folder: folder + "/features", engine: parts.engine)
+        joins.fill(.init(store: features, datasets: datasets))
         let services = PipelineServices(
             experiments: experiments, registry: registry, artifacts: artifacts, resources: resources)
         runner = PipelineRunner(
@@ -171,7 +172,14 @@ struct Platform: Sendable {
         }
     }
 
-    /// A new engine for each piece of offline work.
+    private static func kinds(_ catalog: StepCatalog) -> KindRegistry {
+        KindRegistry(
+            [
+                SeldonDeploymentKind(), PipelineKind(catalog: catalog), EntityKind(), FeatureViewKind(),
+                FeatureServiceKind(), SourceConnectionKind(), ExpectationSuiteKind(),
+            ], foreign: [FeastManifest()])
+    }
+
     private static func onlineStore(
         _ location: OnlineLocation, folder: String
     ) throws(AerieError) -> any OnlineStore {
@@ -191,11 +199,15 @@ struct Platform: Sendable {
     }
 
     /// The kinds of steps; the libraries are opened in a step's own process, when it needs them.
-    static func steps(nativeFolder: String?) -> StepCatalog {
+    /// - Parameter features: for the steps that run in the server.
+    static func steps(
+        nativeFolder: String?, features: @escaping @Sendable () -> HistoricalStep.Source? = { nil }
+    ) -> StepCatalog {
         StepCatalog(
             BuiltInSteps.all(
                 engine: { () throws(AerieError) in DuckDBEngine(options: .init(nativeFolder: nativeFolder)) },
-                trainer: { () throws(AerieError) in LightGBMTrainer(nativeFolder: nativeFolder) }))
+                trainer: { () throws(AerieError) in LightGBMTrainer(nativeFolder: nativeFolder) },
+                features: features))
     }
 }
 

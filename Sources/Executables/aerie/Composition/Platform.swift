@@ -115,10 +115,7 @@ struct Platform: Sendable {
         runner = PipelineRunner(
             configuration: .init(folder: folder + "/pipelines"), catalog: catalog,
             store: stores.pipelineRuns,
-            executor: SubprocessExecutor(
-                executable: SubprocessExecutor.ownExecutable,
-                environment: nativeFolder.map { ["AERIE_NATIVE_DIR": $0] } ?? [:]),
-            services: services, logger: logger)
+            executor: Self.executor(nativeFolder), services: services, logger: logger)
         let loader = ModelLoader(
             formats: [XGBoostFormat(), LightGBMFormat(), ONNXFormat(nativeFolder: nativeFolder)])
         reconcile = ReconcileLoop(
@@ -132,6 +129,12 @@ struct Platform: Sendable {
                     metrics: graphs.nodes, logger: logger, inferenceURL: inferenceURL),
                 serving, inferenceURL: inferenceURL) + [MaterializationScheduleController(store: features)],
             logger: logger)
+    }
+
+    private static func executor(_ nativeFolder: String?) -> SubprocessExecutor {
+        SubprocessExecutor(
+            executable: SubprocessExecutor.ownExecutable,
+            environment: nativeFolder.map { ["AERIE_NATIVE_DIR": $0] } ?? [:])
     }
 
     private static func kinds(_ catalog: StepCatalog) -> KindRegistry {
@@ -170,14 +173,6 @@ struct Platform: Sendable {
             }
             return store
         }
-    }
-
-    private static func kinds(_ catalog: StepCatalog) -> KindRegistry {
-        KindRegistry(
-            [
-                SeldonDeploymentKind(), PipelineKind(catalog: catalog), EntityKind(), FeatureViewKind(),
-                FeatureServiceKind(), SourceConnectionKind(), ExpectationSuiteKind(),
-            ], foreign: [FeastManifest()])
     }
 
     private static func onlineStore(

@@ -24,7 +24,7 @@ def folder(tmp_path_factory):
 
 
 def status(server):
-    return requests.get(f"{server.http}/api/aerie/v1/namespaces/default/FeatureView/driver_stats", timeout=10).json()["status"]
+    return requests.get(f"{server.http}/api/v1/namespaces/default/FeatureView/driver_stats", timeout=10).json()["status"]
 
 
 def until(condition, seconds=60):
@@ -106,7 +106,7 @@ def test_a_schedule_runs_by_itself(small):
     small.cli("apply", "-f", "-", input="apiVersion: aerie.dev/v1\nkind: MaterializationSchedule\n"
               "metadata: {name: often}\nspec: {schedule: '* * * * *', mode: window, window: 7d}\n")
     def plan():
-        return requests.get(f"{small.http}/api/aerie/v1/namespaces/default/MaterializationSchedule/often",
+        return requests.get(f"{small.http}/api/v1/namespaces/default/MaterializationSchedule/often",
                             timeout=10).json()["status"] or {}
     assert until(lambda: plan().get("nextRun"))
     done = until(lambda: plan() if plan().get("lastResult") else None, seconds=90)

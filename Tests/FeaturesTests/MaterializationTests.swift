@@ -56,7 +56,7 @@ import Testing
         let again = try Workshop(folder: shop.folder, online: { CountingStore($0) })
         let resumed = try await again.store.resumeMaterializations()
         #expect(resumed.map(\.view) == ["drivers"])
-        let counted = try #require(again.store.online as? CountingStore)
+        let counted = try #require(again.store.stored as? CountingStore)
         let written = counted.rows.withLock { $0 }
         #expect(written > 25_000 && written < 40_000, "two of three parts are written: \(written)")
         let after = try await again.resources.get(key).status

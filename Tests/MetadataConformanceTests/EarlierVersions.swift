@@ -154,7 +154,8 @@ struct EarlierRows: Sendable {
     static func resources(_ more: [String] = []) -> EarlierRows {
         let body = widget.json.text()
         let entry = ResourceAuditEntry(
-            sequence: 1, time: at(80), actor: "ann", action: "create", key: widget.key, generation: 2)
+            sequence: 1, time: at(80), actor: "ann", action: "create", key: widget.key, generation: 2,
+            declaration: widget.declaration)
         let told = widget.declaration.text()
         let hash = ResourceAuditChain.hash(entry, body: told, previous: ResourceAuditChain.start)
         return EarlierRows(

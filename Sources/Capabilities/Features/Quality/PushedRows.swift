@@ -13,7 +13,7 @@ extension FeatureStore {
         let types = Dictionary(
             view.definition.features.map { ($0.name, Self.sqlType($0.type)) }, uniquingKeysWith: { first, _ in first })
         let declared = columns.enumerated().map { "c\($0) \(types[Self.mapped($1.name, view)] ?? "VARCHAR")" }
-        try await engine.execute("CREATE TEMP TABLE pushed (at BIGINT, \(declared.joined(separator: ", ")))")
+        try await engine.execute("CREATE TEMP TABLE pushed (\"__aerie_at\" BIGINT, \(declared.joined(separator: ", ")))")
         // Few enough values at a time for one statement.
         let step = max(1, 2000 / (columns.count + 1))
         for start in stride(from: 0, to: rows.count, by: step) {
@@ -29,8 +29,8 @@ extension FeatureStore {
         }
         let named = columns.enumerated().map { (sql: "c\($0)", name: Self.mapped($1.name, view)) }
         _ = try await check(CheckedRows(engine: engine, view: view, table: "pushed", columns: named), quality)
-        let left = try await engine.query("SELECT at FROM pushed ORDER BY at")
-        guard case .int(let places)? = left["at"]?.values else { return [] }
+        let left = try await engine.query("SELECT \"__aerie_at\" FROM pushed ORDER BY 1")
+        guard case .int(let places)? = left["__aerie_at"]?.values else { return [] }
         return places.count == rows.count ? nil : places.map { Int($0) }
     }
 

@@ -103,6 +103,6 @@ import Testing
         }
         let whole = try await sum(.init(threads: 2))
         #expect(whole[0] == .int(Int64(rows)) && whole[1] == .int(Int64(rows)))
-        #expect(try await sum(.init(threads: 2, memoryLimit: "48MB", temporaryFolder: folder + "/spill")) == whole)
+        #expect(try await sum(.init(threads: 2, memoryLimit: "96MB", temporaryFolder: folder + "/spill")) == whole)
     }
 }

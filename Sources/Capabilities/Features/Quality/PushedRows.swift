@@ -10,8 +10,9 @@ extension FeatureStore {
     ) async throws(AerieError) -> [Int]? {
         guard let quality = view.quality, !rows.isEmpty else { return nil }
         let engine = try engine()
-        let types = Dictionary(
+        var types = Dictionary(
             view.definition.features.map { ($0.name, Self.sqlType($0.type)) }, uniquingKeysWith: { first, _ in first })
+        for key in view.joinKeys { types[key.name] = key.type.map(Self.sqlType) }
         let declared = columns.enumerated().map { "c\($0) \(types[Self.mapped($1.name, view)] ?? "VARCHAR")" }
         try await engine.execute("CREATE TEMP TABLE pushed (\"__aerie_at\" BIGINT, \(declared.joined(separator: ", ")))")
         // Few enough values at a time for one statement.

@@ -140,7 +140,8 @@ def test_what_is_pushed_offline_is_read_by_retrieval_also_after_a_crash(start_ae
     server.cli("apply", "-f", "-", input=manifest("pushed", "{type: push, timestampField: event_timestamp}"))
 
     def push(view, frame, to):
-        columns = json.loads(frame.assign(event_timestamp=frame.event_timestamp.map(lambda x: x.isoformat())).to_json(orient="list"))
+        columns = frame.assign(event_timestamp=frame.event_timestamp.map(lambda x: x.isoformat())).astype(object)
+        columns = columns.where(columns.notna(), None).to_dict(orient="list")
         answer = requests.post(f"{server.http}/push", json={"push_source_name": view, "df": columns, "to": to}, timeout=60)
         assert (answer.status_code, answer.content) == (200, b""), answer.text
 

@@ -110,10 +110,18 @@ struct MLflowServer: Sendable {
         throw AerieError(.internal, "no attempt was made")
     }
 
+    /// One for the process. A refused connection is told at once instead of being tried again here.
+    private static let http: HTTPClient = {
+        var configuration = HTTPClient.Configuration()
+        configuration.connectionPool.retryConnectionEstablishment = false
+        configuration.timeout.connect = .seconds(10)
+        return HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+    }()
+
     private func once(_ request: HTTPClientRequest) async throws(AerieError) -> HTTPClientResponse {
         let response: HTTPClientResponse
         do {
-            response = try await HTTPClient.shared.execute(request, timeout: .minutes(10))
+            response = try await Self.http.execute(request, timeout: .minutes(10))
         } catch is CancellationError {
             throw AerieError(.cancelled, "the import was cancelled")
         } catch {
@@ -127,6 +135,7 @@ struct MLflowServer: Sendable {
         case 401: throw AerieError(.unauthenticated, message + "; give the name and password as http://name:password@…")
         case 403: throw AerieError(.permissionDenied, message)
         case 404: throw AerieError(.notFound, message)
+        case 410: throw AerieError(.dataLoss, message)
         case 429, 500...: throw AerieError(.unavailable, message)
         default: throw AerieError(.failedPrecondition, message)
         }

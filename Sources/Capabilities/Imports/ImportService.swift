@@ -276,7 +276,14 @@ public struct ImportService: Sendable {
                 continue
             }
             let artifacts = artifacts
-            try await pass.source.read(file) { next throws(AerieError) in _ = try await artifacts.put(path, next: next)
+            do throws(AerieError) {
+                try await pass.source.read(file) { next throws(AerieError) in
+                    _ = try await artifacts.put(path, next: next)
+                }
+            } catch {
+                guard error.code == .dataLoss else { throw error }
+                try await pass.warn("a file of \(what) was left out: \(error.message)")
+                continue
             }
             pass.report.bytes += file.size
             pass.count(.files, added: 1, of: 1)

@@ -292,7 +292,9 @@ def test_a_second_time_brings_nothing(imported):
     server, source, kind, first = imported
     again = bring(server, source, kind)
     assert not any(again["added"].values())
-    less = {what: (again["present"][what], count) for what, count in first["added"].items() if again["present"][what] < count}
+    # A run comes after its files, so the files of one that is there are not looked at again.
+    less = {what: (again["present"][what], count) for what, count in first["added"].items()
+            if what != "files" and again["present"][what] < count}
     assert not less
     assert "is there already" in again["warnings"][0]
 

@@ -42,7 +42,7 @@ class MLflowServer:
             try:
                 if requests.get(self.url + "/health", timeout=2).ok:
                     return
-            except requests.ConnectionError:
+            except (requests.ConnectionError, requests.Timeout):
                 assert self.process.poll() is None, (folder / "log").read_text()[-2000:]
                 time.sleep(0.1)
         raise AssertionError("mlflow server did not start")

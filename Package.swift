@@ -168,7 +168,7 @@ adapter("ReadFeast", uses: ["AerieCore", "AerieWire"], packages: [grdb], tests: 
 adapter("StorePushedRows", uses: ["AerieCore", "Datasets", "Features"], testUses: ["StoreDuckDB"])
 adapter("StoreLMDB", uses: ["CLMDB", "AerieCore", "AerieWire", "Features", "Streaming"], packages: [crypto])
 adapter("LogKafka", uses: ["CRdkafka", "AerieCore", "Streaming"], tests: false)
-adapter("StoreRedis", uses: ["AerieCore", "AerieWire", "Features"], packages: [crypto, nioCore, nioPosix, deque], tests: false)
+adapter("StoreRedis", uses: ["AerieCore", "AerieWire", "Features", "Serving"], packages: [crypto, nioCore, nioPosix, deque], tests: false)
 adapter("CompressZlib", uses: ["CZlib", "AerieCore"])
 adapter("InferTrees", uses: ["AerieCore", "AerieJSON", "AerieData", "Serving"])
 adapter("InferONNX", uses: ["COnnxRuntime", "AerieCore", "AerieJSON", "AerieData", "Serving"])
@@ -187,7 +187,7 @@ edge("PlatformAPI", uses: ["AerieCore", "AerieJSON", "ErrorMapping", "AerieResou
 edge("FeastAPI", uses: ["AerieCore", "AerieJSON", "AerieWire", "AerieHTTP", "AerieGRPC", "AerieArrow", "AerieTelemetry", "AerieResources", "ErrorMapping", "Datasets", "Features"],
      packages: [hummingbird, nioCore, log], testUses: ["StoreSQLite", "StoreLMDB", "StoreDuckDB"])
 edge("InferenceAPI", uses: ["AerieCore", "AerieJSON", "AerieData", "AerieHTTP", "AerieGRPC", "AerieTelemetry", "ErrorMapping", "Serving"],
-     packages: [nioCore, nioPosix, nioHTTP2, log])
+     packages: [nioCore, nioPosix, nioHTTP2, log], testUses: ["CompressZlib"])
 edge("Console", uses: ["AerieCore", "AerieJSON", "AerieYAML", "AerieTelemetry", "ErrorMapping", "AerieResources", "Experiments", "Features", "Registry", "Pipelines", "Serving"],
      packages: [hummingbird, log])
 

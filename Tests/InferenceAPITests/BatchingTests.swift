@@ -222,3 +222,55 @@ struct CachedAnswerTests {
         }
     }
 }
+
+/// A shared cache in memory, which can be away.
+private final class FakeShared: SharedResponses {
+    let answers = Mutex<[ResponseKey: [UInt8]]>([:])
+    let isAway = Atomic<Bool>(false)
+
+    func answer(for key: ResponseKey) async -> [UInt8]? {
+        while isAway.load(ordering: .relaxed) { try? await Task.sleep(for: .milliseconds(1)) }
+        return answers.withLock { $0[key] }
+    }
+
+    func keep(_ answer: [UInt8], for key: ResponseKey) async { answers.withLock { $0[key] = answer } }
+}
+
+@Suite("Answers that two servers share")
+struct SharedAnswerTests {
+    private let body = #"{"inputs":[{"name":"x","shape":[1,2],"datatype":"FP32","data":[3,4]}]}"#
+
+    @Test("what one has computed the other gives; a store that is away or holds nonsense costs no request")
+    func sharing() async throws {
+        let shared = FakeShared()
+        let models = [GatedModel(isOpen: true), GatedModel(isOpen: true), GatedModel(isOpen: true)]
+        var policy = ServingPolicy()
+        policy.cachesResponses = true
+        func give(_ model: GatedModel) async throws -> Answer {
+            try await withAnswer(deployment("m", model, policy: policy), shared)
+        }
+        #expect(try await give(models[0]).text.contains("\"data\":[7.0]"))
+        while shared.answers.withLock({ $0.isEmpty }) { try await Task.sleep(for: .milliseconds(1)) }
+        #expect(try await give(models[1]).text.contains("\"data\":[7.0]"))
+        #expect(models[0].calls.withLock { $0.count } == 1 && models[1].calls.withLock { $0.count } == 0)
+        shared.answers.withLock { answers in for key in answers.keys { answers[key] = [9, 9, 9] } }
+        #expect(try await give(models[2]).text.contains("\"data\":[7.0]"))
+        shared.isAway.store(true, ordering: .relaxed)
+        #expect(try await give(models[2]).text.contains("\"data\":[7.0]"))
+        shared.isAway.store(false, ordering: .relaxed)
+        #expect(models[2].calls.withLock { $0.count } == 2)
+    }
+
+    /// The answer of a server of its own.
+    private func withAnswer(_ deployment: ServedDeployment, _ shared: FakeShared) async throws -> Answer {
+        let answer = Mutex<Answer?>(nil)
+        try await withPlane([deployment]) {
+            $0.responseCache = ResponseCache(capacity: 1 << 20)
+            $0.sharedResponses = shared
+        } _: { port, _, _ in
+            let given = try await ask(port, post("/v2/models/m/infer", body))
+            answer.withLock { $0 = given }
+        }
+        return try #require(answer.withLock { $0 })
+    }
+}

@@ -178,7 +178,7 @@ struct InferenceGRPCTests {
     func refusals() async throws {
         try await withConnection([deployment("fraud", SumModel())]) { connection, _ in
             let compressed = try await GRPCClientCall(path: Self.infer, messages: [request()], flag: 1).run(connection)
-            #expect(compressed.status == 12)
+            #expect(compressed.status == 13)
             let foreign = try await GRPCClientCall(path: "/x.Y/Z", messages: [request()]).run(connection)
             #expect(foreign.status == 12)
             let none = try await GRPCClientCall(path: Self.infer).run(connection)

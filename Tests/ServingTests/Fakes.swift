@@ -63,7 +63,7 @@ final class FakeFormat: ModelFormat {
     }
 }
 
-/// A registry in memory: each URI means a file, until it is told otherwise.
+/// A registry in memory: each URI means a file, until it is told otherwise. Paths are files of this machine.
 final class FakeSource: ModelSource {
     private let table = Mutex<[String: ModelLocation]>([:])
 
@@ -75,8 +75,9 @@ final class FakeSource: ModelSource {
     }
 
     func fetch(_ uri: String) async throws(AerieError) -> ModelLocation {
-        guard let location = table.withLock({ $0[uri] }) else { throw .notFound("\(uri): there is no such model") }
-        return location
+        if let location = table.withLock({ $0[uri] }) { return location }
+        guard uri.hasPrefix("/") else { throw .notFound("\(uri): there is no such model") }
+        return try LocalModelSource.locate(uri)
     }
 }
 

@@ -130,3 +130,25 @@ struct ResponseCacheTests {
         #expect(changed { _ in } == changed { _ in })
     }
 }
+
+@Suite("Answers that servers share")
+struct ResponseCodingTests {
+    @Test("come back as they were; nothing else is taken for one, whatever is cut off or changed")
+    func coding() {
+        let outputs = [
+            Tensor(name: "y", dataType: .fp32, shape: [2, 2], elements: [Float(1), 2, 3, 4]),
+            Tensor(name: "größe", dataType: .bytes, shape: [1], bytes: [2, 0, 0, 0, 65, 66]),
+            Tensor(name: "", dataType: .int64, shape: [], elements: [Int64(7)]),
+        ]
+        let bytes = ResponseCoding.encode(outputs)
+        #expect(ResponseCoding.decode(bytes) == outputs && ResponseCoding.decode(ResponseCoding.encode([])) == [])
+        for count in 0..<bytes.count { #expect(ResponseCoding.decode(Array(bytes[..<count])) == nil) }
+        #expect(ResponseCoding.decode(bytes + [0]) == nil)
+        // Hostile lengths and shapes are refused or read as other values; none of them stops the process.
+        for index in bytes.indices {
+            var changed = bytes
+            changed[index] = 0xff
+            _ = ResponseCoding.decode(changed)
+        }
+    }
+}

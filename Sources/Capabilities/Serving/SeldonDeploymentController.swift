@@ -2,7 +2,7 @@ public import AerieCore
 import AerieData
 import AerieJSON
 public import AerieResources
-import AerieTelemetry
+public import AerieTelemetry
 public import Logging
 
 /// Brings the serving table to what each `SeldonDeployment` says.
@@ -14,13 +14,16 @@ public import Logging
 public actor SeldonDeploymentController: Reconciler {
     public nonisolated var kind: String { "SeldonDeployment" }
 
-    private let service: ServingService
-    private let source: any ModelSource
+    let service: ServingService
+    let source: any ModelSource
     private let pool: ModelPool
     private let graphs: GraphLoader
+    /// Models that come and go.
+    var repository: RepositoryState
+    let repositoryMetrics: RepositoryMetrics
     private let features: (any FeatureReader)?
     private let clock: any WallClock
-    private let logger: Logger
+    let logger: Logger
     private let watchInterval: Duration
     private let inferenceURL: @Sendable () -> String
     /// Failures in a row, for the pause before the next try.
@@ -31,11 +34,15 @@ public actor SeldonDeploymentController: Reconciler {
     ///   - features: where a deployment's feature service is read; `nil` where there is no feature store.
     ///   - bandits: where routers that learn are kept; `nil` where they forget.
     ///   - metrics: where the nodes of graphs are counted.
+    ///   - registry: where models that come and go are counted.
+    ///   - modelMemory: bytes for the models that are loaded when they are asked for.
+    ///   - uploads: a folder for models that come with a request; `nil` to take none.
     ///   - watchInterval: how often a stage, an alias or a feature service is looked up.
     public init(
         service: ServingService, source: any ModelSource, loader: ModelLoader,
         features: (any FeatureReader)? = nil, bandits: BanditRegistry? = nil, metrics: NodeMetrics? = nil,
-        clock: any WallClock = SystemClock(),
+        clock: any WallClock = SystemClock(), registry: MetricsRegistry? = nil, modelMemory: Int = 2 << 30,
+        uploads: String? = nil,
         watchInterval: Duration = .seconds(2), logger: Logger, inferenceURL: @escaping @Sendable () -> String
     ) {
         self.service = service
@@ -47,12 +54,23 @@ public actor SeldonDeploymentController: Reconciler {
         self.watchInterval = watchInterval
         self.logger = logger
         self.inferenceURL = inferenceURL
+        repositoryMetrics = RepositoryMetrics(registry, capacity: modelMemory)
+        repository = RepositoryState(budget: ModelBudget(capacity: modelMemory))
+        repository.uploads = uploads.map { UploadedModels(folder: $0) }
     }
 
     public func reconcile(_ resource: Resource) async throws(AerieError) -> Reconciliation {
         let (namespace, name) = (resource.metadata.namespace, resource.metadata.name)
         try service.claim(name, for: resource.key)
-        let asked = SeldonDeploymentSpec(resource).predictors
+        let asked = repository.policied(SeldonDeploymentSpec(resource).predictors, of: name)
+        repository.see(resource, service.state(named: name))
+        if let reason = restReason(resource) {
+            let outcomes = asked.map { Outcome(asked: $0) }
+            try service.publish(
+                state(resource, .unavailable, reason, outcomes), served: nil,
+                isSleeping: !repository.unloaded.contains(name))
+            return finish(resource, outcomes, nil, "")
+        }
         let old = service.served(namespace: namespace, name: name)
         if old == nil, service.state(named: name) == nil {
             try service.publish(
@@ -74,6 +92,7 @@ public actor SeldonDeploymentController: Reconciler {
         guard service.hasClaim(resource.metadata.name, resource.key) else { return }
         try await graphs.bandits?.remove(
             namespace: resource.metadata.namespace, deployment: resource.metadata.name)
+        forget(resource.metadata.name)
         service.remove(namespace: resource.metadata.namespace, name: resource.metadata.name)
         service.release(resource.metadata.name, by: resource.key)
         logger.info("deployment removed", metadata: ["deployment": "\(resource.key)"])
@@ -110,8 +129,9 @@ public actor SeldonDeploymentController: Reconciler {
             outcome.features = try await bind(predictor, model, namespace: namespace)
             if predictor.policy.batching != nil, !model.description.isBatchable {
                 throw AerieError(
-                    .failedPrecondition, "\(ServingSetting.batching.rawValue): the first dimension of an input or output "
-                        + "is not the number of rows, so requests cannot be put together", reason: "serving.batching")
+                    .failedPrecondition,
+                    "\(ServingSetting.batching.rawValue): the first dimension of an input or output is not the number "
+                        + "of rows, so requests cannot be put together", reason: "serving.batching")
             }
             try await pool.warm(model, at: location, predictor.policy.warmups)
             outcome.model = model

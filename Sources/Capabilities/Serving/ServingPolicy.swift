@@ -25,6 +25,10 @@ public struct ServingPolicy: Hashable, Sendable {
     public var warmups: [Warmup] = []
     /// The share of the requests whose predictions are logged, 0 to 1.
     public var logShare = 0.0
+    /// Whether the model comes into memory when it is asked for, and may leave it when others are.
+    public var isOnDemand = false
+    /// Bytes of memory that the model needs; `nil` to estimate it from its files.
+    public var memory: Int?
 
     public init() {}
 }

@@ -18,9 +18,11 @@ public final class ServingService: Sendable {
         var table = ServingTable.empty
         var served: [String: ServedDeployment] = [:]
         var states: [String: DeploymentState] = [:]
+        var sleeping: Set<String> = []
 
         mutating func nextTable() -> ServingTable {
-            table = ServingTable(generation: table.generation + 1, deployments: Array(served.values))
+            table = ServingTable(
+                generation: table.generation + 1, deployments: Array(served.values), sleeping: sleeping)
             return table
         }
     }
@@ -74,10 +76,13 @@ public final class ServingService: Sendable {
 
     /// Puts a deployment on the table, or takes it off (`served` is nil), and says how it stands.
     ///
-    /// A new table is made and handed out only if `served` is another object than before.
+    /// A new table is made and handed out only if `served` is another object than before, or `isSleeping` has changed.
+    /// - Parameter isSleeping: whether its models come into memory when it is asked for.
     /// - Throws: `alreadyExists` where another namespace has a deployment of that name: requests name a deployment
     ///   without its namespace.
-    public func publish(_ state: DeploymentState, served: ServedDeployment?) throws(AerieError) {
+    public func publish(
+        _ state: DeploymentState, served: ServedDeployment?, isSleeping: Bool = false
+    ) throws(AerieError) {
         let refusal: AerieError? = subscribers.withLock { subscribers in
             let (refusal, table): (AerieError?, ServingTable?) = deployments.withLock { deployments in
                 if let other = deployments.states[state.name], other.namespace != state.namespace {
@@ -86,8 +91,15 @@ public final class ServingService: Sendable {
                     return (AerieError(.alreadyExists, problem), nil)
                 }
                 deployments.states[state.name] = state
-                guard deployments.served[state.name] !== served else { return (nil, nil) }
+                guard deployments.served[state.name] !== served
+                    || deployments.sleeping.contains(state.name) != isSleeping
+                else { return (nil, nil) }
                 deployments.served[state.name] = served
+                if isSleeping {
+                    deployments.sleeping.insert(state.name)
+                } else {
+                    deployments.sleeping.remove(state.name)
+                }
                 return (nil, deployments.nextTable())
             }
             if let table { subscribers.forEach { $0(table) } }
@@ -133,7 +145,8 @@ public final class ServingService: Sendable {
             let table: ServingTable? = deployments.withLock { deployments in
                 guard deployments.states[name]?.namespace == namespace else { return nil }
                 deployments.states[name] = nil
-                guard deployments.served.removeValue(forKey: name) != nil else { return nil }
+                let wasSleeping = deployments.sleeping.remove(name) != nil
+                guard deployments.served.removeValue(forKey: name) != nil || wasSleeping else { return nil }
                 return deployments.nextTable()
             }
             if let table { subscribers.forEach { $0(table) } }

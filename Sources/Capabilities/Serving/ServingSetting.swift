@@ -6,8 +6,8 @@ import AerieJSON
 enum ServingSetting: String, CaseIterable {
     /// A model configuration by Triton's names, as JSON.
     case config = "aerie.dev/model-config"
-    /// `true` for dynamic batching as it is usual, or Triton's `dynamic_batching` as JSON; goes before the
-    /// configuration.
+    /// `true` for dynamic batching as it is usual, or Triton's `dynamic_batching` as JSON, before what the
+    /// configuration says of it.
     case batching = "aerie.dev/batching"
     /// Rows of one call at most.
     case batchSize = "aerie.dev/max-batch-size"
@@ -15,6 +15,10 @@ enum ServingSetting: String, CaseIterable {
     case cache = "aerie.dev/response-cache"
     /// The share of the requests whose predictions are logged, from 0 to 1.
     case predictionLog = "aerie.dev/prediction-log"
+    /// `always`, or `on-demand`: in memory while it is asked for.
+    case load = "aerie.dev/load"
+    /// What a model that is loaded on demand needs, such as `64MB`.
+    case memory = "aerie.dev/memory"
 
     /// What is wrong with the setting's value; `nil` if nothing is.
     func problem(_ value: String) -> String? {
@@ -60,7 +64,31 @@ enum ServingSetting: String, CaseIterable {
                 throw .invalid("", "\"\(value)\" is no share of the requests; write a number from 0 to 1")
             }
             policy.logShare = share
+        case .load:
+            guard value == "always" || value == "on-demand" else {
+                throw .invalid("", "\"\(value)\" is neither always nor on-demand")
+            }
+            policy.isOnDemand = value == "on-demand"
+        case .memory:
+            guard let bytes = Self.bytes(value), bytes > 0 else {
+                throw .invalid("", "\"\(value)\" is no size, such as 64MB")
+            }
+            policy.memory = bytes
         }
+    }
+
+    /// `1048576`, `64KB`, `16MiB`, `1Gi`; a K is 1024.
+    private static func bytes(_ text: String) -> Int? {
+        let digits = text.prefix { $0.isASCII && $0.isNumber }
+        var unit = text.dropFirst(digits.count).lowercased()
+        for suffix in ["ib", "i", "b"] where unit.hasSuffix(suffix) && unit.count > suffix.count {
+            unit.removeLast(suffix.count)
+            break
+        }
+        let factors = ["": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30]
+        guard let value = Int(digits), let factor = factors[unit] else { return nil }
+        let (bytes, overflow) = value.multipliedReportingOverflow(by: factor)
+        return overflow ? nil : bytes
     }
 
     private func json(_ text: String) throws(AerieError) -> JSONValue {

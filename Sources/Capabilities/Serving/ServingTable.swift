@@ -1,4 +1,5 @@
 public import AerieData
+import Synchronization
 
 /// Everything the data plane needs to answer, as one immutable snapshot: swapped whole when a deployment changes, so a
 /// request sees one state from its first byte to its last. Reading takes no lock and allocates nothing.
@@ -7,9 +8,12 @@ public final class ServingTable: Sendable {
     public let generation: UInt64
     /// In the order of their names.
     public let deployments: [ServedDeployment]
+    /// The names of deployments whose models come into memory when they are asked for, and are not in it now.
+    public let sleeping: Set<String>
 
-    public init(generation: UInt64, deployments: [ServedDeployment]) {
+    public init(generation: UInt64, deployments: [ServedDeployment], sleeping: Set<String> = []) {
         self.generation = generation
+        self.sleeping = sleeping
         self.deployments = deployments.sorted { $0.name < $1.name }
     }
 
@@ -46,6 +50,7 @@ public final class ServedDeployment: Sendable {
     public let sticky: StickyRule?
     private let nameBytes: [UInt8]
     private let totalWeight: UInt64
+    private let used = Atomic<UInt64>(0)
 
     /// - Precondition: `predictors` is not empty.
     public init(
@@ -60,6 +65,16 @@ public final class ServedDeployment: Sendable {
         self.predictors = predictors
         self.nameBytes = Array(name.utf8)
         self.totalWeight = predictors.reduce(0) { $0 + UInt64($1.weight) }
+    }
+
+    /// When it was last asked, on the clock of those who call `touch`.
+    public var lastUsed: UInt64 { used.load(ordering: .relaxed) }
+
+    /// Notes that it is asked now. A store only if the time has moved, so that loops do not take the line from each
+    /// other.
+    @inline(__always)
+    public func touch(_ now: UInt64) {
+        if used.load(ordering: .relaxed) != now { used.store(now, ordering: .relaxed) }
     }
 
     /// The predictor for one request, by weight. One multiplication for a single predictor's common case: none.

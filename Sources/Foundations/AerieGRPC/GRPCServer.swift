@@ -1,4 +1,4 @@
-import AerieCore
+public import AerieCore
 public import NIOCore
 import NIOHTTP2
 import NIOPosix
@@ -20,10 +20,11 @@ public final class GRPCServer: Sendable {
     }
 
     /// Binds and begins to accept. Services that keep state by event loop must be given that state's group.
+    /// - Parameter coder: for compressed messages, which are answered alike; `nil` to refuse them.
     /// - Throws: NIO's error if the address cannot be bound.
     public static func start(
         group: any EventLoopGroup, services: [GRPCService], host: String, port: Int,
-        maximumMessageBytes: Int = 64 << 20
+        maximumMessageBytes: Int = 64 << 20, coder: (any ContentCoder)? = nil
     ) async throws -> GRPCServer {
         var methods: [String: GRPCMethod] = [:]
         for service in services {
@@ -37,7 +38,11 @@ public final class GRPCServer: Sendable {
             .childChannelInitializer { [methods] channel in
                 let number = connections.add(channel)
                 return channel.eventLoop.makeCompletedFuture {
-                    try configure(channel, number, methods, maximumMessageBytes)
+                    try configure(channel) {
+                        GRPCStream(
+                            services: methods, maximumMessageBytes: maximumMessageBytes, connection: number,
+                            coder: coder)
+                    }
                 }
             }
             .bind(host: host, port: port).get()
@@ -45,7 +50,7 @@ public final class GRPCServer: Sendable {
     }
 
     private static func configure(
-        _ channel: any Channel, _ number: Int, _ methods: [String: GRPCMethod], _ maximumMessageBytes: Int
+        _ channel: any Channel, _ makeStream: @escaping @Sendable () -> GRPCStream
     ) throws {
         var connection = NIOHTTP2Handler.ConnectionConfiguration()
         connection.initialSettings = [
@@ -71,8 +76,7 @@ public final class GRPCServer: Sendable {
             streamDelegate: ending.http2StreamDelegate
         ) { child in
             child.eventLoop.makeCompletedFuture {
-                try child.pipeline.syncOperations.addHandler(
-                    GRPCStream(services: methods, maximumMessageBytes: maximumMessageBytes, connection: number))
+                try child.pipeline.syncOperations.addHandler(makeStream())
             }
         }
         try channel.pipeline.syncOperations.addHandler(ending)

@@ -1,3 +1,4 @@
+import AerieCore
 import NIOCore
 import NIOHPACK
 import NIOHTTP2
@@ -14,10 +15,20 @@ final class GRPCStream: ChannelDuplexHandler {
     private let services: [String: GRPCMethod]
     private let maximumMessageBytes: Int
     private let connection: Int
+    private let coder: (any ContentCoder)?
+    /// What the client's messages may be packed with.
+    private var coding: ContentCoding?
+    /// Whether the client packs, and is answered alike: decided by its first message, told in the head.
+    private var packs = false
     private var context: ChannelHandlerContext?
     private var method: GRPCMethod?
     private var call: GRPCCall?
     private var pending = ByteBuffer()
+    /// Answers in their frames, to leave together as one of HTTP/2's.
+    private var outgoing = ByteBuffer()
+    /// Between the first part of a read and its end: what is answered meanwhile leaves at the end.
+    private var isReading = false
+    private var needsFlush = false
     private var messages = 0
     private var isBusy = false
     private var isTaking = false
@@ -31,10 +42,24 @@ final class GRPCStream: ChannelDuplexHandler {
     private static let head = HPACKHeaders([(":status", "200"), ("content-type", "application/grpc")])
     private static let success = HPACKHeaders([("grpc-status", "0")])
 
-    /// - Parameter services: methods by path, such as `/grpc.health.v1.Health/Check`.
-    init(services: [String: GRPCMethod], maximumMessageBytes: Int, connection: Int) {
+    private static let packedHeads = Dictionary(
+        uniqueKeysWithValues: ContentCoding.allCases.map { coding in
+            var headers = head
+            headers.add(name: "grpc-encoding", value: coding.rawValue)
+            return (coding, headers)
+        })
+    /// Shorter messages are sent as they are.
+    private static let shortestPacked = 256
+
+    /// - Parameters:
+    ///   - services: methods by path, such as `/grpc.health.v1.Health/Check`.
+    ///   - coder: for messages that are packed; `nil` to refuse them.
+    init(
+        services: [String: GRPCMethod], maximumMessageBytes: Int, connection: Int, coder: (any ContentCoder)? = nil
+    ) {
         self.services = services
         self.connection = connection
+        self.coder = coder
         self.maximumMessageBytes = maximumMessageBytes
     }
 
@@ -84,8 +109,15 @@ final class GRPCStream: ChannelDuplexHandler {
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
 
+    func channelReadComplete(context: ChannelHandlerContext) {
+        isReading = false
+        if needsFlush { flush() }
+        context.fireChannelReadComplete()
+    }
+
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard !isFinished else { return }
+        isReading = true
         switch unwrapInboundIn(data) {
         case .headers(let frame):
             // A second block of headers are the client's trailers, which say nothing here.
@@ -120,6 +152,13 @@ final class GRPCStream: ChannelDuplexHandler {
         guard let found = services[path] else {
             return finish(status: 12, message: "there is no method \(path)")
         }
+        if let name = headers.first(name: "grpc-encoding"), name != "identity" {
+            coding = coder == nil ? nil : ContentCoding(rawValue: name)
+            if coding == nil {
+                let fix = "send gzip, deflate or plain"
+                return finish(status: 12, message: "grpc-encoding \(name) is not carried out; \(fix)")
+            }
+        }
         method = found
         call = GRPCCall(
             eventLoop: context.eventLoop, connection: connection, stream: self, headers: headers)
@@ -142,10 +181,9 @@ final class GRPCStream: ChannelDuplexHandler {
             guard let flag = pending.getInteger(at: start, as: UInt8.self),
                 let length = pending.getInteger(at: start + 1, as: UInt32.self)
             else { break }
-            if flag != 0 {
-                return finish(
-                    status: flag == 1 ? 12 : 13,
-                    message: flag == 1 ? "compressed messages are not carried out" : "the message's flag is \(flag)")
+            if flag > 1 { return finish(status: 13, message: "the message's flag is \(flag)") }
+            if flag == 1, coding == nil {
+                return finish(status: 13, message: "the message is compressed, and grpc-encoding does not say how")
             }
             if Int(length) > maximumMessageBytes {
                 return finish(
@@ -153,7 +191,12 @@ final class GRPCStream: ChannelDuplexHandler {
             }
             guard pending.readableBytes - 5 >= Int(length) else { break }
             pending.moveReaderIndex(forwardBy: 5)
-            guard let message = pending.readSlice(length: Int(length)) else { break }
+            guard var message = pending.readSlice(length: Int(length)) else { break }
+            if flag == 1 {
+                guard let plain = unpacked(message) else { return }
+                message = plain
+                if messages == 0 { packs = true }
+            }
             messages += 1
             if method.kind != .bidirectional, messages > 1 {
                 return finish(status: 13, message: "the method takes one message")
@@ -172,26 +215,63 @@ final class GRPCStream: ChannelDuplexHandler {
     }
 
     var isWritable: Bool { !isFinished && context?.channel.isWritable ?? false }
-    func flush() { context?.flush() }
+
+    func flush() {
+        needsFlush = false
+        guard let context else { return }
+        writeOutgoing(context)
+        context.flush()
+    }
+
+    private func writeOutgoing(_ context: ChannelHandlerContext) {
+        guard outgoing.readableBytes > 0 else { return }
+        context.write(wrapOutboundOut(.data(.init(data: .byteBuffer(outgoing)))), promise: nil)
+        outgoing = ByteBuffer()
+    }
+
+    /// The message as it was before it was packed; `nil` if the call has ended for it.
+    private func unpacked(_ message: ByteBuffer) -> ByteBuffer? {
+        guard let coder, let coding else { return nil }
+        let result = message.withUnsafeReadableBytes { bytes -> Result<[UInt8], AerieError> in
+            Result { () throws(AerieError) in try coder.unpack(bytes, coding, limit: maximumMessageBytes) }
+        }
+        switch result {
+        case .success(let bytes): return ByteBuffer(bytes: bytes)
+        case .failure(let error):
+            finish(status: error.code == .resourceExhausted ? 8 : 13, message: error.message)
+            return nil
+        }
+    }
+
+    private func packed(_ message: ByteBuffer) -> [UInt8]? {
+        guard packs, let coder, let coding, message.readableBytes >= Self.shortestPacked else { return nil }
+        return message.withUnsafeReadableBytes { bytes in try? coder.pack(bytes, coding) }
+    }
 
     func send(_ message: ByteBuffer) {
         guard let context, !isFinished else { return }
         sendHead(context)
-        var framed = context.channel.allocator.buffer(capacity: message.readableBytes + 5)
-        framed.writeInteger(UInt8(0))
-        framed.writeInteger(UInt32(truncatingIfNeeded: message.readableBytes))
-        framed.writeImmutableBuffer(message)
-        context.write(wrapOutboundOut(.data(.init(data: .byteBuffer(framed)))), promise: nil)
+        let packed = packed(message)
+        let count = packed?.count ?? message.readableBytes
+        if outgoing.readableBytes == 0 { outgoing = context.channel.allocator.buffer(capacity: count + 5) }
+        outgoing.writeInteger(UInt8(packed == nil ? 0 : 1))
+        outgoing.writeInteger(UInt32(truncatingIfNeeded: count))
+        if let packed { outgoing.writeBytes(packed) } else { outgoing.writeImmutableBuffer(message) }
+        if outgoing.readableBytes >= Self.frameBytes { writeOutgoing(context) }
     }
+
+    /// HTTP/2's usual limit of a frame; there is nothing to gain from waiting for more.
+    private static let frameBytes = 16 << 10
 
     private func sendHead(_ context: ChannelHandlerContext) {
         guard !hasSentHead else { return }
         hasSentHead = true
-        context.write(wrapOutboundOut(.headers(.init(headers: Self.head))), promise: nil)
+        let head = packs ? coding.flatMap { Self.packedHeads[$0] } : nil
+        context.write(wrapOutboundOut(.headers(.init(headers: head ?? Self.head))), promise: nil)
     }
 
     func next() {
-        context?.flush()
+        if isReading { needsFlush = true } else { flush() }
         guard isBusy else { return }
         // A server's stream stays open, and takes no second message.
         if method?.kind == .serverStreaming { return }
@@ -216,6 +296,7 @@ final class GRPCStream: ChannelDuplexHandler {
             hasSentHead = true
         }
         sendHead(context)
+        writeOutgoing(context)
         let written = context.eventLoop.makePromise(of: Void.self)
         context.writeAndFlush(wrapOutboundOut(.headers(.init(headers: trailers, endStream: true))), promise: written)
         releaseRead()

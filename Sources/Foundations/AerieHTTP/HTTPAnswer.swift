@@ -31,6 +31,7 @@ public struct HTTPAnswer {
         case .none: break
         }
         fields(&out)
+        if status == 429 || status == 503 { out.writeStaticString("Retry-After: 1\r\n") }
         if !keepsAlive {
             out.writeStaticString("Connection: close\r\n")
         } else if isHTTP10 {
@@ -72,6 +73,7 @@ public struct HTTPAnswer {
         case 405: "Method Not Allowed"
         case 408: "Request Timeout"
         case 409: "Conflict"
+        case 412: "Precondition Failed"
         case 413: "Content Too Large"
         case 415: "Unsupported Media Type"
         case 417: "Expectation Failed"
@@ -81,6 +83,7 @@ public struct HTTPAnswer {
         case 500: "Internal Server Error"
         case 501: "Not Implemented"
         case 503: "Service Unavailable"
+        case 504: "Gateway Timeout"
         case 505: "HTTP Version Not Supported"
         default: "Error"
         }

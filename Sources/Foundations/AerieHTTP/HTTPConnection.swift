@@ -46,12 +46,25 @@ open class HTTPConnection: ChannelDuplexHandler, @unchecked Sendable {
         fatalError("a connection's class answers its requests")
     }
 
+    /// Called once the answer to a request is in the loop's `out` whole, behind `start`; it may still be changed.
+    open func finish(_ exchange: HTTPExchange, from start: Int) {}
+
     // MARK: Channel
 
     public final func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
         loop.add(self)
         if loop.isDraining { closeNow() }
+    }
+
+    public final func channelActive(context: ChannelHandlerContext) {
+        if loop.isFull {
+            clearOut()
+            let problem = "\(loop.timing.maximumConnections) connections are open; try again shortly"
+            refuse(HTTPFailure(status: 503, message: problem))
+            flush(context)
+        }
+        context.fireChannelActive()
     }
 
     public final func handlerRemoved(context: ChannelHandlerContext) {
@@ -113,7 +126,9 @@ open class HTTPConnection: ChannelDuplexHandler, @unchecked Sendable {
                 requestBegan = nil
                 let request = pending
                 let exchange = HTTPExchange(head: head, keepsAlive: head.keepsAlive && !loop.isDraining)
+                let start = loop.out.writerIndex
                 request.withUnsafeReadableBytes { answer(exchange, $0, body) }
+                if !isBusy { finish(exchange, from: start) }
                 pending.moveReaderIndex(forwardBy: consumed)
                 if !exchange.keepsAlive, !isBusy { isClosing = true }
             case .failure(let failure): refuse(failure)
@@ -156,7 +171,11 @@ open class HTTPConnection: ChannelDuplexHandler, @unchecked Sendable {
         requestBegan = nil
         clearOut()
         write()
-        if !exchange.keepsAlive || loop.isDraining { isClosing = true }
+        // What was written may have been the beginning of more work.
+        if !isBusy {
+            finish(exchange, from: loop.out.readerIndex)
+            if !exchange.keepsAlive || loop.isDraining { isClosing = true }
+        }
         flush(context)
         process()
         releaseRead()

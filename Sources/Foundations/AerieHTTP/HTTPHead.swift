@@ -14,8 +14,9 @@ public struct HTTPHead: Sendable {
     var expectsContinue = false
     /// Empty where the field is not there.
     public var contentEncoding = 0..<0
+    public var acceptEncoding = 0..<0
     /// Values of the fields that were asked for, in the order of `HTTPFieldNames`; `0..<0` where one is not there.
-    public var asked = (0..<0, 0..<0, 0..<0)
+    public var asked = (0..<0, 0..<0, 0..<0, 0..<0)
     /// Where the head ends, its empty line read.
     public var end = 0
 
@@ -27,11 +28,16 @@ public struct HTTPFieldNames: Sendable {
     var first: StaticString?
     var second: StaticString?
     var third: StaticString?
+    var fourth: StaticString?
 
-    public init(_ first: StaticString? = nil, _ second: StaticString? = nil, _ third: StaticString? = nil) {
+    public init(
+        _ first: StaticString? = nil, _ second: StaticString? = nil, _ third: StaticString? = nil,
+        _ fourth: StaticString? = nil
+    ) {
         self.first = first
         self.second = second
         self.third = third
+        self.fourth = fourth
     }
 }
 

@@ -103,6 +103,7 @@ struct HTTPHeadReader {
             head.expectsContinue = !head.isHTTP10
         case 10 where equals(name, "connection"): readConnection(value)
         case 14 where equals(name, "content-length"): try readLength(value)
+        case 15 where equals(name, "accept-encoding"): head.acceptEncoding = value
         case 16 where equals(name, "content-encoding"): head.contentEncoding = value
         case 17 where equals(name, "transfer-encoding"):
             guard equals(value, "chunked"), !head.isChunked else {
@@ -113,6 +114,7 @@ struct HTTPHeadReader {
             try keep(name, names.first, value, &head.asked.0)
             try keep(name, names.second, value, &head.asked.1)
             try keep(name, names.third, value, &head.asked.2)
+            try keep(name, names.fourth, value, &head.asked.3)
         }
     }
 

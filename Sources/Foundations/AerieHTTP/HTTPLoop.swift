@@ -12,12 +12,15 @@ open class HTTPLoop: @unchecked Sendable {
         public var requestTimeoutSeconds = 30
         /// Seconds that a connection may stay open without a request.
         public var idleTimeoutSeconds = 120
+        /// Connections that may be open at once on all loops together; more are answered 503 and closed.
+        public var maximumConnections = 10_000
 
         public init() {}
     }
 
     public final let eventLoop: any EventLoop
     final let timing: Options
+    private final let connectionShare: Int
     /// Answers of the present read batch.
     public final var out = ByteBuffer()
     public private(set) final var isDraining = false
@@ -26,13 +29,18 @@ open class HTTPLoop: @unchecked Sendable {
     public private(set) final var date = HTTPDate(seconds: SystemClock().now().milliseconds / 1000)
     private final var connections: [ObjectIdentifier: HTTPConnection] = [:]
 
-    public init(eventLoop: any EventLoop, options: Options) {
+    /// - Parameter loopCount: how many loops share the connections that may be open.
+    public init(eventLoop: any EventLoop, options: Options, loopCount: Int = 1) {
         self.eventLoop = eventLoop
+        connectionShare = max(1, options.maximumConnections / max(1, loopCount))
         timing = options
     }
 
     final func add(_ connection: HTTPConnection) { connections[ObjectIdentifier(connection)] = connection }
     final func remove(_ connection: HTTPConnection) { connections[ObjectIdentifier(connection)] = nil }
+
+    /// Whether this loop has more than its share of the connections that may be open.
+    final var isFull: Bool { connections.count > connectionShare }
 
     /// How many clients are connected.
     public final var connectionCount: Int { connections.count }

@@ -5,26 +5,19 @@ import AerieJSON
 
 /// `GET /v2`
 func serverMetadataJSON(version: String) -> String {
-    let extensions: JSONValue = ["binary_tensor_data", "model_repository"]
+    let extensions = JSONValue.array(serverExtensions.map { .string($0) })
     return JSONValue.object(["name": "aerie", "version": .string(version), "extensions": extensions]).text()
 }
+
+/// The extensions of the protocol that are spoken here, by Triton's names.
+let serverExtensions = [
+    "binary_tensor_data", "model_configuration", "model_repository", "model_repository(unload_dependents)",
+    "parameters", "schedule_policy", "statistics", "logging", "trace",
+]
 
 /// `GET /v2/models`
 func modelListJSON(_ plan: ServingPlan) -> String {
     JSONValue.object(["models": .array(plan.deployments.map { .string($0.served.name) })]).text()
-}
-
-/// `POST /v2/repository/index`: a line for each model version.
-func repositoryIndexJSON(_ plan: ServingPlan) -> String {
-    var lines: [JSONValue] = []
-    for deployment in plan.deployments {
-        for version in versions(of: deployment) {
-            lines.append([
-                "name": .string(deployment.served.name), "version": .string(version), "state": "READY", "reason": "",
-            ])
-        }
-    }
-    return JSONValue.array(lines).text()
 }
 
 /// The versions that a deployment serves, each once.

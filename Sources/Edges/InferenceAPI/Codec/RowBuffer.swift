@@ -41,6 +41,13 @@ final class RowBuffer {
         count = end
     }
 
+    func append(contentsOf bytes: UnsafeRawBufferPointer) {
+        guard let source = bytes.baseAddress, bytes.count > 0 else { return }
+        let start = count
+        resize(to: start + bytes.count)
+        (base + start).copyMemory(from: source, byteCount: bytes.count)
+    }
+
     private func grow(to bytes: Int) {
         let larger = max(bytes, capacity * 2)
         let moved = UnsafeMutableRawPointer.allocate(byteCount: larger, alignment: 64)

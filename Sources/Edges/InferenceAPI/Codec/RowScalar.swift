@@ -99,6 +99,11 @@ func appendElements<Scalar: RowScalar>(
             buffer.append(convert(bytes.loadUnaligned(fromByteOffset: index * stride, as: Source.self)))
         }
     }
+    // What needs no conversion is copied as it lies: batches of rows, mostly.
+    if type == .fp32 && Scalar.self == Float.self || type == .fp64 && Scalar.self == Double.self {
+        buffer.append(contentsOf: bytes)
+        return true
+    }
     switch type {
     case .bool: each(UInt8.self) { $0 == 0 ? 0 : 1 }
     case .uint8: each(UInt8.self) { Scalar($0) }

@@ -5,6 +5,15 @@ import ErrorMapping
 import NIOCore
 import Serving
 
+extension [GRPCService] {
+    /// Everything that the inference port speaks: inference, Seldon's predictions, health, and a description of the
+    /// first and the last.
+    public static func inferencePort(_ plane: InferencePlane) -> [GRPCService] {
+        let services = [GRPCService.inference(plane), .seldon(plane), .health(of: plane)]
+        return services + GRPCService.reflection([.inference, .health], services: services.map(\.name))
+    }
+}
+
 extension GRPCService {
     /// `grpc.health.v1.Health` of a plane: not serving once it drains.
     public static func health(of plane: InferencePlane) -> GRPCService {
@@ -20,23 +29,16 @@ extension GRPCService {
     /// `inference.GRPCInferenceService`, answered on the plane's loops.
     public static func inference(_ plane: InferencePlane) -> GRPCService {
         var methods = serverMethods(plane.options.version) { plane.isReady }
-        methods["ModelReady"] = GRPCMethod(.unary) { call, message in
-            do throws(AerieError) {
-                let (name, version) = try modelName(message)
-                let deployment = plane.state(for: call.eventLoop).plan.deployments.first { $0.served.name == name }
-                let isReady = deployment.map { version.isEmpty || versions(of: $0).contains(version) } ?? false
-                call.finish(flagReply(isReady))
-            } catch { call.finish(error) }
+        methods["ModelReady"] = aboutModel(plane) { state, message throws(AerieError) in
+            let (name, version) = try modelName(message)
+            let deployment = state.plan.deployments.first { $0.served.name == name }
+            return flagReply(deployment.map { version.isEmpty || versions(of: $0).contains(version) } ?? false)
         }
-        methods["ModelMetadata"] = GRPCMethod(.unary) { call, message in
-            do throws(AerieError) {
-                let (name, version) = try modelName(message)
-                call.finish(try metadata(plane.state(for: call.eventLoop).plan, name, version))
-            } catch { call.finish(error) }
+        methods["ModelMetadata"] = aboutModel(plane) { state, message throws(AerieError) in
+            let (name, version) = try modelName(message)
+            return try metadata(state.plan, name, version)
         }
-        methods["RepositoryIndex"] = GRPCMethod(.unary) { call, _ in
-            call.finish(repositoryIndex(plane.state(for: call.eventLoop).plan))
-        }
+        methods.merge(repositoryMethods(plane)) { old, _ in old }
         methods["ModelInfer"] = GRPCMethod(.unary) { call, message in
             ModelInferCall(state: plane.state(for: call.eventLoop), call: call, isStream: false).answer(message)
         }
@@ -52,7 +54,7 @@ extension GRPCService {
         var writer = ProtobufWriter()
         writer.text(1, "aerie".utf8)
         writer.text(2, version.utf8)
-        writer.text(3, "model_repository".utf8)
+        for name in serverExtensions { writer.text(3, name.utf8) }
         let metadata = writer.buffer
         return [
             "ServerLive": GRPCMethod(.unary) { call, _ in call.finish(flagReply(true)) },
@@ -69,7 +71,7 @@ private func flagReply(_ value: Bool) -> ByteBuffer {
 }
 
 /// The texts in fields 1 and 2, as every request about a model has them.
-private func modelName(_ message: ByteBuffer) throws(AerieError) -> (name: String, version: String) {
+func modelName(_ message: ByteBuffer) throws(AerieError) -> (name: String, version: String) {
     let result = message.withUnsafeReadableBytes { bytes -> Result<(String, String), AerieError> in
         do throws(AerieError) {
             var texts = ("", "")
@@ -110,19 +112,5 @@ private func metadata(_ plan: ServingPlan, _ name: String, _ version: String) th
     }
     write(4, description.inputs)
     write(5, description.outputs)
-    return writer.buffer
-}
-
-private func repositoryIndex(_ plan: ServingPlan) -> ByteBuffer {
-    var writer = ProtobufWriter()
-    for deployment in plan.deployments {
-        for version in versions(of: deployment) {
-            writer.message(1) {
-                $0.text(1, deployment.served.name.utf8)
-                $0.text(2, version.utf8)
-                $0.text(3, "READY".utf8)
-            }
-        }
-    }
     return writer.buffer
 }

@@ -14,6 +14,10 @@ final class ModelInferCall: @unchecked Sendable {
     private let isStream: Bool
     private let start = monotonicNanoseconds()
     private var slot = -1
+    /// Whether it has waited for its model already.
+    private var hasWaited = false
+    /// Whether the answer is to say that it is the last one of its request.
+    private var marksFinal = false
     private var service: ServiceKind { isStream ? .grpcStream : .grpc }
 
     init(state: LoopState, call: GRPCCall, isStream: Bool) {
@@ -24,18 +28,21 @@ final class ModelInferCall: @unchecked Sendable {
 
     func answer(_ message: ByteBuffer) {
         let result = message.withUnsafeReadableBytes { bytes -> Result<Void, AerieError> in
-            do throws(AerieError) { return .success(try infer(bytes)) } catch { return .failure(error) }
+            do throws(AerieError) { return .success(try infer(bytes, message)) } catch { return .failure(error) }
         }
         if case .failure(let error) = result { fail(error) }
     }
 
-    private func infer(_ message: UnsafeRawBufferPointer) throws(AerieError) {
+    private func infer(_ message: UnsafeRawBufferPointer, _ buffer: ByteBuffer) throws(AerieError) {
         let scratch = state.scratch
         scratch.clear()
         let request = try ModelInferReader(message, into: scratch)
+        marksFinal = isStream && request.marksFinal
         guard let deployment = state.plan.deployment(named: request.modelName) else {
+            if try waits(for: request.modelName, buffer) { return }
             throw .notFound("there is no model \(String(decoding: request.modelName.prefix(200), as: UTF8.self))")
         }
+        deployment.served.touch(start >> 20)
         var plan = choose(deployment)
         if !request.modelVersion.isEmpty {
             guard let named = deployment.predictor(version: request.modelVersion) else {
@@ -87,6 +94,21 @@ final class ModelInferCall: @unchecked Sendable {
         try run(job, Asked(id: Array(request.id), selection: state.selection))
     }
 
+    /// Whether the message waits for a model that sleeps; it is then answered once that is in memory.
+    private func waits(for name: UnsafeRawBufferPointer, _ message: ByteBuffer) throws(AerieError) -> Bool {
+        guard !hasWaited, let name = state.sleepingName(name) else { return false }
+        hasWaited = true
+        try state.wake(name, interest: call.interest) { [self] result in
+            call.onEarlyEnd = nil
+            switch result {
+            case .success: answer(message)
+            case .failure(let error): fail(error)
+            }
+        }
+        call.onEarlyEnd = { [self] status in record(status) }
+        return true
+    }
+
     /// What of a request is needed for its answer.
     private struct Asked: Sendable {
         var id: [UInt8]
@@ -103,12 +125,27 @@ final class ModelInferCall: @unchecked Sendable {
     }
 
     private func run(_ job: ModelJob, _ asked: Asked) throws(AerieError) {
-        let result = try state.run(job, service, interest: call.interest) { [self] result in
-            call.onEarlyEnd = nil
+        let connection = call.connection
+        let entered = !job.isQuick(within: state.options.inlineNanoseconds)
+        if entered { try state.enter(connection) }
+        do throws(AerieError) {
+            let result = try state.run(job, service, interest: call.interest) { [self] result in
+                if entered { state.leave(connection) }
+                call.onEarlyEnd = nil
+                finish(job, asked, result)
+            }
+            guard let result else {
+                return call.onEarlyEnd = { [self] status in
+                    if entered { state.leave(connection) }
+                    record(status)
+                }
+            }
+            if entered { state.leave(connection) }
             finish(job, asked, result)
+        } catch {
+            if entered { state.leave(connection) }
+            throw error
         }
-        if let result { return finish(job, asked, result) }
-        call.onEarlyEnd = { [self] status in record(status) }
     }
 
     /// Reads features, then runs the model: at once where the store is in this process.
@@ -196,11 +233,18 @@ final class ModelInferCall: @unchecked Sendable {
             writer.text(2, plan.versionBytes)
             writer.text(3, id)
             for parameter in parameters { writer.message(4) { Self.parameter(parameter, &$0) } }
+            if marksFinal { writer.message(4) { Self.flag("triton_final_response", &$0) } }
             for output in selection { writer.message(5) { describe(&$0, output) } }
             for output in selection { raw(&writer, output) }
         }
-        var writer = ProtobufWriter(ByteBufferAllocator().buffer(capacity: 256))
+        // The loop's own memory, which is free again once the message has been copied into its frame.
+        var buffer = state.message.capacity > 1 << 20 ? ByteBuffer() : state.message
+        state.message = ByteBuffer()
+        buffer.clear(minimumCapacity: 512)
+        var writer = ProtobufWriter(buffer)
+        buffer = ByteBuffer()
         if isStream { writer.message(2, body) } else { body(&writer) }
+        state.message = writer.buffer
         return writer.buffer
     }
 
@@ -217,6 +261,12 @@ final class ModelInferCall: @unchecked Sendable {
             case .text(let text): value.message(3) { $0.buffer.writeString(text) }
             }
         }
+    }
+
+    /// The same with a flag (1) that is set.
+    private static func flag(_ name: StaticString, _ writer: inout ProtobufWriter) {
+        writer.message(1) { $0.buffer.writeStaticString(name) }
+        writer.message(2) { $0.flag(1, true) }
     }
 
     private static func describe(_ name: String, _ type: DataType, _ shape: [Int], _ writer: inout ProtobufWriter) {

@@ -7,7 +7,11 @@ struct ModelInferReader {
     var modelName = UnsafeRawBufferPointer(start: nil, count: 0)
     var modelVersion = UnsafeRawBufferPointer(start: nil, count: 0)
     var id = UnsafeRawBufferPointer(start: nil, count: 0)
-    private var rawContents: [UnsafeRawBufferPointer] = []
+    /// Whether the request asks to be told which answer is its last (`triton_enable_empty_final_response`).
+    private(set) var marksFinal = false
+    /// `raw_input_contents`: most requests have one, which takes no list.
+    private var firstRaw: UnsafeRawBufferPointer?
+    private var otherRaw: [UnsafeRawBufferPointer] = []
 
     /// Reads the message into the scratch. `layOut` must follow before the numbers are used.
     init(_ message: UnsafeRawBufferPointer, into scratch: InferScratch) throws(AerieError) {
@@ -17,10 +21,12 @@ struct ModelInferReader {
             case 1: modelName = try reader.delimited(field)
             case 2: modelVersion = try reader.delimited(field)
             case 3: id = try reader.delimited(field)
-            case 4: try Self.readParameter(try reader.delimited(field), scratch)
+            case 4: try readParameter(try reader.delimited(field), scratch)
             case 5: try Self.readInput(try reader.delimited(field), scratch)
             case 6: try Self.readOutput(try reader.delimited(field), scratch)
-            case 7: rawContents.append(try reader.delimited(field))
+            case 7:
+                let raw = try reader.delimited(field)
+                if firstRaw == nil { firstRaw = raw } else { otherRaw.append(raw) }
             default: try reader.skip(field)
             }
         }
@@ -28,8 +34,8 @@ struct ModelInferReader {
         try attachRaw(to: scratch)
     }
 
-    /// An entry of the map of parameters. Numbers are an `int64` (2) or an `uint64` (5).
-    private static func readParameter(_ entry: UnsafeRawBufferPointer, _ scratch: InferScratch) throws(AerieError) {
+    /// An entry of the map of parameters. A flag is 1; numbers are an `int64` (2) or an `uint64` (5).
+    private mutating func readParameter(_ entry: UnsafeRawBufferPointer, _ scratch: InferScratch) throws(AerieError) {
         var name = UnsafeRawBufferPointer(start: nil, count: 0)
         var number: UInt64?
         var reader = ProtobufReader(entry)
@@ -39,7 +45,7 @@ struct ModelInferReader {
             case 2:
                 var value = ProtobufReader(try reader.delimited(field))
                 while let field = try value.next() {
-                    if field.wire == 0, field.number == 2 || field.number == 5 {
+                    if field.wire == 0, [1, 2, 5].contains(field.number) {
                         number = try value.varint()
                     } else {
                         try value.skip(field)
@@ -56,6 +62,8 @@ struct ModelInferReader {
             // In microseconds.
             guard number <= 1 << 50 else { throw .invalid("parameters.timeout", "is negative or too large") }
             scratch.terms.timeout = number * 1000
+        } else if equals(name, "triton_enable_empty_final_response") {
+            marksFinal = number != 0
         }
     }
 
@@ -101,20 +109,21 @@ struct ModelInferReader {
 
     /// `raw_input_contents`: for all inputs or for none.
     private func attachRaw(to scratch: InferScratch) throws(AerieError) {
-        if rawContents.isEmpty {
+        guard let firstRaw else {
             try TypedContents.layOut(scratch)
             return
         }
-        guard rawContents.count == scratch.inputs.count else {
+        guard 1 + otherRaw.count == scratch.inputs.count else {
             throw .invalid(
-                "raw_input_contents", "\(rawContents.count) elements for \(scratch.inputs.count) inputs")
+                "raw_input_contents", "\(1 + otherRaw.count) elements for \(scratch.inputs.count) inputs")
         }
         for index in scratch.inputs.indices {
             if let contents = scratch.inputs[index].contents, !contents.isEmpty {
                 throw .invalid("inputs[\(index)].contents", "contents and raw_input_contents cannot be mixed")
             }
-            scratch.inputs[index].raw = rawContents[index]
-            scratch.inputs[index].binarySize = rawContents[index].count
+            let raw = index == 0 ? firstRaw : otherRaw[index - 1]
+            scratch.inputs[index].raw = raw
+            scratch.inputs[index].binarySize = raw.count
             scratch.inputs[index].hasData = true
         }
     }
@@ -178,7 +187,7 @@ enum TypedContents {
             case .bytes:
                 let element = try reader.delimited(field)
                 buffer.append(UInt32(truncatingIfNeeded: element.count))
-                for byte in element { buffer.append(byte) }
+                buffer.append(contentsOf: element)
             default:
                 try reader.eachVarint(field) { value throws(AerieError) in
                     try appendWhole(value, type, index, buffer)
@@ -194,9 +203,7 @@ enum TypedContents {
         if field.wire == 1, width == 8 { return buffer.append(try reader.fixed64()) }
         let values = try reader.delimited(field)
         guard values.count % width == 0 else { throw .invalid("contents", "a packed list is cut short") }
-        let start = buffer.count
-        buffer.resize(to: start + values.count)
-        if let base = values.baseAddress { (buffer.base + start).copyMemory(from: base, byteCount: values.count) }
+        buffer.append(contentsOf: values)
     }
 
     private static func appendWhole(

@@ -57,9 +57,17 @@ struct ProtobufWriter {
             buffer.setInteger(UInt8(length), at: lengthAt)
             return
         }
-        let content = buffer.getSlice(at: lengthAt + 1, length: length) ?? ByteBuffer()
-        buffer.moveWriterIndex(to: lengthAt)
-        varint(UInt64(length))
-        buffer.writeImmutableBuffer(content)
+        // In place: a slice of the buffer would have it copied at the next write.
+        let lengthSize = (Int.bitWidth - length.leadingZeroBitCount + 6) / 7
+        buffer.writeRepeatingByte(0, count: lengthSize - 1)
+        let start = lengthAt - buffer.readerIndex
+        buffer.withUnsafeMutableReadableBytes { bytes in
+            guard let base = bytes.baseAddress.map({ $0 + start }) else { return }
+            (base + lengthSize).copyMemory(from: base + 1, byteCount: length)
+            for index in 0..<lengthSize {
+                let group = UInt8(truncatingIfNeeded: length >> (7 * index)) & 0x7f
+                bytes[start + index] = index < lengthSize - 1 ? group | 0x80 : group
+            }
+        }
     }
 }

@@ -4,6 +4,7 @@ import AerieHTTP
 struct HTTPRoute {
     enum Kind {
         case live, ready, server, models, modelMetadata, modelReady, infer, repositoryIndex
+        case repositoryLoad, repositoryUnload, statistics, modelConfig, logging, traceSetting, sharedMemory
         case predictions, feedback, seldonStatus, seldonMetadata, seldonDocument
         case predictV1, modelsV1, modelV1, modelMetadataV1, ping, plainLive, plainReady, metrics, none
     }
@@ -33,8 +34,26 @@ struct HTTPRoute {
     /// True for what answers to POST; all else answers to GET and HEAD.
     var isPost: Bool {
         switch kind {
-        case .infer, .predictions, .feedback, .predictV1, .repositoryIndex: true
+        case .infer, .predictions, .feedback, .predictV1, .repositoryIndex, .repositoryLoad, .repositoryUnload: true
         default: false
+        }
+    }
+    /// True for what only a model in memory can answer.
+    var needsModel: Bool {
+        switch kind {
+        case .infer, .predictions, .predictV1, .modelMetadata, .modelReady, .modelConfig, .seldonMetadata, .modelV1,
+            .modelMetadataV1:
+            true
+        default: false
+        }
+    }
+    /// True for what answers to both.
+    var isAnyMethod: Bool { kind == .logging || kind == .traceSetting || kind == .sharedMemory }
+    /// True for what is asked about models, not of them.
+    var isRepository: Bool {
+        switch kind {
+        case .repositoryIndex, .repositoryLoad, .repositoryUnload, .statistics, .modelConfig: true
+        default: isAnyMethod
         }
     }
 
@@ -67,9 +86,17 @@ struct HTTPRoute {
             if equals(which, "live") { kind = .live }
             if equals(which, "ready") { kind = .ready }
         } else if equals(word, "repository") {
-            if let what = segments.next(), equals(what, "index") { kind = .repositoryIndex }
+            readRepository(&segments)
+        } else if equals(word, "logging") {
+            kind = .logging
+        } else if equals(word, "trace") {
+            if let next = segments.next(), equals(next, "setting") { kind = .traceSetting }
+        } else if equals(word, "systemsharedmemory") || equals(word, "cudasharedmemory") {
+            while segments.next() != nil {}
+            kind = .sharedMemory
         } else if equals(word, "models") {
             guard let name = segments.next() else { return kind = .models }
+            if equals(name, "stats"), segments.isAtEnd { return kind = .statistics }
             model = name
             guard var action = segments.next() else { return kind = .modelMetadata }
             if equals(action, "versions") {
@@ -80,6 +107,9 @@ struct HTTPRoute {
             }
             if equals(action, "infer") { kind = .infer }
             if equals(action, "ready") { kind = .modelReady }
+            if equals(action, "stats") { kind = .statistics }
+            if equals(action, "config") { kind = .modelConfig }
+            if equals(action, "trace"), let next = segments.next(), equals(next, "setting") { kind = .traceSetting }
         }
     }
 
@@ -97,6 +127,16 @@ struct HTTPRoute {
         model = name
         guard let action = segments.next() else { return kind = .modelV1 }
         if equals(action, "metadata") { kind = .modelMetadataV1 }
+    }
+
+    /// `index`, or `models/{model}/load` and `unload`.
+    private mutating func readRepository(_ segments: inout Segments) {
+        guard let what = segments.next() else { return }
+        if equals(what, "index") { return kind = .repositoryIndex }
+        guard equals(what, "models"), let name = segments.next(), let action = segments.next() else { return }
+        model = name
+        if equals(action, "load") { kind = .repositoryLoad }
+        if equals(action, "unload") { kind = .repositoryUnload }
     }
 
     private mutating func readSeldon(_ segments: inout Segments) {
@@ -122,6 +162,8 @@ struct HTTPRoute {
     private struct Segments {
         let path: UnsafeRawBufferPointer
         var at = 0
+
+        var isAtEnd: Bool { path[at...].allSatisfy { $0 == UInt8(ascii: "/") } }
 
         mutating func next() -> UnsafeRawBufferPointer? {
             while at < path.count, path[at] == UInt8(ascii: "/") { at += 1 }

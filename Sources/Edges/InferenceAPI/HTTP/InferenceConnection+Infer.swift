@@ -14,6 +14,7 @@ extension InferenceConnection {
         var slot = -1
         do throws(AerieError) {
             let deployment = try findDeployment(route, seldonModel: nil)
+            deployment.served.touch(exchange.start >> 20)
             var plan = state.choose(deployment) { exchange.header($0, in: request) }
             if let version = route.version {
                 guard let named = deployment.predictor(version: version) else {
@@ -31,6 +32,10 @@ extension InferenceConnection {
                 plan = chosen
             }
             slot = plan.served.metricsSlot
+            if !exchange.head.expectedTimeout.isEmpty {
+                try state.scratch.terms.limit(
+                    milliseconds: UnsafeRawBufferPointer(rebasing: request[exchange.head.expectedTimeout]))
+            }
             if try runInfer(plan, body, exchange, isWhole: isWhole) { record(exchange, slot, 200, .infer) }
         } catch {
             writeError(error, exchange)

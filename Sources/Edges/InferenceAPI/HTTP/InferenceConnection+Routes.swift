@@ -17,21 +17,31 @@ extension InferenceConnection {
         if head.method == .options, route.isSeldon {
             return write(exchange, "{}", isSeldon: true)
         }
-        let isAllowed = route.isPost ? head.method == .post : head.method == .get || head.method == .head
+        let fits = route.isPost ? head.method == .post : head.method == .get || head.method == .head
+        let isAllowed = fits || route.isAnyMethod
         guard isAllowed else {
             let methods: StaticString = route.isPost ? "POST" : "GET, HEAD"
             return writeError(405, "use \(route.isPost ? "POST" : "GET") here", exchange, allow: methods)
         }
+        let mayWait = !state.plan.table.sleeping.isEmpty && route.needsModel
+        if mayWait, waitsForModel(exchange, route, request, body) { return }
         let encoding = UnsafeRawBufferPointer(rebasing: request[head.contentEncoding])
         if !encoding.isEmpty, !equalsIgnoringCase(encoding, "identity") {
-            return writeError(415, "Content-Encoding is not carried out; send the body as it is", exchange)
+            return answerPacked(exchange, route, request, body)
         }
-        let bytes = UnsafeRawBufferPointer(rebasing: request[body])
+        dispatch(exchange, route, request, UnsafeRawBufferPointer(rebasing: request[body]))
+    }
+
+    /// Answers by the route, once the body is plain.
+    func dispatch(
+        _ exchange: HTTPExchange, _ route: HTTPRoute, _ request: UnsafeRawBufferPointer, _ bytes: UnsafeRawBufferPointer
+    ) {
         switch route.kind {
         case .infer: infer(exchange, route, request, bytes)
         case .predictions: predictSeldon(exchange, route, request, bytes)
         case .feedback: takeFeedback(exchange, route, request, bytes)
         case .predictV1: predictV1(exchange, route, request, bytes)
+        case _ where route.isRepository: answerRepository(exchange, route, bytes)
         default: answerOther(exchange, route)
         }
     }
@@ -48,7 +58,6 @@ extension InferenceConnection {
         case .modelsV1: write(exchange, modelListJSON(state.plan))
         case .server: write(exchange, serverMetadataJSON(version: state.options.version))
         case .models: write(exchange, modelListJSON(state.plan))
-        case .repositoryIndex: write(exchange, repositoryIndexJSON(state.plan))
         case .metrics: writeMetrics(exchange)
         case .modelMetadata, .modelReady, .seldonMetadata, .modelV1, .modelMetadataV1:
             do throws(AerieError) {

@@ -15,6 +15,7 @@ extension InferenceConnection {
         do throws(AerieError) {
             let named = UnsafeRawBufferPointer(rebasing: request[exchange.head.seldonModel])
             let deployment = try findDeployment(route, seldonModel: named)
+            deployment.served.touch(exchange.start >> 20)
             state.scratch.clear()
             let header = UnsafeRawBufferPointer(rebasing: request[exchange.head.seldonPuid])
             var puid = header.isEmpty ? state.keepNewPuid() : state.scratch.keep(header)

@@ -1,16 +1,25 @@
+import AerieCore
 import AerieHTTP
 
 /// One client's connection to the inference port.
 final class InferenceConnection: HTTPConnection, @unchecked Sendable {
     let state: LoopState
+    /// How the present answer may be packed.
+    var coding: ContentCoding?
+    /// Whether the present request has waited for its model already.
+    var hasWaited = false
 
     init(state: LoopState) {
         self.state = state
         super.init(
-            loop: state, asking: HTTPFieldNames("inference-header-content-length", "seldon-model", "seldon-puid"))
+            loop: state,
+            asking: HTTPFieldNames(
+                "inference-header-content-length", "seldon-model", "seldon-puid", "x-envoy-expected-rq-timeout-ms"))
     }
 
     override func answer(_ exchange: HTTPExchange, _ request: UnsafeRawBufferPointer, _ body: Range<Int>) {
+        let accepted = UnsafeRawBufferPointer(rebasing: request[exchange.head.acceptEncoding])
+        coding = accepted.isEmpty ? nil : acceptedCoding(accepted)
         let path = UnsafeRawBufferPointer(rebasing: request[exchange.head.path])
         if path.contains(UInt8(ascii: "%")) {
             guard let decoded = percentDecoded(path) else {
@@ -24,10 +33,16 @@ final class InferenceConnection: HTTPConnection, @unchecked Sendable {
     override func answer(_ failure: HTTPFailure, _ exchange: HTTPExchange) {
         writeError(failure.status, failure.message, exchange)
     }
+
+    override func finish(_ exchange: HTTPExchange, from start: Int) {
+        if let coding { packAnswer(from: start, exchange, coding) }
+    }
 }
 
 extension HTTPHead {
     var inferenceHeaderLength: Range<Int> { asked.0 }
     var seldonModel: Range<Int> { asked.1 }
     var seldonPuid: Range<Int> { asked.2 }
+    /// Milliseconds that the client's proxy still waits.
+    var expectedTimeout: Range<Int> { asked.3 }
 }

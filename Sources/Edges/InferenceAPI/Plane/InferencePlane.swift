@@ -1,3 +1,4 @@
+public import AerieCore
 public import AerieHTTP
 public import AerieTelemetry
 public import NIOCore
@@ -13,6 +14,9 @@ public final class InferencePlane: Sendable {
         public var loops = 0
         /// Limits of requests and connections over HTTP.
         public var http = HTTPLoop.Options()
+        /// Calls of one gRPC connection that may wait for or run on the pool, so that one client leaves room for
+        /// others.
+        public var poolCapacityPerConnection = 128
         /// Requests estimated above this run on the pool. In nanoseconds.
         public var inlineNanoseconds = 200_000.0
         public var poolThreads = 2
@@ -20,12 +24,22 @@ public final class InferencePlane: Sendable {
         public var poolCapacity = 256
         /// Where the loops' random numbers begin; `nil` for a random place.
         public var seed: UInt64?
+        /// Packs and unpacks bodies; `nil` to refuse those that are packed.
+        public var coder: (any ContentCoder)?
+        /// Loads and unloads models when requests ask for it; `nil` where the table is all there is.
+        public var repository: (any ModelRepository)?
+        /// Seconds that a request may wait for a model that is loaded when it is asked for.
+        public var loadTimeoutSeconds = 30
+        /// By swift-log's names, told by `/v2/logging`.
+        public var logLevel = "info"
         /// Answers of models that keep theirs; `nil` for none.
         public var responseCache: ResponseCache?
         /// Takes what people say of answers; `nil` where nobody does.
         public var feedback: FeedbackService?
         /// Asks shadows; `nil` where nobody does.
         public var shadows: ShadowQueue?
+        /// A second level behind it that servers share; `nil` for none.
+        public var sharedResponses: (any SharedResponses)?
         /// The text of `/metrics`, if the data plane is to serve it. Called on the pool.
         public var metricsText: (@Sendable () -> String)?
         /// Who keeps the predictions of deployments that ask for it.
@@ -40,6 +54,8 @@ public final class InferencePlane: Sendable {
     /// The counters of each loop, to be registered with the registry that is scraped.
     public let metrics: [LoopMetrics]
     let options: Options
+    /// What packs and unpacks, for the servers of the plane.
+    public var coder: (any ContentCoder)? { options.coder }
     let states: [LoopState]
     let pool: InferencePool
     let statistics: PlaneStatistics

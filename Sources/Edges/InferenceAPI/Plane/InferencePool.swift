@@ -1,29 +1,44 @@
 import AerieCore
 import NIOConcurrencyHelpers
 import NIOPosix
+import Serving
 import Synchronization
 
 /// The threads for models that are too slow for an event loop, with a bounded queue before them.
 final class InferencePool: Sendable {
     private let threads: NIOThreadPool
     private let waiting = Atomic<Int>(0)
+    private let refused = Atomic<Int>(0)
+    private let shedder: Mutex<QueueShedder>
     let capacity: Int
+
+    /// Requests that were refused because too many waited, or waited too long.
+    var refusals: Int { refused.load(ordering: .relaxed) }
 
     init(threads count: Int, capacity: Int) {
         threads = NIOThreadPool(numberOfThreads: count)
         threads.start()
         self.capacity = capacity
+        shedder = Mutex(QueueShedder(threads: count))
     }
 
     /// Counts a request that waits for the pool or runs on it; `leave` must follow.
-    /// - Throws: `resourceExhausted` if there are as many as may be.
+    /// - Throws: `resourceExhausted` if there are as many as may be, or if they have waited too long for a while.
     func enter() throws(AerieError) {
-        guard waiting.add(1, ordering: .relaxed).newValue <= capacity else {
-            waiting.subtract(1, ordering: .relaxed)
-            throw AerieError(
-                .resourceExhausted, "\(capacity) requests are waiting for slow models; try again shortly",
-                reason: "serving.overload")
-        }
+        let count = waiting.add(1, ordering: .relaxed).newValue
+        let now = monotonicNanoseconds()
+        if count <= capacity, shedder.withLock({ $0.admits(behind: count - 1, now: now) }) { return }
+        waiting.subtract(1, ordering: .relaxed)
+        refused.add(1, ordering: .relaxed)
+        throw AerieError(
+            .resourceExhausted, "\(count - 1) requests are waiting for slow models; try again shortly",
+            reason: "serving.overload")
+    }
+
+    /// Tells how long a request waited for a thread, and what it took then.
+    func record(waited: UInt64, service: UInt64) {
+        let now = monotonicNanoseconds()
+        shedder.withLock { $0.record(waited: waited, service: service, now: now) }
     }
 
     func leave() { waiting.subtract(1, ordering: .relaxed) }

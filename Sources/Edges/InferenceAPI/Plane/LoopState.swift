@@ -14,6 +14,8 @@ final class LoopState: HTTPLoop, @unchecked Sendable {
     let scratch = InferScratch()
     /// The binary part of the present answer.
     var tail = ByteBuffer()
+    /// The present answer over gRPC.
+    var message = ByteBuffer()
     /// The outputs that the present answer will hold.
     var selection: [SelectedOutput] = []
     let readiness: Readiness
@@ -34,7 +36,7 @@ final class LoopState: HTTPLoop, @unchecked Sendable {
         self.options = options
         recorder = options.predictionSink.map { PredictionRecorder(sink: $0) }
         randomState = options.seed ?? .random(in: .min ... .max)
-        super.init(eventLoop: eventLoop, options: options.http)
+        super.init(eventLoop: eventLoop, options: options.http, loopCount: statistics.loops.count)
     }
 
     /// 64 random bits (splitmix64): for traffic splits, not for secrets.
@@ -44,6 +46,26 @@ final class LoopState: HTTPLoop, @unchecked Sendable {
         bits = (bits ^ (bits >> 30)) &* 0xbf58_476d_1ce4_e5b9
         bits = (bits ^ (bits >> 27)) &* 0x94d0_49bb_1331_11eb
         return bits ^ (bits >> 31)
+    }
+
+    /// Calls of each gRPC connection that are on the pool.
+    private var pooled: [Int: Int] = [:]
+
+    /// Counts a call in.
+    /// - Throws: `resourceExhausted` if its connection has as many there as may be.
+    func enter(_ connection: Int) throws(AerieError) {
+        let count = pooled[connection, default: 0]
+        guard count < options.poolCapacityPerConnection else {
+            throw AerieError(
+                .resourceExhausted, "\(count) calls of this connection are waiting for slow models; try again shortly",
+                reason: "serving.connectionLimit")
+        }
+        pooled[connection] = count + 1
+    }
+
+    func leave(_ connection: Int) {
+        let count = pooled[connection, default: 0] - 1
+        pooled[connection] = count > 0 ? count : nil
     }
 
     override func sweep() {

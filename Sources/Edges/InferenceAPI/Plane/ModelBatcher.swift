@@ -129,6 +129,8 @@ final class ModelBatcher: Sendable {
         let duration = monotonicNanoseconds() &- start
         let deliveries = zip(wanted, results).map { (call: $0, result: $1, nanoseconds: duration) }
         if !wanted.isEmpty {
+            let share = duration / UInt64(wanted.count)
+            for call in wanted { pool.record(waited: start &- call.arrived, service: share) }
             let queued = wanted.reduce(UInt64(0)) { $0 &+ (start &- $1.arrived) }
             statistics.record(
                 rows: wanted.reduce(0) { $0 + $1.job.rows }, requests: wanted.count, queued: queued, computed: duration)

@@ -12,6 +12,15 @@ struct RequestTerms: Sendable, Equatable {
     var priority = 0
     /// Nanoseconds from its arrival after which the answer is of no use; 0 for no limit.
     var timeout: UInt64 = 0
+
+    /// Shortens the time to that of a header field, as proxies in front of the server tell it.
+    mutating func limit(milliseconds text: UnsafeRawBufferPointer) throws(AerieError) {
+        guard let milliseconds = decimalNumber(text), milliseconds < 1 << 40 else {
+            throw .invalid("X-Envoy-Expected-Rq-Timeout-Ms", "is no number of milliseconds")
+        }
+        let limit = UInt64(milliseconds) * 1_000_000
+        if limit > 0 { timeout = timeout == 0 ? limit : min(timeout, limit) }
+    }
 }
 
 extension LoopState {
@@ -51,12 +60,25 @@ extension LoopState {
             job.plan.executions.recordHit(rows: job.rows, nanoseconds: monotonicNanoseconds() &- start)
             return .success(outputs)
         }
+        let kept = KeptAnswer(key: key, cache: cache, shared: options.sharedResponses)
+        if let shared = options.sharedResponses {
+            try ask(shared, kept, job, service, interest: interest, completion: completion)
+            return nil
+        }
         job.plan.executions.recordMiss(nanoseconds: monotonicNanoseconds() &- start)
+        return try compute(job, kept, service, interest: interest, completion: completion)
+    }
+
+    /// Computes an answer and keeps it.
+    func compute(
+        _ job: ModelJob, _ kept: KeptAnswer, _ service: ServiceKind, interest: Interest,
+        completion: @escaping @Sendable (Result<[Tensor], AerieError>) -> Void
+    ) throws(AerieError) -> Result<[Tensor], AerieError>? {
         let result = try compute(job, service, interest: interest) { result in
-            if case .success(let outputs) = result { cache.keep(outputs, for: key) }
+            kept.keep(result)
             completion(result)
         }
-        if case .success(let outputs) = result { cache.keep(outputs, for: key) }
+        if let result { kept.keep(result) }
         return result
     }
 
@@ -76,7 +98,7 @@ extension LoopState {
             return nil
         }
         let executions = job.plan.executions
-        if job.estimatedNanoseconds <= options.inlineNanoseconds {
+        if job.isQuick(within: options.inlineNanoseconds) {
             let result = job.run()
             let duration = monotonicNanoseconds() &- arrived
             executions.record(rows: job.rows, requests: 1, queued: 0, computed: duration)
@@ -97,6 +119,7 @@ extension LoopState {
             let result = isLate ? .failure(Self.late) : job.run()
             let duration = monotonicNanoseconds() &- start
             if !isLate {
+                pool.record(waited: start &- arrived, service: duration)
                 executions.record(rows: job.rows, requests: 1, queued: start &- arrived, computed: duration)
             }
             eventLoop.execute {
@@ -154,7 +177,10 @@ struct ModelJob: Sendable {
         self.rows = count
     }
 
-    var estimatedNanoseconds: Double { plan.nanosecondsPerRow * Double(rows) }
+    /// Whether it is run on its loop, at once.
+    func isQuick(within nanoseconds: Double) -> Bool {
+        plan.batcher == nil && plan.nanosecondsPerRow * Double(rows) <= nanoseconds
+    }
 
     var key: ResponseKey {
         switch input {

@@ -72,6 +72,9 @@ extension InferencePlane {
                 }
             }
         }
+        registry.readings(
+            "aerie_inference_shed_total", help: "Requests refused because too many waited, or too long", isCounter: true
+        ) { [pool] in [MetricsRegistry.Reading(labels: [], value: Double(pool.refusals))] }
         guard let cache = options.responseCache else { return }
         let counts: [(String, String, Bool, @Sendable (ResponseCache.Counts) -> Int)] = [
             ("aerie_response_cache_entries", "Answers in the cache", false, { $0.entries }),

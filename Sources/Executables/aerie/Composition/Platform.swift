@@ -50,6 +50,7 @@ struct Platform: Sendable {
     let runner: PipelineRunner
     let predictions: PredictionLog
     let reconcile: ReconcileLoop
+    let deployments: SeldonDeploymentController
     let retention: RetentionService
     let imports: ImportService
     let tables: ParquetPreviewer
@@ -118,17 +119,18 @@ struct Platform: Sendable {
             executor: Self.executor(nativeFolder), services: services, logger: logger)
         let loader = ModelLoader(
             formats: [XGBoostFormat(), LightGBMFormat(), ONNXFormat(nativeFolder: nativeFolder)])
+        deployments = SeldonDeploymentController(
+            service: serving,
+            source: RegistryModelSource(
+                registry: registry, copies: ModelCopies(artifacts: artifacts, folder: folder + "/model-copies")),
+            loader: loader, features: ServingFeatures(store: features), bandits: graphs.bandits,
+            metrics: graphs.nodes, registry: metrics, modelMemory: configuration.modelMemory,
+            uploads: Self.emptied(folder + "/loaded-models"), logger: logger, inferenceURL: inferenceURL)
         reconcile = ReconcileLoop(
             service: resources,
-            reconcilers: ServingKinds.reconcilers(
-                SeldonDeploymentController(
-                    service: serving,
-                    source: RegistryModelSource(
-                        registry: registry, copies: ModelCopies(artifacts: artifacts, folder: folder + "/model-copies")),
-                    loader: loader, features: ServingFeatures(store: features), bandits: graphs.bandits,
-                    metrics: graphs.nodes, logger: logger, inferenceURL: inferenceURL),
-                serving, inferenceURL: inferenceURL) + [MaterializationScheduleController(store: features)],
-            logger: logger)
+            reconcilers: ServingKinds.reconcilers(deployments, serving, inferenceURL: inferenceURL) + [
+                MaterializationScheduleController(store: features)
+            ], logger: logger)
     }
 
     private static func executor(_ nativeFolder: String?) -> SubprocessExecutor {
@@ -143,6 +145,12 @@ struct Platform: Sendable {
                 PipelineKind(catalog: catalog), EntityKind(), FeatureViewKind(), FeatureServiceKind(),
                 SourceConnectionKind(), MaterializationScheduleKind(), ExpectationSuiteKind(),
             ], foreign: [FeastManifest()])
+    }
+
+    /// A folder without what the process before left in it.
+    private static func emptied(_ folder: String) -> String {
+        try? FileManager.default.removeItem(atPath: folder)
+        return folder
     }
 
     private static func predictionLog(

@@ -1,5 +1,6 @@
 import AerieCore
 import Logging
+import StoreRedis
 
 /// How `aerie up` runs. Every setting has one name, written as a flag (`--data-dir`), in the environment
 /// (`AERIE_DATA_DIR`) and in the file (`data-dir:`); a flag goes before the environment, and that before the file.
@@ -27,6 +28,10 @@ struct Configuration: Sendable, Equatable {
     var responseCache = 64 << 20
     /// Bytes of logged predictions that are kept; the oldest go first.
     var predictionLogBytes = 1 << 30
+    /// Where several servers keep those answers together: `redis://…` or `redis-cluster://…`. Never shown.
+    var sharedResponses: String?
+    /// Room for models that are loaded when they are asked for, in bytes.
+    var modelMemory = 2 << 30
     /// One online read in so many is kept and compared with the offline values; 0 for none.
     var featureSample = 1000
     /// Accept connections from other machines though nobody has to say who they are.
@@ -50,6 +55,8 @@ struct Configuration: Sendable, Equatable {
         case maximumBody = "max-body"
         case responseCache = "response-cache"
         case predictionLogBytes = "prediction-log-size"
+        case sharedResponses = "shared-responses"
+        case modelMemory = "model-memory"
         case isInsecure = "insecure"
         case sqlMemory = "sql-memory"
         case nativeDirectory = "native-dir"
@@ -78,6 +85,8 @@ struct Configuration: Sendable, Equatable {
             case .maximumBody: maximumBody = try Self.bytes(text)
             case .responseCache: responseCache = try Self.bytes(text)
             case .predictionLogBytes: predictionLogBytes = try Self.bytes(text)
+            case .sharedResponses: sharedResponses = try Self.redis(text)
+            case .modelMemory: modelMemory = try Self.bytes(text, to: 1 << 42)
             case .isInsecure: isInsecure = try Self.flag(text)
             case .sqlMemory: sqlMemory = try Self.bytes(text, to: 1 << 40)
             case .nativeDirectory: nativeDirectory = try Self.path(text)
@@ -91,6 +100,11 @@ struct Configuration: Sendable, Equatable {
     private static func path(_ text: String) throws(AerieError) -> String {
         guard !text.isEmpty else { throw .invalid("", "is empty; name a folder") }
         guard !text.utf8.contains(0) else { throw .invalid("", "holds a zero byte") }
+        return text
+    }
+
+    private static func redis(_ text: String) throws(AerieError) -> String {
+        _ = try RedisAddress.parse(text)
         return text
     }
 

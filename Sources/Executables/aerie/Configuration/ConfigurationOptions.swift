@@ -40,6 +40,10 @@ struct ConfigurationOptions: ParsableArguments {
     var predictionLogSize: String?
     @Option(help: "Memory of one piece of offline work before it spills, such as 4GB. (default: 80 % of the machine's)")
     var sqlMemory: String?
+    @Option(help: "Answers that servers share, redis://host:6379 or redis-cluster://host:7000,…")
+    var sharedResponses: String?
+    @Option(help: "Room for models that are loaded when they are asked for. (default: 2GB)")
+    var modelMemory: String?
     @Option(help: "The folder of the native libraries.")
     var nativeDir: String?
     @Flag(name: .long, help: "Accept connections from other machines without authentication.")
@@ -64,6 +68,8 @@ struct ConfigurationOptions: ParsableArguments {
         flags[.maximumBody] = maxBody
         flags[.responseCache] = responseCache
         flags[.sqlMemory] = sqlMemory
+        flags[.modelMemory] = modelMemory
+        flags[.sharedResponses] = sharedResponses
         flags[.nativeDirectory] = nativeDir
         if insecure { flags[.isInsecure] = "true" }
         return flags

@@ -4,6 +4,7 @@ import AerieHTTP
 import AerieJSON
 import AerieResources
 import AerieTelemetry
+import CompressZlib
 import Console
 import ErrorMapping
 import FeastAPI
@@ -19,6 +20,7 @@ import PlatformAPI
 import Predictions
 import SendWebhooks
 import Serving
+import StoreRedis
 import StoreSQLite
 import Synchronization
 import Webhooks
@@ -56,15 +58,7 @@ final class Server: Sendable {
         let logger = Logger(label: "aerie")
         let inferenceURL = LateText()
         let platform = try await Platform(configuration, folder: folder, logger: logger) { inferenceURL.text }
-        var options = InferencePlane.Options()
-        options.loops = configuration.inferenceLoops ?? 0
-        options.http.limits.bodyBytes = configuration.maximumBody
-        options.version = Aerie.version
-        options.responseCache = ResponseCache(capacity: configuration.responseCache)
-        platform.graphs.connect(&options)
-        options.metricsText = { platform.metrics.exposition() }
-        options.predictionSink = platform.predictions
-        let plane = InferencePlane(options: options)
+        let plane = InferencePlane(options: try options(configuration, platform))
         plane.register(with: platform.metrics) { [serving = platform.serving] in serving.slotLabels($0) }
         platform.serving.subscribe { plane.update($0) }
 
@@ -75,8 +69,8 @@ final class Server: Sendable {
             "http://" + ListenAddress(host: configuration.inferenceHTTP.host, port: inferenceHTTP.port).description)
         let inferenceGRPC = try await bound(configuration.inferenceGRPC, "--inference-grpc") {
             try await GRPCServer.start(
-                group: plane.group, services: [.inference(plane), .seldon(plane), .health(of: plane)],
-                host: $0.host, port: $0.port, maximumMessageBytes: configuration.maximumBody)
+                group: plane.group, services: .inferencePort(plane), host: $0.host, port: $0.port,
+                maximumMessageBytes: configuration.maximumBody, coder: plane.coder)
         }
         let controlGRPC = try await bound(configuration.grpc, "--grpc") {
             try await GRPCServer.start(
@@ -112,6 +106,25 @@ final class Server: Sendable {
         return Server(
             platform: platform, plane: plane, inferenceHTTP: inferenceHTTP, inferenceGRPC: inferenceGRPC,
             feastHTTP: feastHTTP, controlGRPC: controlGRPC, control: control, loops: loops, readyLine: line.text())
+    }
+
+    /// What the data plane is given of the settings and of the platform.
+    private static func options(
+        _ configuration: Configuration, _ platform: Platform
+    ) throws(AerieError) -> InferencePlane.Options {
+        var options = InferencePlane.Options()
+        options.loops = configuration.inferenceLoops ?? 0
+        options.http.limits.bodyBytes = configuration.maximumBody
+        options.version = Aerie.version
+        options.coder = try? ZlibCoder()
+        options.repository = platform.deployments
+        options.logLevel = configuration.logLevel.rawValue
+        if let url = configuration.sharedResponses { options.sharedResponses = try RedisResponses(url: url) }
+        options.responseCache = ResponseCache(capacity: configuration.responseCache)
+        platform.graphs.connect(&options)
+        options.metricsText = { platform.metrics.exposition() }
+        options.predictionSink = platform.predictions
+        return options
     }
 
     /// Stops accepting, answers what has begun, ends the steps' processes, and closes the stores.

@@ -1,0 +1,79 @@
+import AerieCore
+import AerieHTTP
+import NIOCore
+import Serving
+
+extension LoopState {
+    /// The name as text, if it is that of a deployment whose models come into memory when they are asked for.
+    func sleepingName(_ name: UnsafeRawBufferPointer) -> String? {
+        guard !plan.table.sleeping.isEmpty, options.repository != nil, plan.deployment(named: name) == nil else {
+            return nil
+        }
+        let text = String(decoding: name, as: UTF8.self)
+        return plan.table.sleeping.contains(text) ? text : nil
+    }
+
+    /// Brings a deployment's models into memory. `completion` is called on this loop, once, at the latest when the time
+    /// for it is up; not at all if `interest` has ended. The plan then has the deployment.
+    /// - Throws: `resourceExhausted` if too many requests wait.
+    func wake(
+        _ name: String, interest: Interest, completion: @escaping @Sendable (Result<Void, AerieError>) -> Void
+    ) throws(AerieError) {
+        guard let repository = options.repository else { throw .notFound("there is no model \(name)") }
+        try pool.enter()
+        let isDone = Interest()
+        let (loop, pool, limit) = (eventLoop, pool, options.loadTimeoutSeconds)
+        let finish: @Sendable (Result<Void, AerieError>) -> Void = { result in
+            guard !isDone.hasEnded else { return }
+            isDone.end()
+            pool.leave()
+            if !interest.hasEnded { completion(result) }
+        }
+        let timer = loop.scheduleTask(in: .seconds(Int64(limit))) {
+            finish(
+                .failure(
+                    AerieError(
+                        .unavailable, "\(name) is still being loaded after \(limit) s; try again shortly",
+                        reason: "serving.loading")))
+        }
+        Task {
+            let result: Result<Void, AerieError>
+            do throws(AerieError) {
+                try await repository.wake(name)
+                result = .success(())
+            } catch { result = .failure(error) }
+            loop.execute {
+                timer.cancel()
+                finish(result)
+            }
+        }
+    }
+}
+
+extension InferenceConnection {
+    /// Whether the request waits for a model that sleeps; it is then answered once that is in memory.
+    func waitsForModel(
+        _ exchange: HTTPExchange, _ route: HTTPRoute, _ request: UnsafeRawBufferPointer, _ body: Range<Int>
+    ) -> Bool {
+        let header = UnsafeRawBufferPointer(rebasing: request[exchange.head.seldonModel])
+        guard !hasWaited, let asked = route.deployment ?? route.model ?? (header.isEmpty ? nil : header),
+            let name = state.sleepingName(asked)
+        else { return false }
+        let kept = Array(request[..<body.upperBound])
+        do throws(AerieError) {
+            try state.wake(name, interest: interest) { [self] result in
+                complete(exchange) {
+                    switch result {
+                    case .success:
+                        hasWaited = true
+                        kept.withUnsafeBytes { answer(exchange, $0, body) }
+                        hasWaited = false
+                    case .failure(let error): writeError(error, exchange)
+                    }
+                }
+            }
+            isBusy = true
+        } catch { writeError(error, exchange) }
+        return true
+    }
+}

@@ -1,0 +1,85 @@
+import Serving
+import Testing
+
+@Suite("Shedding load")
+struct QueueShedderTests {
+    /// A queue before threads of one service time, simulated in virtual time: requests come at even distances.
+    /// - Returns: of those that came after the first second, the admitted and their waits, sorted.
+    private func simulate(
+        rate: Double, service: UInt64, threads: Int = 2, seconds: UInt64 = 6
+    ) -> (arrived: Int, waits: [UInt64]) {
+        var shedder = QueueShedder(threads: threads)
+        var free = [UInt64](repeating: 0, count: threads)
+        // What was admitted and has not begun: when it will, and when it came.
+        var ahead: [(begin: UInt64, came: UInt64)] = []
+        var arrived = 0
+        var waits: [UInt64] = []
+        let distance = UInt64(1e9 / rate)
+        var now: UInt64 = 0
+        while now < seconds * 1_000_000_000 {
+            while let first = ahead.first, first.begin <= now {
+                shedder.record(waited: first.begin - first.came, service: service, now: first.begin)
+                ahead.removeFirst()
+            }
+            let running = free.count { $0 > now }
+            if now > 1_000_000_000 { arrived += 1 }
+            if shedder.admits(behind: ahead.count + running, now: now) {
+                let thread = free.indices.min { free[$0] < free[$1] } ?? 0
+                let begin = max(now, free[thread])
+                free[thread] = begin + service
+                ahead.append((begin, now))
+                if now > 1_000_000_000 { waits.append(begin - now) }
+            }
+            now += distance
+        }
+        return (arrived, waits.sorted())
+    }
+
+    @Test("below capacity everybody is admitted, however close")
+    func calm() {
+        let (arrived, waits) = simulate(rate: 1900, service: 1_000_000)
+        #expect(waits.count == arrived && (waits.last ?? 0) < 2_000_000)
+    }
+
+    @Test("at three times the capacity the threads stay busy, and who is admitted waits no longer than twice the target")
+    func overload() {
+        for service in [UInt64(500_000), 1_000_000, 4_000_000] {
+            let capacity = 2e9 / Double(service)
+            let (arrived, waits) = simulate(rate: 3 * capacity, service: service)
+            let goodput = Double(waits.count) / 5
+            #expect(goodput >= 0.97 * capacity && goodput <= 1.03 * capacity, "\(goodput) of \(capacity)")
+            #expect(Double(waits.count) < 0.4 * Double(arrived))
+            let late = waits[Int(0.99 * Double(waits.count - 1))]
+            #expect(late <= max(10_000_000, 5 * service), "\(late) ns")
+        }
+    }
+
+    @Test("a burst shorter than the interval is no overload, and calm ends the shedding")
+    func burst() {
+        var shedder = QueueShedder(threads: 1)
+        for index in 0..<90 {
+            shedder.record(waited: 50_000_000, service: 1_000_000, now: UInt64(index) * 1_000_000)
+        }
+        #expect(shedder.admits(behind: 100, now: 91_000_000))
+        for index in 90..<120 {
+            shedder.record(waited: 50_000_000, service: 1_000_000, now: UInt64(index) * 1_000_000)
+        }
+        #expect(!shedder.admits(behind: 100, now: 121_000_000) && shedder.admits(behind: 4, now: 121_000_000))
+        #expect(shedder.admits(behind: 0, now: 5_000_000_000), "an idle thread takes whatever comes")
+        shedder.record(waited: 1_000_000, service: 1_000_000, now: 122_000_000)
+        #expect(shedder.admits(behind: 100, now: 123_000_000))
+    }
+
+    @Test("a slow model may let requests wait for a few of its calls")
+    func slowModel() {
+        var shedder = QueueShedder(threads: 1)
+        for index in 0..<100 {
+            shedder.record(waited: 900_000_000, service: 500_000_000, now: UInt64(index) * 500_000_000)
+        }
+        #expect(shedder.admits(behind: 3, now: 50_000_000_000) && shedder.admits(behind: 50, now: 50_000_000_000))
+        for index in 100..<110 {
+            shedder.record(waited: 9_000_000_000, service: 500_000_000, now: UInt64(index) * 500_000_000)
+        }
+        #expect(shedder.admits(behind: 3, now: 55_000_000_000) && !shedder.admits(behind: 50, now: 55_000_000_000))
+    }
+}

@@ -393,19 +393,40 @@ def test_a_server_that_is_none_is_told(aerie, address, words):
     assert done.returncode != 0 and words in done.stderr, done.stderr
 
 
-def test_an_aerie_is_imported_like_any_other_server(aerie, start_aerie, tmp_path):
-    client = MlflowClient(aerie.http)
-    run = client.create_run(client.create_experiment("imported from here"), run_name="moved").info.run_id
+def test_an_aerie_is_imported_like_any_other_server(start_aerie, tmp_path):
+    origin = start_aerie(tmp_path / "origin")
+    client = MlflowClient(origin.http)
+    run = client.create_run(client.create_experiment("imported from here"), run_name="moved").info
     for step in range(3):
-        client.log_metric(run, "m", step, step=step)
-    client.log_text(run, "hello", "a/b.txt")
+        client.log_metric(run.run_id, "m", step, step=step)
+    client.log_text(run.run_id, "hello", "a/b.txt")
+    # The damage of a small file is known before the answer begins, that of a large one in the middle of it.
+    (tmp_path / "large.bin").write_bytes(b"x" * (3 << 20))
+    client.log_text(run.run_id, "small", "small.txt")
+    client.log_artifact(run.run_id, str(tmp_path / "large.bin"))
+    for name in ("small.txt", "large.bin"):
+        damage(origin.data_dir / "artifacts" / run.artifact_uri.removeprefix("mlflow-artifacts:/") / name)
     server = start_aerie(tmp_path / "data")
-    done = subprocess.run([BINARY, "import", "mlflow", "--from", aerie.http, "--server", server.http],
-                          capture_output=True, text=True, timeout=300)
+    command = [BINARY, "import", "mlflow", "--from", origin.http, "--server", server.http, "--output", "json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["added"]["runs"] == 1 and report["added"]["files"] == 1, report
+    assert len(report["warnings"]) == 2 and all("was left out" in warning for warning in report["warnings"]), report
+    told = {name: next(warning for warning in report["warnings"] if words in warning)
+            for name, words in (("large", "broke off after"), ("small", "answered 410"))}
+    assert "large.bin" in told["large"] and "small.txt" in told["small"], report
     copy = MlflowClient(server.http)
-    assert [m.value for m in copy.get_metric_history(run, "m")] == [0, 1, 2]
-    assert pathlib.Path(copy.download_artifacts(run, "a/b.txt", str(tmp_path))).read_text() == "hello"
+    assert [m.value for m in copy.get_metric_history(run.run_id, "m")] == [0, 1, 2]
+    assert pathlib.Path(copy.download_artifacts(run.run_id, "a/b.txt", str(tmp_path))).read_text() == "hello"
+    assert [file.path for file in copy.list_artifacts(run.run_id)] == ["a"]
+
+
+def damage(path):
+    with open(path, "r+b") as file:
+        first = file.read(1)
+        file.seek(0)
+        file.write(bytes([first[0] ^ 1]))
 
 
 @pytest.fixture(scope="module")

@@ -252,11 +252,11 @@ def test_spans_of_other_programs(server, experiment, client, packing):
 
 
 def test_a_real_exporter(server, experiment):
-    exporter = pytest.importorskip("opentelemetry.exporter.otlp.proto.http.trace_exporter")
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import SimpleSpanProcessor
     provider = TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(exporter.OTLPSpanExporter(
+    provider.add_span_processor(SimpleSpanProcessor(OTLPSpanExporter(
         server.http + "/v1/traces", headers={"x-mlflow-experiment-id": experiment})))
     with provider.get_tracer("t").start_as_current_span("outer") as outer:
         pass

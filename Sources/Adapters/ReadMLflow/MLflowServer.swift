@@ -14,6 +14,9 @@ struct MLflowServer: Sendable {
     let address: String
     private let headers: HTTPHeaders
     private static let attempts = 5
+    /// Of one file.
+    private static let downloads = 3
+    private static let firstPause = Duration.milliseconds(200)
     /// Of an answer that is one message.
     private static let answerBytes = 512 << 20
 
@@ -53,16 +56,57 @@ struct MLflowServer: Sendable {
     }
 
     /// Hands a file over as it comes.
+    ///
+    /// An answer that breaks off is asked for again, and `body` then begins anew. A server that notices within a file
+    /// that it is damaged has no other way to say so than to end the connection.
+    /// - Throws: `dataLoss` for a file that breaks off every time.
     func download(
         _ path: String, into body: (_ next: () async throws(AerieError) -> [UInt8]?) async throws(AerieError) -> Void
     ) async throws(AerieError) {
+        var pause = Self.firstPause
+        for attempt in 1... {
+            guard let broken = try await piecewise(path, into: body) else { return }
+            guard attempt < Self.downloads else {
+                throw AerieError(
+                    .dataLoss,
+                    "\(address)\(path) broke off after \(broken.bytes) bytes, \(attempt) times; it may be damaged there",
+                    cause: broken.cause)
+            }
+            try await Self.wait(&pause)
+        }
+    }
+
+    /// - Returns: where the answer broke off, if it did.
+    private func piecewise(
+        _ path: String, into body: (_ next: () async throws(AerieError) -> [UInt8]?) async throws(AerieError) -> Void
+    ) async throws(AerieError) -> (bytes: Int, cause: any Error)? {
         let response = try await answer(to: request(path, []))
         var pieces = response.body.makeAsyncIterator()
-        try await body { () async throws(AerieError) in
-            do { return try await pieces.next().map { Array($0.readableBytesView) } } catch {
-                throw AerieError(.unavailable, "reading \(path) from \(address) broke off", cause: error)
+        var bytes = 0
+        var broken: (any Error)?
+        do throws(AerieError) {
+            try await body { () async throws(AerieError) in
+                do {
+                    guard let piece = try await pieces.next() else { return nil }
+                    bytes += piece.readableBytes
+                    return Array(piece.readableBytesView)
+                } catch is CancellationError {
+                    throw AerieError(.cancelled, "the import was cancelled")
+                } catch {
+                    broken = error
+                    throw AerieError(.unavailable, "reading \(path) from \(address) broke off", cause: error)
+                }
             }
+        } catch {
+            guard let broken else { throw error }
+            return (bytes, broken)
         }
+        return nil
+    }
+
+    private static func wait(_ pause: inout Duration) async throws(AerieError) {
+        do { try await Task.sleep(for: pause) } catch { throw AerieError(.cancelled, "the import was cancelled") }
+        pause *= 3
     }
 
     private func request(_ path: String, _ query: [(String, String)]) -> HTTPClientRequest {
@@ -99,13 +143,12 @@ struct MLflowServer: Sendable {
     }
 
     private func answer(to request: HTTPClientRequest) async throws(AerieError) -> HTTPClientResponse {
-        var pause = Duration.milliseconds(200)
+        var pause = Self.firstPause
         for attempt in 1... {
             let failure: AerieError
             do throws(AerieError) { return try await once(request) } catch { failure = error }
             guard failure.code == .unavailable, attempt < Self.attempts else { throw failure }
-            do { try await Task.sleep(for: pause) } catch { throw AerieError(.cancelled, "the import was cancelled") }
-            pause *= 3
+            try await Self.wait(&pause)
         }
         throw AerieError(.internal, "no attempt was made")
     }

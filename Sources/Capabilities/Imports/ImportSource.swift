@@ -81,7 +81,8 @@ public protocol ImportSource: Sendable {
     func registeredModels() async throws(AerieError) -> [ImportedModel]
     /// The files below a location; `nil` if the source cannot reach it.
     func files(at location: String) async throws(AerieError) -> [ImportedFile]?
-    /// Hands a file over in pieces.
+    /// Hands a file over in pieces; one that breaks off may be begun anew, with another call of `body`.
+    /// - Throws: `dataLoss` for a file that cannot be had, so that it is left out; anything else ends the import.
     func read(
         _ file: ImportedFile,
         into body: (_ next: () async throws(AerieError) -> [UInt8]?) async throws(AerieError) -> Void

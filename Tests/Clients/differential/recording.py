@@ -60,7 +60,7 @@ def _wait(base: str, server):
         try:
             if requests.get(base + "/health", timeout=2).ok:
                 return
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.Timeout):
             time.sleep(0.2)
     raise RuntimeError("mlflow server did not start")
 

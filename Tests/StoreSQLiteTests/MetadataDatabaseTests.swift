@@ -50,6 +50,35 @@ import Testing
         { try $0.execute(sql: "INSERT INTO words VALUES (?)", arguments: [word]) }
     }
 
+    @Test("a cancelled read says so, whether it waited or was under way", arguments: [false, true])
+    func cancelledRead(isUnderWay: Bool) async throws {
+        try await withDatabase { database in
+            let (begun, gate) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
+            let read = Task {
+                if !isUnderWay { while !Task.isCancelled { await Task.yield() } }
+                do throws(AerieError) {
+                    _ = try await database.read { db in
+                        begun.signal()
+                        _ = gate.wait(timeout: .now() + 30)
+                        return try Int.fetchOne(db, sql: "SELECT count(*) FROM words")
+                    }
+                    return AerieError.Code?.none
+                } catch { return error.code }
+            }
+            if isUnderWay {
+                await withCheckedContinuation { continuation in
+                    DispatchQueue.global().async {
+                        begun.wait()
+                        continuation.resume()
+                    }
+                }
+            }
+            read.cancel()
+            gate.signal()
+            #expect(await read.value == .cancelled)
+        }
+    }
+
     @Test("a job that throws undoes its own changes and no other's")
     func savepoint() async throws {
         try await withDatabase { database in

@@ -7,7 +7,10 @@ struct DuckDBStatement {
     private let handle: cduckdb_handle
 
     init(checking prepared: cduckdb_handle?, status: Int32, ticket: DuckDBTicket) throws(AerieError) {
-        guard let prepared else { throw AerieError(.internal, "DuckDB prepared no statement") }
+        guard let prepared else {
+            if ticket.isCancelled { throw DuckDBSession.cancelled }
+            throw AerieError(.internal, "DuckDB prepared no statement")
+        }
         if status != 0 { throw DuckDBSession.error(cduckdb_prepare_error(prepared), ticket: ticket) }
         handle = prepared
     }

@@ -171,6 +171,8 @@ public final class MetadataDatabase: Sendable {
     /// Driver errors end here: constraint violations are `alreadyExists`, a full disk `resourceExhausted`.
     static func translate(_ error: any Error) -> AerieError {
         if let error = error as? AerieError { return error }
+        // A cancelled task is refused before its statement, or its statement is interrupted.
+        if error is CancellationError { return AerieError(.cancelled, "the call was cancelled") }
         guard let error = error as? DatabaseError else {
             return AerieError(.internal, "the metadata store failed", cause: error)
         }
@@ -188,6 +190,7 @@ public final class MetadataDatabase: Sendable {
             AerieError(
                 .dataLoss,
                 "the metadata database is damaged: \(error.message ?? "")", cause: error)
+        case .SQLITE_INTERRUPT: AerieError(.cancelled, "the call was cancelled", cause: error)
         case .SQLITE_IOERR: AerieError(.unavailable, "the disk that holds the metadata database failed", cause: error)
         default: AerieError(.internal, "the metadata store failed", cause: error)
         }

@@ -150,6 +150,28 @@ import Testing
         }
     }
 
+    @Test("readers who come together count what they fold once")
+    func foldsTogether() async throws {
+        try await withFolder { folder in
+            let database = try open(folder)
+            let store = SQLiteRunStore(database)
+            let log = MetricLog(database)
+            try await makeRun(store, "r")
+            for round in 0..<16 {
+                try await database.write { db in
+                    try log.append(db, owner: 1, [Self.point(Int64(round), 1)])
+                }
+                #expect(log.waitingBytes > 0)
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    for _ in 0..<64 { group.addTask { try await log.settle() } }
+                    try await group.waitForAll()
+                }
+                #expect(log.waitingBytes == 0)
+            }
+            #expect(try await store.history(MetricHistoryQuery(runIDs: ["r"], key: "m")).count == 16)
+        }
+    }
+
     @Test(
         "a file of every earlier version of the tables comes to the newest",
         arguments: 1...SQLiteExperimentStore.migrations.count)

@@ -13,10 +13,12 @@ import Synchronization
 /// moment after the last call. What waits when the process ends is folded by the next one.
 final class MetricLog: Sendable {
     private struct Waiting {
-        var bytes = 0
-        var isAny = true
-        /// Counts what was added, so that a fold knows whether it was the last word.
+        /// Bytes and batches added since the start, and how much of them a committed fold has seen. Both only grow, so
+        /// that folds that overlap, of readers who come together, take nothing away twice.
+        var addedBytes = 0
+        var foldedBytes = 0
         var added = 0
+        var isAny = true
         var isFolding = false
         var isAlarmSet = false
     }
@@ -29,6 +31,9 @@ final class MetricLog: Sendable {
 
     init(_ database: MetadataDatabase) { self.database = database }
 
+    /// Bytes of batches that no fold has seen.
+    var waitingBytes: Int { waiting.withLock { $0.addedBytes - $0.foldedBytes } }
+
     /// Adds the metrics of one run, inside the transaction that acknowledges them.
     func append(_ db: Database, owner: Int64, _ metrics: [Metric]) throws {
         guard !metrics.isEmpty else { return }
@@ -38,14 +43,14 @@ final class MetricLog: Sendable {
         waiting.withLock {
             $0.isAny = true
             $0.added += 1
-            $0.bytes += bytes.count
+            $0.addedBytes += bytes.count
         }
     }
 
     /// To be called after a write: folds if enough has gathered, and sets an alarm if nobody has.
     func wrote() {
         let (isFull, needsAlarm) = waiting.withLock { waiting in
-            let isFull = waiting.bytes >= Self.foldBytes && !waiting.isFolding
+            let isFull = waiting.addedBytes - waiting.foldedBytes >= Self.foldBytes && !waiting.isFolding
             if isFull { waiting.isFolding = true }
             let needsAlarm = waiting.isAny && !waiting.isAlarmSet
             if needsAlarm { waiting.isAlarmSet = true }
@@ -93,11 +98,11 @@ final class MetricLog: Sendable {
         let (added, bytes) = try await database.write { [self] db in
             try MetricFold.run(db)
             // Writes are one after the other: this is what the fold has seen.
-            return waiting.withLock { ($0.added, $0.bytes) }
+            return waiting.withLock { ($0.added, $0.addedBytes) }
         }
         // Only now is it committed, and to be seen by whoever reads from here on.
         waiting.withLock {
-            $0.bytes -= bytes
+            $0.foldedBytes = max($0.foldedBytes, bytes)
             if $0.added == added { $0.isAny = false }
         }
     }

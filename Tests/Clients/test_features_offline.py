@@ -5,8 +5,11 @@ import threading
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import requests
+from pyarrow import feather
 
 UTC = datetime.timezone.utc
 START = pd.Timestamp("2026-10-01", tz="UTC")
@@ -155,6 +158,32 @@ def test_progress_is_told_and_the_table_is_fetched_once(aerie, places):
     table = f"{aerie.http}/api/aerie/v1/features/historical/{told[-1]['id']}"
     assert requests.get(table, timeout=30).content[:4] == b"PAR1"
     assert requests.get(table, timeout=30).status_code == 404
+
+
+def test_the_table_comes_as_arrow(aerie, places):
+    ask = ("features", "historical", "--entity-rows", f"{places.folder}/trips.parquet", "--service", "trip_weather",
+           "--full-feature-names", "--output")
+    for ending in ("parquet", "arrow", "feather"):
+        aerie.cli(*ask, f"{places.folder}/same.{ending}")
+    want = pq.read_table(places.folder / "same.parquet")
+    with pa.memory_map(str(places.folder / "same.arrow")) as file:
+        reader = pa.ipc.open_file(file)
+        assert reader.num_record_batches > 0
+        got = reader.read_all()
+        got.validate(full=True)
+        assert got.schema.field("event_timestamp").type == pa.timestamp("us", tz="UTC")
+        assert got.cast(want.schema).equals(want)
+    assert feather.read_table(places.folder / "same.feather").cast(want.schema).equals(want)
+    # No rows are a table too.
+    aerie.cli("features", "historical", "--end", "2020-01-01T00:00:00Z", "--features", "weather:temperature", "--output",
+              f"{places.folder}/none.arrow")
+    none = feather.read_table(places.folder / "none.arrow")
+    assert none.num_rows == 0 and none.column_names == ["loc", "event_timestamp", "temperature"]
+    refused = aerie.cli(*ask, f"{places.folder}/same.xlsx", check=False)
+    assert refused.returncode != 0 and ".feather" in refused.stderr
+    refused = requests.post(f"{aerie.http}/api/aerie/v1/features/historical", params={
+        "features": "weather:temperature", "format": "arrow"}, data=b"ARROW1", timeout=30)
+    assert refused.status_code == 400 and "parquet or csv" in refused.json()["error"]["message"]
 
 
 def test_a_retrieval_is_cancelled(aerie, tmp_path):

@@ -4,8 +4,10 @@ import CDuckDB
 public import Datasets
 
 extension DuckDBEngine: ArrowSQLEngine {
-    public func arrow(_ sql: String) async throws(AerieError) -> ArrowTable {
-        try await run { session, ticket throws(AerieError) in try session.arrow(sql, ticket: ticket) }
+    public func arrow(
+        _ sql: String, _ take: @escaping @Sendable (ArrowPiece) throws(AerieError) -> Void
+    ) async throws(AerieError) {
+        try await run { session, ticket throws(AerieError) in try session.arrow(sql, ticket: ticket, take) }
     }
 
     public func append(
@@ -21,7 +23,9 @@ extension DuckDBEngine: ArrowSQLEngine {
 extension DuckDBSession {
     private static let wordCapacity = 2000
 
-    func arrow(_ sql: String, ticket: DuckDBTicket) throws(AerieError) -> ArrowTable {
+    func arrow(
+        _ sql: String, ticket: DuckDBTicket, _ take: (ArrowPiece) throws(AerieError) -> Void
+    ) throws(AerieError) {
         if ticket.isCancelled { throw Self.cancelled }
         let connection = try opened()
         ticket.begin(on: connection)
@@ -33,7 +37,7 @@ extension DuckDBSession {
         }
         var result = cduckdb_result()
         defer { cduckdb_destroy_result(&result) }
-        guard cduckdb_execute(prepared, &result) == 0 else {
+        guard cduckdb_execute_streaming(prepared, &result) == 0 else {
             throw Self.error(cduckdb_result_error(&result), ticket: ticket)
         }
         var words = [CChar](repeating: 0, count: Self.wordCapacity)
@@ -42,7 +46,8 @@ extension DuckDBSession {
             throw Self.error(words, ticket: ticket)
         }
         defer { cduckdb_release_schema(&columns) }
-        var table = ArrowTable(schema: ArrowSchema(fields: try DuckDBArrow.children(columns)), batches: [])
+        let schema = ArrowSchema(fields: try DuckDBArrow.children(columns))
+        try take(.schema(schema))
         while var chunk = cduckdb_fetch_chunk(&result) as cduckdb_handle? {
             defer { Self.destroy(&chunk) }
             if ticket.isCancelled { throw Self.cancelled }
@@ -51,10 +56,9 @@ extension DuckDBSession {
                 throw Self.error(words, ticket: ticket)
             }
             defer { cduckdb_release_array(&rows) }
-            if rows.length > 0 { table.batches.append(try DuckDBArrow.batch(rows, of: table.schema)) }
+            if rows.length > 0 { try take(.batch(try DuckDBArrow.batch(rows, of: schema))) }
         }
         if let problem = cduckdb_result_error(&result) { throw Self.error(problem, ticket: ticket) }
-        return table
     }
 
     private static func destroy(_ chunk: inout cduckdb_handle) {

@@ -51,6 +51,7 @@ typedef struct {
     F(int, bind_varchar_length, (h, uint64_t, const char *, uint64_t))    \
     F(int, bind_timestamp, (h, uint64_t, timestamp))                      \
     F(int, execute_prepared, (h, cduckdb_result *))                       \
+    F(int, execute_prepared_streaming, (h, cduckdb_result *))             \
     F(const char *, result_error, (cduckdb_result *))                     \
     F(void, destroy_result, (cduckdb_result *))                           \
     F(uint64_t, column_count, (cduckdb_result *))                         \
@@ -133,6 +134,10 @@ int cduckdb_bind_timestamp(h prepared, uint64_t index, int64_t microseconds) {
 int cduckdb_execute(h prepared, cduckdb_result *result) {
     memset(result, 0, sizeof *result);
     return api.execute_prepared(prepared, result);
+}
+int cduckdb_execute_streaming(h prepared, cduckdb_result *result) {
+    memset(result, 0, sizeof *result);
+    return api.execute_prepared_streaming(prepared, result);
 }
 const char *cduckdb_result_error(cduckdb_result *result) { return api.result_error(result); }
 void cduckdb_destroy_result(cduckdb_result *result) { api.destroy_result(result); }

@@ -2,7 +2,18 @@ public import AerieCore
 
 /// What a point-in-time table is made of.
 public struct HistoricalRequest: Sendable {
-    public enum Format: String, Sendable, CaseIterable { case parquet, csv }
+    /// Arrow is written, as its file format, which is Feather's version 2; entity rows are read from the other two.
+    public enum Format: String, Sendable, CaseIterable {
+        case parquet, csv, arrow
+
+        public var mediaType: String {
+            switch self {
+            case .parquet: "application/vnd.apache.parquet"
+            case .csv: "text/csv"
+            case .arrow: "application/vnd.apache.arrow.file"
+            }
+        }
+    }
 
     /// What the rows of the table are.
     public enum Rows: Sendable {

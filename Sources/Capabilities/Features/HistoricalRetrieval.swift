@@ -94,6 +94,7 @@ private struct RetrievalWork {
         let relation: String
         switch request.rows {
         case .file(let path, let format):
+            guard format != .arrow else { throw .invalid("format", "entity rows are read as parquet or csv") }
             let file = sqlString(path)
             relation = format == .csv ? "read_csv_auto(\(file))" : "read_parquet(\(file))"
         case .range(let start, let end): relation = try EntityRange(views, from: start, to: end).relation
@@ -126,21 +127,37 @@ private struct RetrievalWork {
             // The times of the entity rows are known once these are there, and say what of the sources is to be read.
             let stage = try join.stages()[step]
             let sql = "CREATE TEMP TABLE \(stage.table) AS \(stage.sql)"
-            _ = try await perform(sql, .init(view: stage.view, step: step, steps: steps, share: 0))
+            try await observed(.init(view: stage.view, step: step, steps: steps, share: 0)) { () throws(AerieError) in
+                try await engine.execute(sql)
+            }
             for table in stage.frees { try await engine.execute("DROP TABLE \(table)") }
             if step == 0 { join.times = try await times(stage.table) }
         }
-        let options = request.outputFormat == .csv ? "FORMAT csv, HEADER" : "FORMAT parquet, COMPRESSION zstd"
-        let written = try await perform(
-            "COPY (\(join.result)) TO \(sqlString(request.output)) (\(options))",
-            .init(view: nil, step: steps - 1, steps: steps, share: 0))
+        return try await observed(.init(view: nil, step: steps - 1, steps: steps, share: 0)) { () throws(AerieError) in
+            try await write()
+        }
+    }
+
+    private func write() async throws(AerieError) -> Int64 {
+        let options: String
+        switch request.outputFormat {
+        case .csv: options = "FORMAT csv, HEADER"
+        case .parquet: options = "FORMAT parquet, COMPRESSION zstd"
+        case .arrow:
+            guard let engine = engine as? any ArrowSQLEngine else {
+                throw AerieError(.unsupported, "the SQL engine writes no Arrow; ask for parquet or csv")
+            }
+            return try await engine.exportArrow(join.result, to: request.output)
+        }
+        let written = try await engine.query("COPY (\(join.result)) TO \(sqlString(request.output)) (\(options))")
         guard case .int(let count)? = written.columns.first?[0] else { return 0 }
         return count
     }
 
-    private func perform(
-        _ sql: String, _ place: HistoricalProgress
-    ) async throws(AerieError) -> SQLTable {
+    /// Tells how far the engine is while the work runs.
+    private func observed<Answer: Sendable>(
+        _ place: HistoricalProgress, _ work: () async throws(AerieError) -> Answer
+    ) async throws(AerieError) -> Answer {
         let tell = { @Sendable [progress] (share: Double) in
             var now = place
             now.share = (Double(place.step) + share) / Double(place.steps)
@@ -154,7 +171,7 @@ private struct RetrievalWork {
             }
         }
         defer { observer.cancel() }
-        return try await engine.query(sql)
+        return try await work()
     }
 
     private func times(_ table: String) async throws(AerieError) -> ClosedRange<Int64>? {

@@ -24,7 +24,7 @@ extension FeatureRoutes {
     /// `start` and `end` instead of one.
     ///
     /// Further parameters are `alias` (`name=view,key=column,…`, any number), `full_feature_names`, `timestamp`,
-    /// `format` of the body and `output` (parquet or csv). The answer is the table as a file; both are streamed, and
+    /// `format` of the body and `output` (parquet, csv or arrow). The answer is the table as a file; both are streamed, and
     /// stand on the disk meanwhile. With `progress=true` it is lines of JSON: `started` with an id, by which a DELETE
     /// ends the work, `progress`, and at last `report` or `error`; the table is then fetched, once, by GET with the id.
     /// A client that hangs up ends the work too.
@@ -100,6 +100,9 @@ extension FeatureRoutes {
         if text("end") == nil {
             guard text("start") == nil else { throw AerieError.invalid("end", "a range of time needs its end") }
             let format = try format("format")
+            guard format != .arrow else {
+                throw AerieError.invalid("format", "entity rows are read as parquet or csv")
+            }
             let input = "\(place).in.\(format.rawValue)"
             historical.rows = .file(input, format)
             do { try await save(request.body, as: input) } catch {
@@ -156,12 +159,7 @@ extension FeatureRoutes {
     // MARK: The answer
 
     static func answer(_ table: RetrievedTables.Table) throws -> Response {
-        let type =
-            switch table.format {
-            case .csv: "text/csv"
-            case .parquet: "application/vnd.apache.parquet"
-            }
-        return try TableFile.response(table.path, type: type, rows: table.rows)
+        return try TableFile.response(table.path, type: table.format.mediaType, rows: table.rows)
     }
 }
 

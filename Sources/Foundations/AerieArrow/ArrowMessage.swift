@@ -13,11 +13,17 @@ public enum ArrowMessage: Sendable {
     /// The header; the body of a batch is its `body`.
     public static func header(_ schema: ArrowSchema) throws(AerieError) -> [UInt8] {
         var builder = FlatBufferBuilder()
+        let table = try write(schema, &builder)
+        return message(kind: 1, table, bodyLength: 0, &builder)
+    }
+
+    static func write(
+        _ schema: ArrowSchema, _ builder: inout FlatBufferBuilder
+    ) throws(AerieError) -> FlatBufferBuilder.Place {
         var fields: [FlatBufferBuilder.Place] = []
         for field in schema.fields { fields.append(try ArrowTypeCoding.write(field, &builder)) }
         let list = builder.vector(of: fields)
-        let table = builder.table([.short(0), .place(list)])
-        return message(kind: 1, table, bodyLength: 0, &builder)
+        return builder.table([.short(0), .place(list)])
     }
 
     public static func header(_ batch: ArrowBatch) -> [UInt8] {

@@ -53,6 +53,24 @@ struct FlatBufferBuilder {
         return here
     }
 
+    /// Where a message lies in a file: `Block` of Arrow's `File.fbs`, whose second number is of 32 bits and filled up.
+    struct Block: Sendable {
+        var offset: Int64
+        var header: Int64
+        var body: Int64
+    }
+
+    mutating func vector(of blocks: [Block]) -> Place {
+        align(8, after: blocks.count * 24)
+        for block in blocks.reversed() {
+            push(block.body)
+            push(block.header)
+            push(block.offset)
+        }
+        push(UInt32(blocks.count))
+        return here
+    }
+
     /// A field of a table; its number is its place in the list.
     enum Field {
         case none

@@ -74,6 +74,8 @@ int cduckdb_bind_text(cduckdb_handle prepared, uint64_t index, const char *bytes
 int cduckdb_bind_timestamp(cduckdb_handle prepared, uint64_t index, int64_t microseconds);
 
 int cduckdb_execute(cduckdb_handle prepared, cduckdb_result *result);
+// The rows come as they are fetched, and only fetching tells what fails on the way.
+int cduckdb_execute_streaming(cduckdb_handle prepared, cduckdb_result *result);
 const char *cduckdb_result_error(cduckdb_result *result);
 void cduckdb_destroy_result(cduckdb_result *result);
 uint64_t cduckdb_column_count(cduckdb_result *result);

@@ -22,7 +22,7 @@ struct FeatureHistoricalCommand: AsyncParsableCommand {
     @Option(help: "NAME=VIEW[,KEY=COLUMN…]: a view under another name, joined by other columns; may be repeated.")
     var alias: [String] = []
     @Option(help: "The column of the rows' time; found by its type otherwise.") var timestamp: String?
-    @Option(name: .shortAndLong, help: "The file to write, .parquet or .csv.") var output: String
+    @Option(name: .shortAndLong, help: "The file to write: .parquet, .csv, .arrow or .feather.") var output: String
     @Option(help: "Keep the table on the server too, as the next version of a dataset of this name.") var save: String?
     @OptionGroup var namespace: NamespaceOptions
     @OptionGroup var server: ServerOptions
@@ -39,22 +39,29 @@ struct FeatureHistoricalCommand: AsyncParsableCommand {
         }
     }
 
-    private static func format(_ path: String, _ option: String) throws(AerieError) -> String {
-        if path.hasSuffix(".csv") { return "csv" }
-        if path.hasSuffix(".parquet") { return "parquet" }
-        throw .invalid(option, "'\(path)' ends neither with .parquet nor with .csv")
+    private static func format(
+        _ path: String, _ option: String, _ endings: KeyValuePairs<String, String>
+    ) throws(AerieError) -> String {
+        if let (_, format) = endings.first(where: { path.hasSuffix($0.key) }) { return format }
+        let list = endings.map(\.key).joined(separator: ", ")
+        throw .invalid(option, "'\(path)' ends with none of \(list), which say the format")
     }
+
+    private static let rowEndings: KeyValuePairs = [".parquet": "parquet", ".csv": "csv"]
+    private static let tableEndings: KeyValuePairs = [
+        ".parquet": "parquet", ".csv": "csv", ".arrow": "arrow", ".feather": "arrow",
+    ]
 
     /// - Returns: the rows written.
     private func retrieve() async throws -> Int64 {
         var query = [
-            ("output", try Self.format(output, "--output")), ("progress", "true"),
+            ("output", try Self.format(output, "--output", Self.tableEndings)), ("progress", "true"),
             ("full_feature_names", "\(selection.fullFeatureNames)"), ("namespace", namespace.namespace ?? "default"),
         ]
         let more = [
             ("features", selection.features), ("service", selection.service), ("timestamp", timestamp),
             ("start", start), ("end", end), ("save", save),
-            ("format", try entityRows.map { try Self.format($0, "--entity-rows") }),
+            ("format", try entityRows.map { try Self.format($0, "--entity-rows", Self.rowEndings) }),
         ]
         for (name, value) in more { if let value { query.append((name, value)) } }
         query += alias.map { ("alias", $0) }

@@ -1,5 +1,6 @@
 import AerieCore
 import AerieGRPC
+import AerieHTTP
 import AerieJSON
 import CompressZlib
 import NIOCore

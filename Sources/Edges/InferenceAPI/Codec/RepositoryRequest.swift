@@ -24,7 +24,7 @@ struct RepositoryRequest {
                 }
                 try take(config: text)
             } else if member.key.hasPrefix("file:") {
-                guard let text = member.value.string, let content = Base64.standard.decode(text) else {
+                guard let text = member.value.string, let content = Base64.decode(text) else {
                     throw .invalid("parameters.\(member.key)", "the file's content in Base64 was expected")
                 }
                 try take(file: member.key, content)

@@ -1,3 +1,4 @@
+import AerieCore
 import AerieHTTP
 import AerieTelemetry
 import NIOCore

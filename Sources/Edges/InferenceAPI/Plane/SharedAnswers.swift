@@ -1,5 +1,6 @@
 import AerieCore
 import AerieData
+import AerieHTTP
 import AerieTelemetry
 import NIOCore
 import Serving

@@ -130,7 +130,7 @@ public struct RunSearch<Connection: SearchConnection> {
     static func isSelective(_ condition: SearchCondition) -> Bool {
         switch condition.comparison {
         case .equal, .less, .lessOrEqual, .greater, .greaterOrEqual: true
-        case .notEqual, .like, .ilike, .in, .notIn, .isNull, .isNotNull: false
+        case .notEqual, .like, .ilike, .rlike, .in, .notIn, .isNull, .isNotNull: false
         }
     }
 

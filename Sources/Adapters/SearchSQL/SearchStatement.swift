@@ -97,6 +97,7 @@ public struct SearchStatement {
         switch (condition.comparison, condition.value) {
         case (.like, .text(let pattern)): require(dialect.like(column), [.text(dialect.pattern(pattern))])
         case (.ilike, .text(let pattern)): require(dialect.ilike(column), [.text(pattern)])
+        case (.rlike, .text(let pattern)): require(dialect.rlike(column), [.text(pattern)])
         case (.in, .list(let values)): require(in: column, values.map { .text($0) })
         case (.notIn, .list(let values)):
             require("\(column) NOT IN (\(Self.marks(values.count)))", values.map { .text($0) })

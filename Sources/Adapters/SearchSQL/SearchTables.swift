@@ -65,6 +65,8 @@ public struct SQLDialect: Sendable {
     public var like: @Sendable (_ column: String) -> String
     public var pattern: @Sendable (String) -> String
     public var ilike: @Sendable (_ column: String) -> String
+    /// Text that holds a match of a regular expression of the database's own kind.
+    public var rlike: @Sendable (_ column: String) -> String
     /// A condition that a column is in the list of a `.integers` argument.
     public var list: @Sendable (_ column: String) -> String
     /// A join whose tables are read in the order in which they are written, where the database takes such a hint.
@@ -72,12 +74,13 @@ public struct SQLDialect: Sendable {
 
     public init(
         like: @escaping @Sendable (String) -> String, pattern: @escaping @Sendable (String) -> String,
-        ilike: @escaping @Sendable (String) -> String, list: @escaping @Sendable (String) -> String,
-        orderedJoin: String
+        ilike: @escaping @Sendable (String) -> String, rlike: @escaping @Sendable (String) -> String,
+        list: @escaping @Sendable (String) -> String, orderedJoin: String
     ) {
         self.like = like
         self.pattern = pattern
         self.ilike = ilike
+        self.rlike = rlike
         self.list = list
         self.orderedJoin = orderedJoin
     }

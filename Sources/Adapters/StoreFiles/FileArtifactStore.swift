@@ -93,10 +93,9 @@ public final class FileArtifactStore: LocalArtifactStore {
         if path.count > 1, status.st_mode & S_IFMT != S_IFDIR {
             return .invalid("path", "Invalid path: a part of it is a file and not a folder")
         }
+        let message = "cannot make an artifact's folder: \(error.localizedDescription)"
         let isFull = (error as? CocoaError)?.code == .fileWriteOutOfSpace
-        return AerieError(
-            isFull ? .resourceExhausted : .unavailable,
-            "cannot make an artifact's folder: \(error.localizedDescription)", cause: error)
+        return isFull ? .diskFull(message, cause: error) : AerieError(.unavailable, message, cause: error)
     }
 
     public func open(_ path: ArtifactPath, range: Range<Int64>?) async throws(AerieError) -> any ArtifactReader {

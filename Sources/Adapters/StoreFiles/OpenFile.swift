@@ -88,8 +88,7 @@ final class OpenFile: Sendable {
     static func failure(_ verb: String, _ path: String) -> AerieError {
         let number = errno
         let why = String(cString: strerror(number))
-        return AerieError(
-            [ENOSPC, EDQUOT, EFBIG].contains(number) ? .resourceExhausted : .unavailable,
-            "cannot \(verb) \(path): \(why)")
+        let message = "cannot \(verb) \(path): \(why)"
+        return [ENOSPC, EDQUOT, EFBIG].contains(number) ? .diskFull(message) : AerieError(.unavailable, message)
     }
 }

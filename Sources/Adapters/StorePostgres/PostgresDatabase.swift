@@ -133,8 +133,9 @@ public final class PostgresDatabase: Sendable {
         case "23503": return AerieError(.notFound, "what it belongs to does not exist", cause: error)
         case "22021": return AerieError(.invalidArgument, "text may not hold the character U+0000", cause: error)
         case "22003": return AerieError(.invalidArgument, "a number is too large to be kept", cause: error)
-        case "53100", "53200":
-            return AerieError(.resourceExhausted, "the metadata database is full: \(failure.message)", cause: error)
+        case "53100": return .diskFull("the metadata database is full: \(failure.message)", cause: error)
+        case "53200":
+            return AerieError(.resourceExhausted, "the metadata database is out of memory: \(failure.message)", cause: error)
         case "40001", "40P01", "55P03", "57P01", "57P02", "57P03", "53300":
             return AerieError(.unavailable, "the metadata database is busy; retry: \(failure.message)", cause: error)
         default:

@@ -1,3 +1,4 @@
+import AerieCore
 import Experiments
 import SearchSQL
 
@@ -16,6 +17,7 @@ struct PostgresSearch: SearchConnection {
         do throws(PostgresConnection.Failure) {
             found = try connection.query(sql, arguments.map(Self.bound))
         } catch {
+            if error.sqlState == "2201B" { throw AerieError.invalid("filter", error.message) }
             throw ["22P02", "22003", "22021"].contains(error.sqlState) ? PagePosition.wrong() : error
         }
         return try found.map { row in
@@ -49,5 +51,6 @@ struct PostgresSearch: SearchConnection {
 extension SQLDialect {
     static let postgres = SQLDialect(
         like: { "\($0) LIKE ?" }, pattern: { $0.replacing("\\", with: "\\\\") }, ilike: { "\($0) ILIKE ?" },
+        rlike: { "\($0) ~ ?" },
         list: { "\($0) = ANY(?::bigint[])" }, orderedJoin: "JOIN")
 }

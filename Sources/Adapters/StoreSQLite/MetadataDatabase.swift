@@ -34,6 +34,7 @@ public final class MetadataDatabase: Sendable {
             configuration.maximumReaderCount = 4
             configuration.prepareDatabase { db in
                 db.addSpanAttribute()
+                db.addPatterns()
                 try db.execute(sql: "PRAGMA synchronous = FULL")
                 try db.execute(sql: "PRAGMA cache_size = -8000")
                 try db.execute(sql: "PRAGMA wal_autocheckpoint = 2000")
@@ -168,7 +169,7 @@ public final class MetadataDatabase: Sendable {
         if let failure { for job in batch.dropFirst(finish.count) { job.abandon(failure) } }
     }
 
-    /// Driver errors end here: constraint violations are `alreadyExists`, a full disk `resourceExhausted`.
+    /// Driver errors end here: constraint violations are `alreadyExists`, a full disk `diskFull`.
     static func translate(_ error: any Error) -> AerieError {
         if let error = error as? AerieError { return error }
         // A cancelled task is refused before its statement, or its statement is interrupted.
@@ -178,10 +179,7 @@ public final class MetadataDatabase: Sendable {
         }
         return switch error.resultCode {
         case .SQLITE_CONSTRAINT: AerieError(.alreadyExists, "it exists already", cause: error)
-        case .SQLITE_FULL:
-            AerieError(
-                .resourceExhausted, "the disk that holds the metadata database is full",
-                cause: error)
+        case .SQLITE_FULL: .diskFull("the disk that holds the metadata database is full", cause: error)
         case .SQLITE_BUSY, .SQLITE_LOCKED:
             AerieError(
                 .unavailable, "the metadata database is busy; retry",

@@ -11,16 +11,20 @@ struct SQLiteSearch: SearchConnection {
     var dialect: SQLDialect { .sqlite }
 
     func rows(_ sql: String, _ arguments: [SQLArgument]) throws -> [SearchRow] {
-        let cursor = try Row.fetchCursor(try db.cachedStatement(sql: sql), arguments: Self.bound(arguments))
-        var rows: [SearchRow] = []
-        while let row = try cursor.next() {
-            rows.append(SearchRow(key: row[0], values: (1..<row.count).map { Self.value(row[$0]) }))
+        try SearchPattern.telling {
+            let cursor = try Row.fetchCursor(try db.cachedStatement(sql: sql), arguments: Self.bound(arguments))
+            var rows: [SearchRow] = []
+            while let row = try cursor.next() {
+                rows.append(SearchRow(key: row[0], values: (1..<row.count).map { Self.value(row[$0]) }))
+            }
+            return rows
         }
-        return rows
     }
 
     func number(_ sql: String, _ arguments: [SQLArgument]) throws -> Int64? {
-        try Int64.fetchOne(try db.cachedStatement(sql: sql), arguments: Self.bound(arguments))
+        try SearchPattern.telling {
+            try Int64.fetchOne(try db.cachedStatement(sql: sql), arguments: Self.bound(arguments))
+        }
     }
 
     private static func bound(_ arguments: [SQLArgument]) -> StatementArguments {
@@ -49,6 +53,7 @@ extension SQLDialect {
     /// SQLite's LIKE knows no case; its GLOB does.
     static let sqlite = SQLDialect(
         like: { "\($0) GLOB ?" }, pattern: glob, ilike: { "\($0) LIKE ?" },
+        rlike: { "\($0) REGEXP ?" },
         list: { "\($0) IN (SELECT value FROM json_each(?))" }, orderedJoin: "CROSS JOIN")
 
     /// `%` and `_` become `*` and `?`, and those stand for themselves.

@@ -1,5 +1,10 @@
 public import AerieCore
 
+extension AerieError {
+    /// That of its code; 507 where the disk is full.
+    public var httpStatus: Int { reason == Self.fullDisk ? 507 : code.httpStatus }
+}
+
 /// The one table from `AerieError.Code` to what protocols and the shell call it.
 extension AerieError.Code {
     public var httpStatus: Int {

@@ -17,6 +17,8 @@ extension AerieError {
         case .conflict: ("RESOURCE_CONFLICT", .conflict)
         case .permissionDenied: ("PERMISSION_DENIED", .forbidden)
         case .unauthenticated: ("UNAUTHENTICATED", .unauthorized)
+        // Not a 429, after which its client tries again for minutes before it says why.
+        case .resourceExhausted where reason == Self.fullDisk: ("RESOURCE_EXHAUSTED", .init(code: 507))
         case .resourceExhausted: ("REQUEST_LIMIT_EXCEEDED", .tooManyRequests)
         // Clients try again for minutes what is answered with a 500; this does not come back by itself.
         case .dataLoss where reason == "artifact.damaged": ("DATA_LOSS", .gone)

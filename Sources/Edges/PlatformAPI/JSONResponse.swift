@@ -15,7 +15,7 @@ extension Response {
 
     /// An error as the platform's API writes it: `{"error": {"code", "message", "reason", "details": [...]}}`.
     public init(error: AerieError, status: HTTPResponse.Status? = nil) {
-        let status = status ?? HTTPResponse.Status(code: error.code.httpStatus)
+        let status = status ?? HTTPResponse.Status(code: error.httpStatus)
         self.init(json: error.platformJSON, status: status)
     }
 }

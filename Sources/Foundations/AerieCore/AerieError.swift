@@ -97,6 +97,14 @@ extension AerieError {
 
     public static func notFound(_ what: String) -> AerieError { AerieError(.notFound, what) }
 
+    /// There is no room left, which asking again does not change.
+    public static func diskFull(_ message: String, cause: (any Error)? = nil) -> AerieError {
+        AerieError(.resourceExhausted, message, reason: fullDisk, cause: cause)
+    }
+
+    /// The reason of `diskFull`.
+    public static let fullDisk = "disk.full"
+
     /// All the problems of one input as one error; `nil` if there are none.
     public static func invalid(_ summary: String, problems: [Detail]) -> AerieError? {
         guard let first = problems.first else { return nil }

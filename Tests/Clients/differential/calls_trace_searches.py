@@ -68,6 +68,16 @@ FILTERS = [
     "trace.name = 'ask' AND span.type = 'RETRIEVER' AND feedback.good = 'false'",
 ]
 
+PATTERNS = [
+    "span.name RLIKE '^(ask|call)$'", "span.name RLIKE 'el'", "span.name RLIKE 'ASK'", "span.name RLIKE '(?i)ASK'",
+    "span.type RLIKE '^L'", "span.status RLIKE 'ERR'", "span.attributes.model RLIKE '^gpt-\\d'",
+    "span.attributes.model RLIKE 'sonnet|claude'", "span.attributes.none RLIKE '.'", "tags.team RLIKE '^[ab]$'",
+    "tags.team RLIKE '^$'", "name RLIKE 'a.k'", "name RLIKE 'a\\.k'", "status RLIKE '^OK$'", "trace_id RLIKE '2$'",
+    "metadata.`mlflow.trace.session` RLIKE 's-[0-9]'", "feedback.verdict RLIKE 'y.s'", "expectation.answer RLIKE '^.?yes'",
+    "span.content RLIKE 'x'", "trace.text RLIKE 'x'", "timestamp RLIKE '1'", "prompt RLIKE 'p'", "issue.id RLIKE 'i'",
+    "name RLIKE 5", "name RLIKE ('a')", "name rlike 'a.k'", "tags.team NOT RLIKE 'a'", "name RLIKE '('",
+]
+
 
 def searches(s):
     e = s.post("experiments/create", name="trace searches")["experiment_id"]
@@ -78,6 +88,8 @@ def searches(s):
         s.found(text, {"locations": where, "filter": text})
     for order in ("run_id ASC", "experiment_id DESC", "name ASC", "name DESC", "span.name ASC", "feedback.score ASC"):
         s.found(f"ordered by {order}", {"locations": where, "order_by": [order]})
+    for text in PATTERNS:
+        s.found(text, {"locations": where, "filter": text})
 
 
 def correlations(s):

@@ -142,6 +142,7 @@ public struct SearchParser {
             switch word.uppercased() {
             case "LIKE": advance(); return .like
             case "ILIKE": advance(); return .ilike
+            case "RLIKE": advance(); return .rlike
             case "IN": advance(); return .in
             case "NOT":
                 advance()
@@ -159,7 +160,7 @@ public struct SearchParser {
             }
         default: break
         }
-        throw failure("a comparison (=, !=, <, <=, >, >=, LIKE, ILIKE, IN, NOT IN, IS NULL, IS NOT NULL) was expected")
+        throw failure("a comparison (=, !=, <, <=, >, >=, LIKE, ILIKE, RLIKE, IN, NOT IN, IS NULL, IS NOT NULL) was expected")
     }
 
     private func isNumeric(_ key: SearchField) -> Bool {
@@ -172,7 +173,7 @@ public struct SearchParser {
         case .issue: allowed = comparison == .equal
         case .attribute where key.key == "prompt": allowed = comparison == .equal
         case .span where key.key == "content": allowed = [.like, .ilike].contains(comparison)
-        case .span: allowed = [.equal, .notEqual, .like, .ilike, .in, .notIn].contains(comparison)
+        case .span: allowed = [.equal, .notEqual, .like, .ilike, .rlike, .in, .notIn].contains(comparison)
         case .feedback, .expectation: allowed = ![.in, .notIn].contains(comparison)
         default: allowed = isAllowed(comparison, of: key)
         }
@@ -188,6 +189,7 @@ public struct SearchParser {
         case .equal, .notEqual: true
         case .less, .lessOrEqual, .greater, .greaterOrEqual: isNumeric(key)
         case .like, .ilike: !isNumeric(key)
+        case .rlike: !isNumeric(key) && subject.kinds.contains(.span)
         case .in, .notIn:
             key.kind == .dataset || (key.kind == .attribute && subject.listAttributes.contains(key.key))
         case .isNull, .isNotNull: [.tag, .param, .metadata].contains(key.kind)

@@ -28,6 +28,8 @@ public struct SearchCondition: Hashable, Sendable {
         case greaterOrEqual = ">="
         case like = "LIKE"
         case ilike = "ILIKE"
+        /// A regular expression that the text holds a match of, as the database reads it.
+        case rlike = "RLIKE"
         case `in` = "IN"
         case notIn = "NOT IN"
         case isNull = "IS NULL"

@@ -62,7 +62,7 @@ public struct ConsoleRoutes: Sendable {
             logger.error("console page failed", metadata: ["path": "\(request.uri.path)", "error": "\(error)"])
         }
         return ErrorPage.page(error, path: request.uri.path)
-            .response(version: services.version, status: .init(code: error.code.httpStatus))
+            .response(version: services.version, status: .init(code: error.httpStatus))
     }
 
     private func registerPages(on router: Router<some RequestContext>) {

@@ -146,7 +146,8 @@ capability("Training", uses: ["AerieCore", "AerieData", "AerieJSON"])
 capability("Pipelines", uses: ["AerieCore", "AerieJSON", "AerieYAML", "AerieResources"], packages: [crypto, log])
 capability("Steps", uses: ["AerieCore", "AerieJSON", "AerieData", "AerieResources", "Datasets", "Quality", "Features", "Training", "Pipelines"],
            packages: [crypto], testUses: ["AerieYAML", "StoreDuckDB", "TrainLightGBM"])
-capability("Serving", uses: ["AerieCore", "AerieJSON", "AerieYAML", "AerieData", "AerieTelemetry", "AerieResources", "Registry"], packages: [crypto, log])
+capability("Explain", uses: ["AerieCore", "AerieJSON"])
+capability("Serving", uses: ["AerieCore", "AerieJSON", "AerieYAML", "AerieData", "AerieTelemetry", "AerieResources", "Explain", "Registry"], packages: [crypto, log])
 capability("Predictions", uses: ["AerieCore", "AerieData", "AerieJSON", "AerieTelemetry", "Datasets", "Serving"], packages: [log],
            testUses: ["StoreDuckDB", "StorePredictions"])
 capability("Capacity", uses: ["AerieCore", "AerieJSON"])
@@ -170,7 +171,7 @@ adapter("StoreLMDB", uses: ["CLMDB", "AerieCore", "AerieWire", "Features", "Stre
 adapter("LogKafka", uses: ["CRdkafka", "AerieCore", "Streaming"], tests: false)
 adapter("StoreRedis", uses: ["AerieCore", "AerieWire", "Features", "Serving"], packages: [crypto, nioCore, nioPosix, deque], tests: false)
 adapter("CompressZlib", uses: ["CZlib", "AerieCore"])
-adapter("InferTrees", uses: ["AerieCore", "AerieJSON", "AerieData", "Serving"])
+adapter("InferTrees", uses: ["AerieCore", "AerieJSON", "AerieData", "Explain", "Serving"])
 adapter("InferONNX", uses: ["COnnxRuntime", "AerieCore", "AerieJSON", "AerieData", "Serving"])
 adapter("TrainLightGBM", uses: ["CLightGBM", "AerieCore", "AerieJSON", "AerieData", "Training"])
 adapter("RunSubprocess", uses: ["AerieCore", "AerieJSON", "AerieResources", "Pipelines"], packages: [log])

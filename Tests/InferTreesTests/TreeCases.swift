@@ -15,6 +15,9 @@ struct TreeCase: Sendable, CustomTestStringConvertible {
     var features = 0
     var outputs = 0
     var exact = false
+    /// Rows whose contributions by the library are there, and rows that the shap library explains; 0 for none.
+    var contributions = 0
+    var shap = 0
     var folder = URL(fileURLWithPath: "/")
 
     var testDescription: String { name }
@@ -67,6 +70,8 @@ struct TreeCase: Sendable, CustomTestStringConvertible {
             case "features": result.features = Int(try reader.readInt())
             case "outputs": result.outputs = Int(try reader.readInt())
             case "exact": result.exact = try reader.readBool()
+            case "contributions": result.contributions = Int(try reader.readInt())
+            case "shap": result.shap = Int(try reader.readInt())
             default: try reader.skipValue()
             }
         }

@@ -5,16 +5,16 @@
 /// A node names the slot that fits its default direction, so missing values cost nothing in the walk. The eight walks
 /// do not wait for each other: that, not the number of instructions, is what makes it fast.
 struct FastTrees<Value: TreeValue> {
-    private typealias Node = Value.Node
-    private let nodes: UnsafeMutablePointer<Node>
+    typealias Node = Value.Node
+    let nodes: UnsafeMutablePointer<Node>
     private let roots: UnsafeMutablePointer<Int32>
     private let depths: UnsafeMutablePointer<Int32>
     private let owner: Owner
     private let chained: ChainedTrees<Value>?
     private let width: Int
-    private let spreadsTwice: Bool
+    let spreadsTwice: Bool
     /// The largest value a row may have: the largest finite one where infinity must be below infinite thresholds.
-    private let ceiling: Value
+    let ceiling: Value
 
     /// Frees the arrays with the last copy of the struct.
     private final class Owner {

@@ -1,10 +1,10 @@
 /// The walk that knows every kind of split and leaf: categories, zero as missing, vectors and linear models in leaves.
 final class GeneralTrees<Value: TreeValue> {
-    private let nodes: UnsafeMutableBufferPointer<SourceNode<Value>>
+    let nodes: UnsafeMutableBufferPointer<SourceNode<Value>>
     private let roots: UnsafeMutableBufferPointer<Int>
     private let categories: UnsafeMutableBufferPointer<UInt32>
-    private let vectors: UnsafeMutableBufferPointer<Value>
-    private let linear: UnsafeMutableBufferPointer<LinearLeaf<Value>>
+    let vectors: UnsafeMutableBufferPointer<Value>
+    let linear: UnsafeMutableBufferPointer<LinearLeaf<Value>>
     private let terms: UnsafeMutableBufferPointer<LinearTerm<Value>>
 
     init(_ layout: TreeLayout<Value>) {
@@ -61,7 +61,7 @@ final class GeneralTrees<Value: TreeValue> {
     }
 
     @inline(__always)
-    private func goesLeft(_ node: UnsafePointer<SourceNode<Value>>, _ value: Value) -> Bool {
+    func goesLeft(_ node: UnsafePointer<SourceNode<Value>>, _ value: Value) -> Bool {
         if value.isNaN { return node.pointee.missingGoesLeft }
         switch node.pointee.kind {
         case .numericZeroMissing:

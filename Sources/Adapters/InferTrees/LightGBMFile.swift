@@ -22,6 +22,9 @@ struct LightGBMTree {
     var left: [Int32] = []
     var right: [Int32] = []
     var leafValues: [Double] = []
+    /// Training rows that came by each split and each leaf; empty where the file does not tell.
+    var splitCounts: [Float] = []
+    var leafCounts: [Float] = []
     var categoryBoundaries: [Int32] = []
     var categoryWords: [UInt32] = []
     var isLinear = false
@@ -90,6 +93,8 @@ struct LightGBMFileReader {
         case "left_child": tree.left = try integers(value)
         case "right_child": tree.right = try integers(value)
         case "leaf_value": tree.leafValues = try doubles(value)
+        case "internal_count": tree.splitCounts = try integers(value).map { Float($0) }
+        case "leaf_count": tree.leafCounts = try integers(value).map { Float($0) }
         case "cat_boundaries": tree.categoryBoundaries = try integers(value)
         case "cat_threshold": tree.categoryWords = try numbers(value) { UInt32(exactly: $0) }
         case "is_linear": tree.isLinear = try integers(value).first == 1

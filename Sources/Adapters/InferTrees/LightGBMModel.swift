@@ -14,10 +14,10 @@ final class LightGBMModel: TabularModel {
     let featureCount: Int
     let outputCount: Int
     var rowType: DataType { .fp64 }
-    private let ensemble: TreeEnsemble<Double>
+    let ensemble: TreeEnsemble<Double>
     private let link: LightGBMLink
     /// The number of rounds where the model averages them, else 1.
-    private let divisor: Double
+    let divisor: Double
 
     init(_ file: LightGBMFile, forcesGeneralWalk: Bool = false) throws(ModelFileError) {
         var plan = try LightGBMPlan(file)

@@ -111,6 +111,9 @@ struct LightGBMPlan {
             node.first = Int32(linear + leaf)
             result.nodes.append(node)
         }
+        if tree.splitCounts.count == splits, tree.leafCounts.count == tree.leafCount {
+            result.covers = tree.splitCounts + tree.leafCounts
+        }
         // A tree of one leaf has its root there.
         return result
     }

@@ -1,6 +1,8 @@
 /// One tree as a file describes it, before anything is checked: both libraries' readers make these.
 struct SourceTree<Value: TreeValue> {
     var nodes: [SourceNode<Value>] = []
+    /// The weight of the training rows that came by each node; empty where the file does not tell.
+    var covers: [Float] = []
     /// The output that the tree adds to.
     var group = 0
     /// The place in the file that errors name.

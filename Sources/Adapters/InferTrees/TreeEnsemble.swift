@@ -13,6 +13,10 @@ final class TreeEnsemble<Value: TreeValue>: @unchecked Sendable {
     let groupEnds: UnsafeMutablePointer<Int>
     /// An estimate from the trees' depths.
     let nanosecondsPerRow: Double
+    /// What explanations need beside the walks: each tree's root and each node's cover.
+    let roots: [Int]
+    let covers: [Float]
+    let hasCovers: Bool
 
     /// The fast form; `nil` where the model has splits or leaves that need the general walk.
     let fast: FastTrees<Value>?
@@ -45,6 +49,9 @@ final class TreeEnsemble<Value: TreeValue>: @unchecked Sendable {
         for index in order { try layout.add(trees[index], number: index) }
         let treeGroups = order.map { trees[$0].group }
         nanosecondsPerRow = layout.nanosecondsPerRow
+        roots = layout.roots
+        covers = layout.covers
+        hasCovers = layout.hasCovers
         fast = forcesGeneralWalk || !layout.allowsFastWalk ? nil : FastTrees(layout, groups: treeGroups)
         general = fast == nil ? GeneralTrees(layout) : nil
 

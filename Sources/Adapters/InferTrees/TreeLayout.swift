@@ -4,6 +4,9 @@ struct TreeLayout<Value: TreeValue> {
     let groups: Int
     let tables: TreeTables<Value>
     private(set) var nodes: [SourceNode<Value>] = []
+    /// One for each node; not meant where a tree had none.
+    private(set) var covers: [Float] = []
+    private(set) var hasCovers = true
     private(set) var roots: [Int] = []
     private(set) var depths: [Int32] = []
     /// The sum over the trees of their leaves' mean depth.
@@ -48,6 +51,7 @@ struct TreeLayout<Value: TreeValue> {
         // From the file's index to the flat one, and the depth there.
         var pending: [(from: Int32, to: Int, depth: Int32)] = [(0, root, 0)]
         nodes.append(SourceNode())
+        if tree.covers.count != count, count > 1 { hasCovers = false }
         while let (from, to, depth) = pending.popLast() {
             guard from >= 0, from < count else { throw failure("child \(from) is none of its \(count) nodes") }
             guard !reached[Int(from)] else { throw failure("node \(from) is reached twice") }
@@ -69,6 +73,8 @@ struct TreeLayout<Value: TreeValue> {
                 leafDepths += Int(depth)
             }
             nodes[to] = node
+            if covers.count < nodes.count { covers += repeatElement(0, count: nodes.count - covers.count) }
+            if tree.covers.count == count { covers[to] = tree.covers[Int(from)] }
         }
         roots.append(root)
         depths.append(deepest)

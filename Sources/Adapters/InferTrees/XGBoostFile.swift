@@ -26,6 +26,8 @@ struct XGBoostTree {
     var features: [Int32] = []
     var values: [Float] = []
     var defaultLeft: [Int32] = []
+    /// The weight of the training rows that came by each node; empty where the file does not tell.
+    var hessians: [Float] = []
     var splitTypes: [Int32] = []
     var categories: [Int32] = []
     var categoryNodes: [Int32] = []
@@ -127,6 +129,7 @@ struct XGBoostFileReader<Document: ModelDocument> {
             case "right_children": tree.right = try document.readInts()
             case "split_indices": tree.features = try document.readInts()
             case "split_conditions": tree.values = try document.readFloats()
+            case "sum_hessian": tree.hessians = try document.readFloats()
             case "default_left": tree.defaultLeft = try document.readInts()
             case "split_type": tree.splitTypes = try document.readInts()
             case "categories": tree.categories = try document.readInts()

@@ -14,7 +14,7 @@ final class XGBoostModel: TabularModel {
     let featureCount: Int
     let outputCount: Int
     var rowType: DataType { .fp32 }
-    private let ensemble: TreeEnsemble<Float>
+    let ensemble: TreeEnsemble<Float>
     private let link: XGBoostLink
 
     init(_ file: XGBoostFile, forcesGeneralWalk: Bool = false) throws(ModelFileError) {

@@ -162,6 +162,7 @@ struct XGBoostPlan {
         }
         var result = SourceTree<Float>(nodes: [], group: 0, offset: tree.offset)
         result.nodes.reserveCapacity(count)
+        if tree.hessians.count == count { result.covers = tree.hessians }
         for index in 0..<count {
             var node = SourceNode<Float>()
             node.value = tree.values[index]

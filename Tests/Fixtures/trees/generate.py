@@ -4,8 +4,12 @@
     python generate.py --out DIR [--seed N] [--small]
 
 DIR gets `cases.json` and, for each case, the model file, `<name>.rows` and `<name>.expected`: raw little-endian numbers,
-row-major, 32-bit for XGBoost and 64-bit for LightGBM. `--small` writes the few tiny cases that are committed.
-Needs numpy, xgboost, lightgbm and scikit-learn; runs on one thread; the same seed gives the same models.
+row-major, 32-bit for XGBoost and 64-bit for LightGBM. `<name>.contributions` has the library's own explanation of the
+first rows, [row][output][feature, then the base value] in 64 bits; `<name>.shap-rows` ten background rows and six
+others, and `<name>.shap` what the shap library says of the six against the ten, [row][output][feature], followed by
+their interactions by the trees' covers, [row][output][feature][feature].
+`--small` writes the few tiny cases that are committed.
+Needs numpy, xgboost, lightgbm, shap and scikit-learn; runs on one thread; the same seed gives the same models.
 """
 import argparse
 import json
@@ -14,9 +18,11 @@ import warnings
 
 import lightgbm as lgb
 import numpy as np
+import shap
 import xgboost as xgb
 
 warnings.filterwarnings("ignore")
+BACKGROUND, EXPLAINED = 10, 64
 TINY = np.array([0.0, -0.0, 1e-45, -1e-45, 1e-40, 1.1754944e-38, 1e-35, -1e-35, 1e-36, 1e30, -1e30])
 
 
@@ -83,10 +89,39 @@ class Cases:
             "name": name, "library": library, "model": model_file, "rows": rows.shape[0], "features": rows.shape[1],
             "outputs": 1 if expected.ndim == 1 else expected.shape[1], "exact": exact})
 
+    # Explanations
+
+    def explain(self, name, contributions=None, shap_rows=None, shap_values=None):
+        """Adds explanations to the case that was written last."""
+        case = self.list[-1]
+        assert case["name"] == name
+        if contributions is not None:
+            contributions.astype(np.float64).tofile(os.path.join(self.out, name + ".contributions"))
+            case["contributions"] = len(contributions)
+        if shap_rows is not None:
+            shap_rows.astype(np.float64).tofile(os.path.join(self.out, name + ".shap-rows"))
+            np.concatenate([v.astype(np.float64).ravel() for v in shap_values]).tofile(
+                os.path.join(self.out, name + ".shap"))
+            case["shap"] = len(shap_rows) - BACKGROUND
+
+    def by_shap(self, name, booster, X, interactions=None):
+        X = X[~np.isnan(X).any(axis=1)][:BACKGROUND + 6]
+
+        explainer = shap.TreeExplainer(booster, X[:BACKGROUND], feature_perturbation="interventional")
+        values = np.asarray(explainer.shap_values(X[BACKGROUND:]))
+        values = values[:, None] if values.ndim == 2 else np.moveaxis(values, -1, 1)
+        if interactions is None:
+            interactions = np.asarray(shap.TreeExplainer(booster).shap_interaction_values(X[BACKGROUND:]))
+            interactions = interactions[:, None] if interactions.ndim == 3 else np.moveaxis(interactions, -1, 1)
+        else:
+            interactions = interactions(X[BACKGROUND:])
+            interactions = (interactions[:, None] if interactions.ndim == 3 else interactions)[..., :-1, :-1]
+        self.explain(name, shap_rows=X, shap_values=(values, interactions))
+
     # XGBoost
 
     def xgboost(self, name, parameters, rounds=None, y=None, data=None, categories=(), missing=0.0, features=6,
-                matrix=None, encodings=("json", "ubj"), exact=True, wrapper=None):
+                matrix=None, encodings=("json", "ubj"), exact=True, by_shap=False):
         rounds = rounds or (4 if self.small else 30)
         X, score = data or self.data(features, categories, missing)
         y = score if y is None else y(score, self.rng)
@@ -97,9 +132,10 @@ class Cases:
         parameters = {"max_depth": 3 if self.small else 6, "nthread": 1, "seed": self.seed, "verbosity": 0, **parameters}
         train = xgb.DMatrix(X.astype(np.float32), **({"label": y} if y is not None else {}), **keywords)
         booster = xgb.train(parameters, train, rounds)
-        self.save_xgboost(name, booster, X, categories, encodings, exact)
+        self.save_xgboost(name, booster, X, categories, encodings, exact, by_shap=by_shap)
 
-    def save_xgboost(self, name, booster, X, categories=(), encodings=("json", "ubj"), exact=True, model=None, rounds=(0, 0)):
+    def save_xgboost(self, name, booster, X, categories=(), encodings=("json", "ubj"), exact=True, model=None,
+                     rounds=(0, 0), by_shap=False):
         content = json.loads(booster.save_raw("json"))["learner"]["gradient_booster"]
         thresholds = {}
         for tree in (content.get("model") or content["gbtree"]["model"])["trees"]:
@@ -116,11 +152,18 @@ class Cases:
             file = f"{name}.{encoding}"
             (model or booster).save_model(os.path.join(self.out, file))
             self.write(f"{name}.{encoding}", file, P, expected, "xgboost", exact)
+            if encoding != encodings[0] or "multi_output_tree" in booster.save_config():
+                continue
+            first = xgb.DMatrix(P[:EXPLAINED], nthread=1, **keywords)
+            self.explain(file, booster.predict(first, pred_contribs=True, iteration_range=rounds))
+            if by_shap:
+                self.by_shap(file, booster, X,
+                             lambda rows: booster.predict(xgb.DMatrix(rows, nthread=1), pred_interactions=True))
 
     # LightGBM
 
     def lightgbm(self, name, parameters, rounds=None, y=None, data=None, categories=(), missing=0.0, features=6,
-                 group=None, exact=True, rounding=None, objective=None):
+                 group=None, exact=True, rounding=None, objective=None, by_shap=False):
         rounds = rounds or (4 if self.small else 30)
         X, score = data or self.data(features, categories, missing, rounding)
         y = score if y is None else y(score, self.rng)
@@ -132,9 +175,9 @@ class Cases:
         if objective:
             parameters["objective"] = objective
         booster = lgb.train(parameters, train, rounds)
-        self.save_lightgbm(name, booster, X, categories, exact)
+        self.save_lightgbm(name, booster, X, categories, exact, by_shap)
 
-    def save_lightgbm(self, name, booster, X, categories=(), exact=True):
+    def save_lightgbm(self, name, booster, X, categories=(), exact=True, by_shap=False):
         thresholds = {}
 
         def walk(node):
@@ -150,6 +193,15 @@ class Cases:
         booster.save_model(os.path.join(self.out, name + ".txt"))
         expected = booster.predict(P, num_threads=1)
         self.write(name, name + ".txt", P, expected, "lightgbm", exact)
+        if booster.params.get("linear_tree"):
+            return
+        contributions = booster.predict(P[:EXPLAINED], pred_contrib=True, num_threads=1)
+        if booster.params.get("boosting") == "rf":
+            # The library adds up the trees here; what it predicts is their mean.
+            contributions = contributions / (booster.num_trees() // booster.num_model_per_iteration())
+        self.explain(name, contributions)
+        if by_shap:
+            self.by_shap(name, booster, X)
 
     def finish(self):
         with open(os.path.join(self.out, "cases.json"), "w") as f:
@@ -185,12 +237,13 @@ def nothing(score, rng):
 
 
 def xgboost_cases(c):
-    c.xgboost("xgb-regression", {})
+    c.xgboost("xgb-regression", {}, by_shap=True)
     c.xgboost("xgb-base-score", {"base_score": 3.7})
-    c.xgboost("xgb-binary", {"objective": "binary:logistic"}, y=binary, missing=0.15, exact=False)
+    c.xgboost("xgb-binary", {"objective": "binary:logistic"}, y=binary, missing=0.15, exact=False, by_shap=True)
     c.xgboost("xgb-categorical", {"max_cat_to_onehot": 1}, categories=((4, 40), (5, 3)), missing=0.1)
     c.xgboost("xgb-onehot", {"max_cat_to_onehot": 64}, categories=((4, 40), (5, 3)))
-    c.xgboost("xgb-softprob", {"objective": "multi:softprob", "num_class": 3}, y=classes(3), exact=False)
+    c.xgboost("xgb-softprob", {"objective": "multi:softprob", "num_class": 3}, y=classes(3), exact=False,
+              by_shap=True)
     c.xgboost("xgb-dart", {"booster": "dart", "rate_drop": 0.4}, missing=0.1)
     c.xgboost("xgb-vector-leaf", {"multi_strategy": "multi_output_tree"}, y=two)
     if c.small:
@@ -258,10 +311,10 @@ def early_stopping(c):
 
 
 def lightgbm_cases(c):
-    c.lightgbm("lgb-regression", {})
+    c.lightgbm("lgb-regression", {}, by_shap=True)
     c.lightgbm("lgb-binary", {}, objective="binary", y=binary, missing=0.15, exact=False)
     c.lightgbm("lgb-categorical", {}, categories=((4, 40), (5, 3)), missing=0.1)
-    c.lightgbm("lgb-multiclass", {"num_class": 3}, objective="multiclass", y=classes(3), exact=False)
+    c.lightgbm("lgb-multiclass", {"num_class": 3}, objective="multiclass", y=classes(3), exact=False, by_shap=True)
     c.lightgbm("lgb-zero-missing", {"zero_as_missing": True}, rounding=0)
     c.lightgbm("lgb-linear", {"linear_tree": True}, missing=0.05)
     c.lightgbm("lgb-forest", {"boosting": "rf", "bagging_freq": 1, "bagging_fraction": 0.6})

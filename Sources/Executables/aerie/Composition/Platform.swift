@@ -114,8 +114,7 @@ struct Platform: Sendable {
         let services = PipelineServices(
             experiments: experiments, registry: registry, artifacts: artifacts, resources: resources)
         runner = PipelineRunner(
-            configuration: .init(folder: folder + "/pipelines"), catalog: catalog,
-            store: stores.pipelineRuns,
+            configuration: .init(folder: folder + "/pipelines"), catalog: catalog, store: stores.pipelineRuns,
             executor: Self.executor(nativeFolder), services: services, logger: logger)
         let loader = ModelLoader(
             formats: [XGBoostFormat(), LightGBMFormat(), ONNXFormat(nativeFolder: nativeFolder)])

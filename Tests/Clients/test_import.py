@@ -141,6 +141,10 @@ def fill_traces():
     old = mlflow.log_feedback(trace_id=second.info.trace_id, name="good", value=False)
     mlflow.override_feedback(trace_id=second.info.trace_id, assessment_id=old.assessment_id, value=True)
     mlflow.set_trace_tag(first.info.trace_id, "reviewed", "yes")
+    client = MlflowClient()
+    judged = client.create_run(first.info.experiment_id, run_name="judges the traces").info.run_id
+    client.link_traces_to_run([first.info.trace_id, second.info.trace_id], judged)
+    client.link_prompt_versions_to_trace([client.get_prompt_version("greet", "2")], second.info.trace_id)
 
 
 def bring(server, source, kind, *more):
@@ -171,7 +175,7 @@ EVERY = mlflow.entities.ViewType.ALL
 def test_everything_came_over(imported):
     report = imported[3]
     files = report["added"]["files"]
-    assert report["added"] == {"experiments": 4, "logged_models": 2, "runs": 15, "traces": 3, "registered_models": 2,
+    assert report["added"] == {"experiments": 4, "logged_models": 2, "runs": 16, "traces": 3, "registered_models": 2,
                                "files": files}, report
     assert files >= 14 and not report["warnings"], report
 
@@ -245,11 +249,14 @@ def test_the_registry_is_what_it_was(imported):
                 plain["latest_versions"] = None
                 models[model.name] = plain
                 versions = f"name = '{model.name}'" + (f" AND {query}" if query else "")
+                found = [int(one.version) for one in client.search_model_versions(versions)]
                 models[model.name]["versions"] = {
-                    str(one.version): [one.creation_timestamp, one.last_updated_timestamp, one.current_stage,
-                                       one.description or "", one.source, one.run_id or "", one.status, one.tags]
-                    for one in client.search_model_versions(versions)}
+                    number: version(client.get_model_version(model.name, str(number))) for number in found}
         return models
+
+    def version(one):
+        plain = {**dict(one), "description": one.description or "", "run_id": one.run_id or ""}
+        return {name: str(value) for name, value in plain.items()}
 
     theirs, ours = map(described, clients(imported))
     assert sorted(theirs) == sorted(ours) == ["greet", "scorer"]
@@ -274,6 +281,12 @@ def test_traces_are_what_they_were(imported):
         spans, copies = ([span.to_dict() for span in one.get_trace(trace_id).data.spans] for one in (theirs, ours))
         assert len(spans) == (1 if trace.info.state == "ERROR" else 2) and spans == copies
     assert sum(len(trace.info.assessments) for trace in a.values()) == 5
+    runs = {run.info.run_name: run.info.run_id for run in theirs.search_runs([experiment])}
+    for words, count in ((f"run_id = '{runs['judges the traces']}'", 2), (f"run_id = '{runs['with traces']}'", 3),
+                         ("prompt = 'greet/2'", 1), ("prompt = 'greet/1'", 0)):
+        linked, copies = ({one.info.trace_id for one in client.search_traces([experiment], words)}
+                          for client in (theirs, ours))
+        assert linked == copies and len(linked) == count, words
 
 
 def test_files_and_models_are_usable(imported, tmp_path):
@@ -380,7 +393,7 @@ def test_a_wrong_file_is_told(aerie, tmp_path, content, words):
 def test_a_dry_run_changes_nothing(start_aerie, source, tmp_path, kind):
     server = start_aerie(tmp_path / "data")
     report = bring(server, source, kind, "--dry-run")
-    assert report["dry_run"] and report["added"]["runs"] == 15 and report["added"]["traces"] == 3
+    assert report["dry_run"] and report["added"]["runs"] == 16 and report["added"]["traces"] == 3
     assert report["added"]["registered_models"] == 2
     assert MlflowClient(server.http).get_experiment_by_name("fraud") is None
 

@@ -54,21 +54,37 @@ extension MLflowServerSource {
         var names: Set<String> = []
         // MLflow 3 gives prompts only to those who ask for them.
         for filter in [nil, Self.isPrompt] {
-            var token: String?
-            repeat {
-                var query = [("max_results", "100")]
-                if let filter { query.append(("filter", filter)) }
-                if let token { query.append(("page_token", token)) }
-                let answer = try await server.get("/api/2.0/mlflow/registered-models/search", query)
-                for value in answer["registered_models"]?.array ?? [] {
-                    if names.insert(try value.required("name")).inserted { found.append((value, filter != nil)) }
-                }
-                token = answer.nextPage
-            } while token != nil
+            for value in try await models(filter) where names.insert(try value.required("name")).inserted {
+                found.append((value, filter != nil))
+            }
         }
         return try await together(found) { found throws(AerieError) in
             try await self.model(found.value, isPrompt: found.isPrompt)
         }.sorted { $0.model.name < $1.model.name }
+    }
+
+    /// Of every prompt every version, as `name/version`.
+    func promptVersions() async throws(AerieError) -> [String] {
+        var found: [String] = []
+        for value in try await models(Self.isPrompt) {
+            let name = try value.required("name")
+            found += try await versions(of: name, isPrompt: true).map { "\(name)/\($0.version)" }
+        }
+        return found
+    }
+
+    private func models(_ filter: String?) async throws(AerieError) -> [JSONValue] {
+        var found: [JSONValue] = []
+        var token: String?
+        repeat {
+            var query = [("max_results", "100")]
+            if let filter { query.append(("filter", filter)) }
+            if let token { query.append(("page_token", token)) }
+            let answer = try await server.get("/api/2.0/mlflow/registered-models/search", query)
+            found += answer["registered_models"]?.array ?? []
+            token = answer.nextPage
+        } while token != nil
+        return found
     }
 
     private func model(_ value: JSONValue, isPrompt: Bool) async throws(AerieError) -> ImportedModel {

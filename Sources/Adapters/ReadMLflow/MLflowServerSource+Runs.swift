@@ -9,18 +9,25 @@ extension MLflowServerSource {
 
     public func runs(after place: String?, limit: Int) async throws(AerieError) -> ImportPage<Run> {
         try await page(after: place, per: Self.experimentsPerCall) { experiments, token throws(AerieError) in
-            var body: JSONObject = [
-                "experiment_ids": .array(experiments.map { .string($0.text) }), "run_view_type": "ALL",
-                "max_results": .int(Int64(limit)),
-                // New runs come at the end, where they do not move the pages that follow.
-                "order_by": ["attributes.start_time ASC"],
-            ]
-            body["page_token"] = token.map(JSONValue.string)
-            let answer = try await server.post("/api/2.0/mlflow/runs/search", .object(body))
-            var runs: [Run] = []
-            for value in answer["runs"]?.array ?? [] { runs.append(try Self.run(value)) }
-            return ImportPage(runs, next: answer.nextPage)
+            try await self.runs(in: experiments, after: token, limit: limit)
         }
+    }
+
+    /// One page of a search.
+    func runs(
+        in experiments: [ExperimentID], after token: String?, limit: Int
+    ) async throws(AerieError) -> ImportPage<Run> {
+        var body: JSONObject = [
+            "experiment_ids": .array(experiments.map { .string($0.text) }), "run_view_type": "ALL",
+            "max_results": .int(Int64(limit)),
+            // New runs come at the end, where they do not move the pages that follow.
+            "order_by": ["attributes.start_time ASC"],
+        ]
+        body["page_token"] = token.map(JSONValue.string)
+        let answer = try await server.post("/api/2.0/mlflow/runs/search", .object(body))
+        var runs: [Run] = []
+        for value in answer["runs"]?.array ?? [] { runs.append(try Self.run(value)) }
+        return ImportPage(runs, next: answer.nextPage)
     }
 
     private static func run(_ value: JSONValue) throws(AerieError) -> Run {

@@ -16,27 +16,32 @@ extension MLflowServerSource {
     public func traces(after place: String?, limit: Int) async throws(AerieError) -> ImportPage<Trace> {
         do throws(AerieError) {
             return try await page(after: place, per: Self.experimentsPerCall) { experiments, token throws(AerieError) in
-                let locations = experiments.map { experiment -> JSONValue in
-                    [
-                        "type": "MLFLOW_EXPERIMENT",
-                        "mlflow_experiment": ["experiment_id": .string(experiment.text)],
-                    ]
-                }
-                var body: JSONObject = [
-                    "locations": .array(locations), "max_results": .int(Int64(min(limit, Self.tracesPerPage))),
-                    "order_by": ["timestamp_ms ASC"],
-                ]
-                body["page_token"] = token.map(JSONValue.string)
-                let answer = try await server.post("/api/3.0/mlflow/traces/search", .object(body))
-                var traces: [Trace] = []
-                for value in answer["traces"]?.array ?? [] { traces.append(try Self.trace(value)) }
-                return ImportPage(traces, next: answer.nextPage)
+                try await self.traces(in: experiments, limit: limit, token: token)
             }
         } catch {
             // Servers before MLflow 3 do not have it.
             guard error.code == .notFound, place == nil else { throw error }
             return ImportPage()
         }
+    }
+
+    /// One page of a search.
+    func traces(
+        in experiments: [ExperimentID], limit: Int, token: String?, filter: String? = nil
+    ) async throws(AerieError) -> ImportPage<Trace> {
+        let locations = experiments.map { experiment -> JSONValue in
+            ["type": "MLFLOW_EXPERIMENT", "mlflow_experiment": ["experiment_id": .string(experiment.text)]]
+        }
+        var body: JSONObject = [
+            "locations": .array(locations), "max_results": .int(Int64(min(limit, Self.tracesPerPage))),
+            "order_by": ["timestamp_ms ASC"],
+        ]
+        body["filter"] = filter.map(JSONValue.string)
+        body["page_token"] = token.map(JSONValue.string)
+        let answer = try await server.post("/api/3.0/mlflow/traces/search", .object(body))
+        var traces: [Trace] = []
+        for value in answer["traces"]?.array ?? [] { traces.append(try Self.trace(value)) }
+        return ImportPage(traces, next: answer.nextPage)
     }
 
     /// Spans that the server keeps come with the traces; others are a file among their artifacts.
@@ -52,7 +57,12 @@ extension MLflowServerSource {
                 spans[id] = (value["spans"]?.array ?? []).compactMap { MLflowSpan.answered($0, of: id) }
             }
         }
-        return traces.map { ImportedTrace($0, spans: spans[$0.id] ?? []) }
+        let links = try await links.take(traces, from: self)
+        return traces.map { trace in
+            ImportedTrace(
+                trace, spans: spans[trace.id] ?? [], runs: links[trace.id]?.runs ?? [],
+                prompts: links[trace.id]?.prompts ?? [])
+        }
     }
 
     private static func trace(_ value: JSONValue) throws(AerieError) -> Trace {

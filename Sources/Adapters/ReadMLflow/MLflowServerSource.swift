@@ -18,8 +18,12 @@ public final class MLflowServerSource: ImportSource {
     /// Calls that are under way at once.
     static let concurrency = 8
 
+    let links = MLflowTraceLinks()
+
     /// - Throws: `invalidArgument` for what is no address; whether a server is there shows with the first call.
-    public init(address: String) throws(AerieError) { server = try MLflowServer(address) }
+    public init(address: String) throws(AerieError) {
+        server = try MLflowServer(address)
+    }
 
     public func counts() async throws(AerieError) -> ImportCounts {
         var counts = ImportCounts()

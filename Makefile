@@ -1,6 +1,6 @@
 # The only menu. Each line is one command; the work is in scripts/ and dev/.
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap build demo test bench check fmt clean
+.PHONY: help bootstrap build demo test bench fuzz check fmt clean
 
 help: ## This list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
@@ -20,12 +20,16 @@ test: ## Every test, from a clean clone or again
 bench: build ## Aerie beside its peers, in one run on this machine
 	@dev/bench
 
+fuzz: bootstrap ## Every parser against inputs that are nearly right, for SECONDS each
+	@swift build --product aerie-fuzz
+	@.build/debug/aerie-fuzz --seconds $(or $(SECONDS),60) --seed $(or $(SEED),1) $(FUZZ)
+
 check: ## Layers, style and leftovers, without building
 	@dev/check-layers
 	@dev/tidy
 
 fmt: ## Format the Swift code
-	@swift format --in-place --recursive --configuration .swift-format Sources Tests Benchmarks/*/
+	@swift format --in-place --recursive --configuration .swift-format Sources Tests Fuzz Benchmarks/*/
 
 clean: ## Remove what the build made; keeps .native and .venv
 	@rm -rf .build .build-release bin

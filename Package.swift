@@ -262,6 +262,23 @@ for suite in suites {
         path: "Tests/\(suite.name)Tests", swiftSettings: swiftSettings))
 }
 
+// The fuzzers stand beside the house and look into its rooms as tests do, so they build in debug only.
+if order.contains("aerie") {
+    let rooms = ["AerieCore", "AerieData", "AerieGRPC", "AerieHTTP", "AerieJSON", "AerieTelemetry", "AerieWire", "CompressZlib",
+                 "FeastAPI", "InferONNX", "InferTrees", "InferenceAPI", "Serving"]
+    targets += [
+        .target(name: "Fuzzing", dependencies: ["AerieJSON", "AerieTelemetry"], path: "Fuzz/Fuzzing",
+                swiftSettings: swiftSettings),
+        .executableTarget(
+            name: "aerie-fuzz",
+            dependencies: ["Fuzzing", arguments, nioCore, nioEmbedded, nioHTTP2, nioHPACK]
+                + rooms.map { Target.Dependency.target(name: $0) },
+            path: "Fuzz/aerie-fuzz", swiftSettings: swiftSettings),
+        .testTarget(name: "FuzzingTests", dependencies: ["Fuzzing", "aerie-fuzz"], path: "Tests/FuzzingTests",
+                    swiftSettings: swiftSettings),
+    ]
+}
+
 let package = Package(
     name: "aerie",
     platforms: [.macOS(.v15)],

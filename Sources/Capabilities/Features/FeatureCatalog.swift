@@ -33,7 +33,10 @@ public struct FeatureCatalog: Sendable {
         public var onDemand: OnDemandPlan?
 
         /// Whether values are copied to the online store out of the view's source.
-        public var isMaterialized: Bool { isOnline && online.windows == nil && definition.onDemand == nil }
+        public var isMaterialized: Bool {
+            isOnline && online.windows == nil && definition.onDemand == nil
+                && definition.sourceType != FeatureViewDefinition.noSource
+        }
     }
 
     public struct Service: Sendable {

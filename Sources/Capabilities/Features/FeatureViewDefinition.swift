@@ -37,6 +37,8 @@ public struct FeatureViewDefinition: Sendable, Hashable {
     /// Column of the source -> name of the feature or key.
     public var fieldMapping: [String: String]
     public var features: [Feature]
+    /// For a view without windows: the log that its rows come by, besides its source.
+    var stream: StreamSource?
     /// For a view whose features are computed over a stream of events.
     public var windows: WindowDefinition?
     /// For a view whose features are computed from others at each read.
@@ -117,7 +119,7 @@ public struct FeatureViewDefinition: Sendable, Hashable {
                 wrong("freshness", "\(freshness.text()) is no duration; write 90m, 24h or 7d")
             }
         }
-        if spec["aggregations"] != nil || spec["stream"] != nil {
+        if spec["aggregations"] != nil || spec["stream"] != nil && spec["features"] == nil {
             if let (windows, features) = WindowDefinition.read(spec, view, path: path, problems: &problems) {
                 view.windows = windows
                 view.features = features
@@ -125,6 +127,9 @@ public struct FeatureViewDefinition: Sendable, Hashable {
             return view
         }
         view.features = readFeatures(spec["features"]?.array ?? [], "\(path).features", &problems)
+        if let stream = spec["stream"]?.object, spec["onDemand"] == nil {
+            view.readRows(of: stream, path: "\(path).stream", problems: &problems)
+        }
         if spec["onDemand"] != nil {
             view.onDemand = OnDemandDefinition.read(spec, view.features, path: path, problems: &problems)
         } else {
@@ -133,6 +138,29 @@ public struct FeatureViewDefinition: Sendable, Hashable {
             }
         }
         return view
+    }
+
+    /// A stream whose messages are rows of the view.
+    private mutating func readRows(
+        of spec: JSONObject, path: String, problems: inout [AerieError.Detail]
+    ) {
+        let source = StreamSource.read(
+            spec, name: name, timestampField: timestampField, path: path, problems: &problems)
+        for field in ["eventId", "allowedLateness"] where spec[field] != nil {
+            problems.append(.init(field: "\(path).\(field)", problem: "belongs to a view with aggregations"))
+        }
+        if source.kafka == nil {
+            problems.append(
+                .init(
+                    field: "\(path).type",
+                    problem: "is kafka for a view without aggregations; rows are pushed to any view, by spec.pushSource"))
+        }
+        if let timestampField, timestampField != source.timestampField {
+            problems.append(
+                .init(field: "\(path).timestampField", problem: "is not that of the source, '\(timestampField)'"))
+        }
+        timestampField = source.timestampField
+        stream = source
     }
 
     private static func problemsOfSource(_ source: JSONObject, type: String) -> [(field: String, problem: String)] {

@@ -24,7 +24,8 @@ extension FeatureStore {
         }
     }
 
-    private func write(
+    /// Writes rows into each of the views; all of them, or after `invalidArgument` none.
+    func write(
         _ columns: [(name: String, values: [JSONValue])], to views: [FeatureCatalog.View],
         _ target: PushTarget = .online
     ) async throws(AerieError) -> Int {

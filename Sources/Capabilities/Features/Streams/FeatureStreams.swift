@@ -16,6 +16,7 @@ public final class FeatureStreams: Sendable {
     private let online: any OnlineStore
     private let clock: any WallClock
     private let open = Mutex<[String: Open]>([:])
+    private let rows = Mutex<[String: RowStream]>([:])
 
     init(states: any StreamStateStore, online: any OnlineStore, clock: any WallClock) {
         self.states = states
@@ -47,6 +48,35 @@ public final class FeatureStreams: Sendable {
             open[windows.stream] = Open(processor: processor, view: view)
             return processor
         }
+    }
+
+    /// What takes in the messages of a view's log.
+    /// - Parameter write: takes rows of a view without windows.
+    /// - Throws: `invalidArgument` for a view that has no stream.
+    func intake(
+        _ view: FeatureCatalog.View, write: @escaping @Sendable (RowStream.Columns) async throws(AerieError) -> Void
+    ) throws(AerieError) -> any StreamIntake {
+        if let windows = view.definition.windows {
+            return EventIntake(view, windows, processor: try processor(view), clock: clock)
+        }
+        guard let name = view.streamName else {
+            throw .invalid("", "feature view '\(view.definition.name)' has no stream")
+        }
+        let made = RowStream(view, stream: name, states: states, clock: clock, write: write)
+        rows.withLock { $0[name] = made }
+        return made
+    }
+
+    /// What was counted of a view's stream since the start, and how far it is.
+    func progress(
+        _ view: FeatureCatalog.View
+    ) async throws(AerieError) -> (totals: StreamTotals, positions: [String: Int64]) {
+        if view.online.windows == nil, let name = view.streamName {
+            guard let stream = rows.withLock({ $0[name] }) else { return (.init(), try await states.positions(name)) }
+            return (await stream.totals, try await stream.positions())
+        }
+        let processor = try processor(view)
+        return (await processor.totals, try await processor.positions())
     }
 
     /// Every processor that was needed so far, with its view as it was then.
@@ -93,10 +123,11 @@ public final class FeatureStreams: Sendable {
     ///   - views: all there are, of every namespace.
     ///   - unreadable: `namespace/name` of views that are there and cannot be read, of which everything stays.
     func clean(_ views: [FeatureCatalog.View], unreadable: Set<String>) async throws(AerieError) {
-        let living = Set(views.compactMap { $0.online.windows?.stream })
+        let living = Set(views.compactMap(\.streamName))
         for stream in try await states.streams() where !living.contains(stream) {
             if let end = stream.lastIndex(of: "#"), unreadable.contains(String(stream[..<end])) { continue }
             open.withLock { $0[stream] = nil }
+            rows.withLock { $0[stream] = nil }
             if let row = OnlineWindows.row(of: stream) { _ = try await online.drop(row) }
             try await states.drop(stream)
         }

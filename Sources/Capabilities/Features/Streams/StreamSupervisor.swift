@@ -59,15 +59,14 @@ public actor StreamSupervisor {
         let streams = try store.streams()
         var statuses: [StreamStatus] = []
         for view in try await views() {
-            guard let windows = view.online.windows else { continue }
-            let processor = try streams.processor(view)
-            let states = running[windows.stream]?.consumptions.map(\.state) ?? []
+            guard let name = view.streamName else { continue }
+            let (totals, positions) = try await streams.progress(view)
+            let states = running[name]?.consumptions.map(\.state) ?? []
             statuses.append(
                 StreamStatus(
-                    namespace: view.key.namespace, view: view.definition.name,
-                    topic: view.definition.windows?.stream.kafka?.topic, totals: await processor.totals,
-                    positions: try await processor.positions(), lag: states.reduce(0) { $0 + $1.lag },
-                    problem: running[windows.stream]?.problem ?? states.lazy.compactMap(\.problem).first))
+                    namespace: view.key.namespace, view: view.definition.name, topic: view.streamSource?.kafka?.topic,
+                    totals: totals, positions: positions, lag: states.reduce(0) { $0 + $1.lag },
+                    problem: running[name]?.problem ?? states.lazy.compactMap(\.problem).first))
         }
         return statuses
     }
@@ -77,7 +76,10 @@ public actor StreamSupervisor {
         _ name: String, namespace: String, limit: Int
     ) async throws(AerieError) -> [DeadLetter] {
         let view = try await store.catalog(namespace).view(name)
-        return try await store.streams().states.deadLetters(try store.streams().processor(view).stream, limit: limit)
+        guard let stream = view.streamName else {
+            throw .invalid("", "feature view '\(name)' has neither aggregations nor a stream")
+        }
+        return try await store.streams().states.deadLetters(stream, limit: limit)
     }
 
     // MARK: Consumers
@@ -89,7 +91,7 @@ public actor StreamSupervisor {
             let catalog = try await store.catalog(namespace)
             views += catalog.views.values.sorted { $0.definition.name < $1.definition.name }
         }
-        return views.filter { $0.online.windows != nil }
+        return views.filter { $0.streamName != nil }
     }
 
     /// Views that are there, and that no catalogue could make anything of.
@@ -109,29 +111,36 @@ public actor StreamSupervisor {
         let views = try await views()
         var wanted: Set<String> = []
         for view in views {
-            guard let windows = view.online.windows, let definition = view.definition.windows else { continue }
-            // What a consumer does depends on more than the plan.
-            let name = windows.stream
-            let kafka = definition.stream.kafka
+            guard let name = view.streamName, let source = view.streamSource else { continue }
             wanted.insert(name)
-            if let known = running[name], known.problem == nil, started[name] == definition.stream { continue }
+            // What a consumer does depends on more than the plan.
+            let made = Made(source: source, definition: view.online.windows == nil ? view.definition : nil)
+            if let known = running[name], known.problem == nil, started[name] == made { continue }
             await end(name)
-            started[name] = definition.stream
-            let processor = try streams.processor(view)
-            if let kafka { running[name] = try await start(view, definition, kafka, processor) }
+            started[name] = made
+            let intake = try streams.intake(view) { [store] columns throws(AerieError) in
+                _ = try await store.write(columns, to: [view])
+            }
+            let positions = KnownPositions(try await streams.progress(view).positions)
+            if let kafka = source.kafka { running[name] = start(view, kafka, intake, positions) }
         }
         for name in running.keys where !wanted.contains(name) { await end(name) }
         try await streams.clean(views, unreadable: try await unreadable())
         seen = count
     }
 
-    private var started: [String: StreamSource] = [:]
+    /// What a consumer was started for: a row is read by its whole view.
+    private struct Made: Hashable {
+        var source: StreamSource
+        var definition: FeatureViewDefinition?
+    }
+
+    private var started: [String: Made] = [:]
 
     private func start(
-        _ view: FeatureCatalog.View, _ windows: WindowDefinition, _ kafka: StreamSource.Kafka,
-        _ processor: StreamProcessor
-    ) async throws(AerieError) -> Running {
-        let positions = KnownPositions(try await processor.positions())
+        _ view: FeatureCatalog.View, _ kafka: StreamSource.Kafka, _ intake: any StreamIntake,
+        _ positions: KnownPositions
+    ) -> Running {
         var running = Running(consumptions: [], tasks: [])
         let subscription = EventSubscription(
             brokers: kafka.brokers, topic: kafka.topic, group: kafka.group, options: kafka.options
@@ -139,8 +148,7 @@ public actor StreamSupervisor {
         for _ in 0..<kafka.consumers {
             do throws(AerieError) {
                 let consumption = StreamConsumption(
-                    view, windows, processor: processor, positions: positions, consumer: try log.consume(subscription),
-                    clock: store.clock)
+                    intake, positions: positions, consumer: try log.consume(subscription))
                 running.consumptions.append(consumption)
                 running.tasks.append(Task { await consumption.run() })
             } catch {

@@ -27,18 +27,17 @@ struct FeastDefinitionReader {
         case .onDemandFeatureView:
             return Outcome(
                 problem: "on-demand feature view '\(object.name)' computes in Python, which the server does not run")
-        case .streamFeatureView:
-            return Outcome(problem: "stream feature view '\(object.name)' is computed by Spark, which is not carried out")
+        case .streamFeatureView: return try reader.streamFeatureView()
         case .labelView:
             return Outcome(problem: "label view '\(object.name)' is kept, and labels are not carried out")
         default: return Outcome(problem: "")
         }
     }
 
-    private let object: FeastObject
+    let object: FeastObject
     private let project: String
-    private let old: Resource?
-    private var problems: [String] = []
+    let old: Resource?
+    var problems: [String] = []
 
     private init(object: FeastObject, project: String, old: Resource?) {
         self.object = object
@@ -46,9 +45,9 @@ struct FeastDefinitionReader {
         self.old = old
     }
 
-    private var outcome: Outcome { Outcome(resource: nil, problem: problems.joined(separator: "; ")) }
+    var outcome: Outcome { Outcome(resource: nil, problem: problems.joined(separator: "; ")) }
 
-    private func resource(_ kind: String, _ spec: JSONObject) -> Outcome {
+    func resource(_ kind: String, _ spec: JSONObject) -> Outcome {
         var metadata = ResourceMetadata(name: object.name, namespace: project)
         metadata.labels = old?.metadata.labels ?? [:]
         metadata.annotations = old?.metadata.annotations ?? [:]
@@ -58,13 +57,13 @@ struct FeastDefinitionReader {
     }
 
     /// Members that Feast has no place for stay as they were.
-    private func keepingRest(_ spec: JSONObject, known: Set<String>) -> JSONObject {
+    func keepingRest(_ spec: JSONObject, known: Set<String>) -> JSONObject {
         var spec = spec
         for member in old?.spec.members ?? [] where !known.contains(member.key) { spec[member.key] = member.value }
         return spec
     }
 
-    private func described(
+    func described(
         _ spec: inout JSONObject, description: Int, owner: Int, tags: Int
     ) throws(AerieError) {
         let message = object.spec
@@ -113,28 +112,28 @@ struct FeastDefinitionReader {
         guard !features.isEmpty else { return outcome }
         spec["features"] = .array(features)
         spec["online"] = .bool(message.number(8) != 0)
-        if let stream = try message.message(9) {
-            if stream.number(1) == 9 {
-                spec["pushSource"] = .string(stream.text(20))
-            } else {
-                problems.append("stream source '\(stream.text(20))' is kept and not read")
+        if let from = try message.message(9) {
+            if from.number(1) == Self.pushSource {
+                spec["pushSource"] = .string(from.text(20))
+            } else if let stream = try stream(from) {
+                spec["stream"] = .object(Self.ofRows(stream))
             }
         }
         try described(&spec, description: 10, owner: 11, tags: 5)
         let known: Set = [
-            "entities", "ttl", "source", "features", "online", "pushSource", "description", "owner", "tags",
+            "entities", "ttl", "source", "stream", "features", "online", "pushSource", "description", "owner", "tags",
         ]
         return resource("FeatureView", keepingRest(spec, known: known))
     }
 
     /// `google.protobuf.Duration` as a number of seconds with its unit.
-    private static func seconds(_ duration: ProtobufMessage) -> String {
+    static func seconds(_ duration: ProtobufMessage) -> String {
         let micros = FeastTime.micros(duration)
         if micros % 1_000_000 == 0 { return "\(micros / 1_000_000)s" }
         return "\(Double(micros) / 1_000_000)s"
     }
 
-    private mutating func features(_ message: ProtobufMessage) throws(AerieError) -> [JSONValue] {
+    mutating func features(_ message: ProtobufMessage) throws(AerieError) -> [JSONValue] {
         var features: [JSONValue] = []
         for field in try message.messages(4) {
             let name = field.text(1)
@@ -165,7 +164,7 @@ struct FeastDefinitionReader {
         12: (35, "athena"),
     ]
 
-    private mutating func source(_ message: ProtobufMessage?) throws(AerieError) -> JSONObject? {
+    mutating func source(_ message: ProtobufMessage?) throws(AerieError) -> JSONObject? {
         guard let message else {
             problems.append("feature view '\(object.name)' has no batch source")
             return nil

@@ -52,8 +52,18 @@ public struct FeastRegistry: Sendable {
             }
             return entries
         }
-        let resources = try await resources.list(kind: resourceKind, namespace: project)
+        var resources = try await resources.list(kind: resourceKind, namespace: project)
+        if kind == .featureView || kind == .streamFeatureView {
+            let streams = try await streams(in: project)
+            resources.removeAll { streams.contains(DefinitionDocument.Origin($0)) != (kind == .streamFeatureView) }
+        }
         return try Self.merge(kind, documents, resources, catalog: try await store.catalog(project))
+    }
+
+    /// The feature views that are stream feature views to Feast.
+    private func streams(in project: String) async throws(AerieError) -> Set<DefinitionDocument.Origin> {
+        let kind = FeastKind.streamFeatureView.rawValue
+        return Set(try await documents.list(project: project, kind: kind).compactMap(\.resource))
     }
 
     func entry(_ kind: FeastKind, _ name: String, project: String) async throws(AerieError) -> Entry? {
@@ -79,9 +89,7 @@ public struct FeastRegistry: Sendable {
                 }
                 continue
             }
-            let now = DefinitionDocument.Origin(
-                uid: resource.metadata.uid, generation: resource.metadata.generation)
-            guard document.resource == now else { continue }
+            guard document.resource == DefinitionDocument.Origin(resource) else { continue }
             left[document.key.name] = nil
             var object = try FeastObject(kind, bytes: document.bytes)
             object.add(materializationsOf: resource)
@@ -166,8 +174,8 @@ public struct FeastRegistry: Sendable {
         var isCarriedOut = false
         if let resource = outcome.resource {
             do throws(AerieError) {
-                let applied = try await resources.apply(resource, actor: Self.actor).resource.metadata
-                document.resource = .init(uid: applied.uid, generation: applied.generation)
+                let applied = try await resources.apply(resource, actor: Self.actor).resource
+                document.resource = DefinitionDocument.Origin(applied)
                 isCarriedOut = true
             } catch {
                 // What Aerie has no way to say is kept all the same, as Feast would.
@@ -184,7 +192,12 @@ public struct FeastRegistry: Sendable {
 
     private func refuseOther(_ kind: FeastKind, _ name: String, project: String) async throws(AerieError) {
         for other in FeastKind.views where other != kind {
-            guard try await entry(other, name, project: project) != nil else { continue }
+            guard let found = try await entry(other, name, project: project) else { continue }
+            // A stream feature view that was changed here is a feature view until its client applies it again.
+            if kind == .streamFeatureView, found.document == nil {
+                let key = DefinitionDocument.Key(project: project, kind: kind.rawValue, name: name)
+                if try await documents.get(key) != nil { continue }
+            }
             throw AerieError(
                 .alreadyExists,
                 "The name '\(name)' is taken by a \(other.rawValue) of project \(project); names of feature views "
@@ -257,11 +270,15 @@ public struct FeastRegistry: Sendable {
                 found.document
                 ?? DefinitionDocument(key: .init(project: project, kind: kind.rawValue, name: name), bytes: [])
             document.bytes = object.message.bytes
-            if let metadata = found.resource?.metadata {
-                document.resource = .init(uid: metadata.uid, generation: metadata.generation)
-            }
+            if let resource = found.resource { document.resource = DefinitionDocument.Origin(resource) }
             return try await documents.put([document])
         }
         throw FeastKind.featureView.missing(name, in: project)
+    }
+}
+
+extension DefinitionDocument.Origin {
+    fileprivate init(_ resource: Resource) {
+        self.init(uid: resource.metadata.uid, generation: resource.metadata.generation)
     }
 }

@@ -1,0 +1,131 @@
+import AerieCore
+import AerieJSON
+import AerieResources
+import Streaming
+
+/// The log of one view without windows: each message is a row, which is written online as a push of it would be.
+///
+/// Rows are written before it is noted how far the log is, so that after a crash some are written twice, which changes
+/// nothing: of an entity the newest time counts.
+actor RowStream: StreamIntake {
+    typealias Columns = [(name: String, values: [JSONValue])]
+
+    let stream: String
+    private let names: [String]
+    private let states: any StreamStateStore
+    private let clock: any WallClock
+    private let write: @Sendable (Columns) async throws(AerieError) -> Void
+    private let turn = Turn()
+    private var known: [String: Int64]?
+    private var step: Int64 = 0
+    private(set) var totals = StreamTotals()
+
+    /// - Parameter write: takes all of the rows, or throws `invalidArgument` and takes none.
+    init(
+        _ view: FeatureCatalog.View, stream: String, states: any StreamStateStore, clock: any WallClock,
+        write: @escaping @Sendable (Columns) async throws(AerieError) -> Void
+    ) {
+        self.stream = stream
+        self.states = states
+        self.clock = clock
+        self.write = write
+        let definition = view.definition
+        let own =
+            view.joinKeys.map(\.name) + definition.features.map(\.name)
+            + [definition.timestampField ?? "event_timestamp"] + [definition.createdTimestampColumn].compactMap(\.self)
+        // A source may call them otherwise.
+        names = own + definition.fieldMapping.filter { own.contains($0.value) }.map(\.key).sorted()
+    }
+
+    /// Where the next message of each partition is; what lies before it has been written.
+    func positions() async throws(AerieError) -> [String: Int64] {
+        if let known { return known }
+        let (found, last) = (try await states.positions(stream), try await states.unpublished(stream).step)
+        step = max(step, last)
+        let merged = found.merging(known ?? [:]) { max($0, $1) }
+        known = merged
+        return merged
+    }
+
+    func take(_ messages: [EventMessage]) async throws(AerieError) {
+        guard let first = messages.first, let last = messages.last else { return }
+        await turn.enter()
+        let result = await attempt(messages, first.partition, next: last.offset + 1)
+        await turn.leave()
+        try result.get()
+    }
+
+    private func attempt(
+        _ messages: [EventMessage], _ partition: String, next: Int64
+    ) async -> Result<Void, AerieError> {
+        do throws(AerieError) {
+            let start = try await positions()[partition] ?? 0
+            var result = StreamTotals()
+            var change = StreamChange()
+            var rows: [(message: EventMessage, values: [JSONValue?])] = []
+            for message in messages where message.offset >= start {
+                do throws(AerieError) {
+                    let object = try message.object()
+                    rows.append((message, names.map { object[$0] }))
+                } catch { change.deadLetters.append(message.deadLetter(error, at: now)) }
+            }
+            // Those with the same members go together: a member that is missing leaves its feature as it is.
+            var begin = 0
+            for end in rows.indices.map({ $0 + 1 })
+            where end == rows.count || !Self.areAlike(rows[end].values, rows[begin].values) {
+                let refused = try await put(rows[begin..<end])
+                change.deadLetters += refused
+                result.verdicts[.counted, default: 0] += end - begin - refused.count
+                begin = end
+            }
+            change.positions[partition] = next
+            step += 1
+            (change.step, change.published) = (step, step)
+            try await states.commit(stream, change)
+            known?[partition] = max(next, known?[partition] ?? 0)
+            result.deadLetters = change.deadLetters.count
+            result.commits = 1
+            result.latestArrival = messages.compactMap(\.arrival).max() ?? now
+            totals.add(result)
+            return .success(())
+        } catch { return .failure(error) }
+    }
+
+    private var now: Int64 { clock.now().milliseconds * 1000 }
+
+    private static func areAlike(_ a: [JSONValue?], _ b: [JSONValue?]) -> Bool {
+        zip(a, b).allSatisfy { ($0 == nil) == ($1 == nil) }
+    }
+
+    /// Writes the rows; where they are refused, each half by itself, until those are found that are wrong.
+    private func put(
+        _ rows: ArraySlice<(message: EventMessage, values: [JSONValue?])>
+    ) async throws(AerieError) -> [DeadLetter] {
+        guard let first = rows.first else { return [] }
+        var columns: Columns = []
+        for (place, name) in names.enumerated() where first.values[place] != nil {
+            columns.append((name, rows.map { $0.values[place] ?? .null }))
+        }
+        do throws(AerieError) {
+            try await write(columns)
+            return []
+        } catch {
+            guard error.code == .invalidArgument || error.code == .failedPrecondition else { throw error }
+            if rows.count == 1 { return [first.message.deadLetter(error, at: now)] }
+            let middle = rows.startIndex + rows.count / 2
+            return try await put(rows[..<middle]) + (try await put(rows[middle...]))
+        }
+    }
+}
+
+extension FeatureCatalog.View {
+    /// The name of the view's stream in the store of states; `nil` for a view that has none.
+    var streamName: String? {
+        if let windows = online.windows { return windows.stream }
+        guard definition.stream != nil else { return nil }
+        return "\(key.namespace)/\(definition.name)#rows-" + String(StableHash.of(uid.utf8), radix: 16)
+    }
+
+    /// What says where the view's events or rows come from.
+    var streamSource: StreamSource? { definition.windows?.stream ?? definition.stream }
+}

@@ -5,7 +5,7 @@ public import AerieData
 /// which take the place of what the store has.
 public struct FeatureFetch: Sendable {
     public let binding: FeatureBinding
-    public let rows: EntityRows
+    public var rows: EntityRows
     /// For each column of the model the request's own values.
     private let given: [Tensor?]
 

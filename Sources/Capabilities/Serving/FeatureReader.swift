@@ -47,6 +47,8 @@ public struct EntityRows: Sendable, Hashable {
     public var count: Int
     /// In the order of the lookup's keys.
     public var keys: [Column]
+    /// Whether the answer is to tell how long each view took (`FetchedFeatures.views`).
+    public var timesViews = false
 
     public init(count: Int, keys: [Column]) {
         self.count = count
@@ -62,10 +64,26 @@ public struct FetchedFeatures: Sendable, Hashable {
     public var missing: [Int]
     /// For each feature the rows whose value was older than its view allows.
     public var stale: [Int]
+    /// The reads of single views, where they were asked for. Views that were read in one message share its time.
+    public var views: [ViewRead]
 
-    public init(columns: [[Double]], missing: [Int], stale: [Int]) {
+    /// When a view was read, on the monotonic clock in nanoseconds.
+    public struct ViewRead: Sendable, Hashable {
+        public var view: String
+        public var start: UInt64
+        public var end: UInt64
+
+        public init(view: String, start: UInt64, end: UInt64) {
+            self.view = view
+            self.start = start
+            self.end = end
+        }
+    }
+
+    public init(columns: [[Double]], missing: [Int], stale: [Int], views: [ViewRead] = []) {
         self.columns = columns
         self.missing = missing
         self.stale = stale
+        self.views = views
     }
 }

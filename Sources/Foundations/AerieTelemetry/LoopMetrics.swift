@@ -20,6 +20,9 @@ public final class LoopMetrics: @unchecked Sendable {
     /// Cells 0 and 1 of a slot count negative and positive predictions, 2 counts rows, 3 and 4 missing and stale
     /// features, 5 holds the second of the last request; the rest point to series.
     private static let firstSeries = 6
+    /// Behind the series: one for each stage of a request.
+    private static let firstStage = firstSeries + seriesPerSlot
+    private static let cellsPerSlot = firstStage + RequestStage.allCases.count
     /// Cells 0 and 1 of a series are the sum and the maximum in nanoseconds; the rest are its buckets.
     private static let firstBucket = 2
 
@@ -29,7 +32,7 @@ public final class LoopMetrics: @unchecked Sendable {
 
     public init() {
         directory = Self.makeCells(Self.chunkCount)
-        unrouted = Self.makeCells(Self.firstSeries + Self.seriesPerSlot)
+        unrouted = Self.makeCells(Self.cellsPerSlot)
         bounds = .allocate(capacity: LatencyBuckets.nanoseconds.count)
         bounds.initialize(from: LatencyBuckets.nanoseconds, count: LatencyBuckets.nanoseconds.count)
     }
@@ -92,10 +95,25 @@ public final class LoopMetrics: @unchecked Sendable {
         Self.add(block + 4, stale)
     }
 
+    /// Counts how long each stage of an answered request took, as far as it came through them.
+    public func recordStages(slot: Int, _ timeline: RequestTimeline) {
+        guard let block = block(for: slot) else { return }
+        for stage in RequestStage.allCases {
+            guard var duration = timeline.duration(stage) else { continue }
+            if stage == .preprocess, let decoding = timeline.decoding {
+                duration &+= decoding.upperBound - decoding.lowerBound
+            }
+            add(duration, to: block + Self.firstStage + stage.rawValue)
+        }
+    }
+
     private func record(_ part: Part, _ slot: Int, _ service: ServiceKind, _ code: Int, _ nanoseconds: UInt64) {
         guard let block = block(for: slot) else { return }
-        let at = Self.seriesIndex(part, service, OutcomeCode.index(of: code, service))
-        let series = Self.followOrMake(block + at, Self.firstBucket + LatencyBuckets.count)
+        add(nanoseconds, to: block + Self.seriesIndex(part, service, OutcomeCode.index(of: code, service)))
+    }
+
+    private func add(_ nanoseconds: UInt64, to cell: Cells) {
+        let series = Self.followOrMake(cell, Self.firstBucket + LatencyBuckets.count)
         let value = Int(clamping: nanoseconds)
         Self.add(series, value)
         if value > (series + 1).pointee.load(ordering: .relaxed) {
@@ -121,7 +139,7 @@ public final class LoopMetrics: @unchecked Sendable {
         let chunk = slot / Self.slotsPerChunk
         guard chunk < Self.chunkCount else { return nil }
         let slots = Self.followOrMake(directory + chunk, Self.slotsPerChunk)
-        return Self.followOrMake(slots + slot % Self.slotsPerChunk, Self.firstSeries + Self.seriesPerSlot)
+        return Self.followOrMake(slots + slot % Self.slotsPerChunk, Self.cellsPerSlot)
     }
 
     private static func seriesIndex(_ part: Part, _ service: ServiceKind, _ code: Int) -> Int {
@@ -138,6 +156,13 @@ extension LoopMetrics {
         var part: Part
         var service: ServiceKind
         var codeIndex: Int
+        var histogram: LatencyHistogram
+    }
+
+    /// One stage of the requests of a slot.
+    struct Stage {
+        var slot: Int
+        var stage: RequestStage
         var histogram: LatencyHistogram
     }
 
@@ -177,17 +202,41 @@ extension LoopMetrics {
             for service in ServiceKind.allCases {
                 for code in 0..<OutcomeCode.count {
                     guard let cells = Self.follow(block + Self.seriesIndex(part, service, code)) else { continue }
-                    var histogram = LatencyHistogram()
-                    histogram.sumNanoseconds = cells[0].load(ordering: .relaxed)
-                    histogram.maximumNanoseconds = cells[1].load(ordering: .relaxed)
-                    for bucket in 0..<LatencyBuckets.count {
-                        histogram.counts[bucket] = cells[Self.firstBucket + bucket].load(ordering: .relaxed)
-                    }
                     series.append(
-                        Series(slot: slot, part: part, service: service, codeIndex: code, histogram: histogram))
+                        Series(
+                            slot: slot, part: part, service: service, codeIndex: code,
+                            histogram: Self.histogram(cells)))
                 }
             }
         }
+    }
+
+    /// The stages of every slot's requests. Called from any thread.
+    func readStages() -> [Stage] {
+        var stages: [Stage] = []
+        for chunk in 0..<Self.chunkCount {
+            guard let slots = Self.follow(directory + chunk) else { continue }
+            for index in 0..<Self.slotsPerChunk {
+                guard let block = Self.follow(slots + index) else { continue }
+                for stage in RequestStage.allCases {
+                    guard let cells = Self.follow(block + Self.firstStage + stage.rawValue) else { continue }
+                    stages.append(
+                        Stage(
+                            slot: chunk * Self.slotsPerChunk + index, stage: stage, histogram: Self.histogram(cells)))
+                }
+            }
+        }
+        return stages
+    }
+
+    private static func histogram(_ cells: Cells) -> LatencyHistogram {
+        var histogram = LatencyHistogram()
+        histogram.sumNanoseconds = cells[0].load(ordering: .relaxed)
+        histogram.maximumNanoseconds = cells[1].load(ordering: .relaxed)
+        for bucket in 0..<LatencyBuckets.count {
+            histogram.counts[bucket] = cells[firstBucket + bucket].load(ordering: .relaxed)
+        }
+        return histogram
     }
 }
 
@@ -218,7 +267,7 @@ extension LoopMetrics {
     }
 
     private static func freeSlot(_ block: Cells) {
-        for index in firstSeries..<(firstSeries + seriesPerSlot) { follow(block + index)?.deallocate() }
+        for index in firstSeries..<cellsPerSlot { follow(block + index)?.deallocate() }
         block.deallocate()
     }
 }

@@ -8,6 +8,7 @@ extension MetricsRegistry {
         var out = ""
         let merged = LoopSnapshot(snapshot.loops.map { $0.read() }, labels: { snapshot.slotLabels?($0) })
         merged.write(to: &out)
+        StageSnapshot(snapshot.loops.map { $0.readStages() }, labels: { snapshot.slotLabels?($0) }).write(to: &out)
         for (name, family) in snapshot.families.sorted(by: { $0.key < $1.key }) {
             out += Exposition.header(name, family.help, family.type)
             for (labels, instrument) in family.instruments.sorted(by: { $0.labels < $1.labels }) {

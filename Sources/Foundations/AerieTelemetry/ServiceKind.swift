@@ -24,6 +24,10 @@ public enum ServiceKind: Int, Sendable, CaseIterable {
         }
     }
 
+    /// Whether the server is to blame for an answer with this code, not the caller: 5xx, and gRPC's codes that mean the
+    /// same.
+    public func isServerError(code: Int) -> Bool { OutcomeCode.isServerError(OutcomeCode.index(of: code, self), self) }
+
     var isGRPC: Bool { self == .grpc || self == .grpcStream }
 }
 

@@ -11,6 +11,8 @@ public struct FeatureVectors: Sendable {
         public var missing: [Int]
         /// By feature, the rows whose value was older than the view's time to live.
         public var stale: [Int]
+        /// When each view was read, on the monotonic clock; where that was asked for.
+        public var reads: [(view: String, start: UInt64, end: UInt64)] = []
     }
 
     public let service: String
@@ -83,15 +85,39 @@ public struct FeatureVectors: Sendable {
     }
 
     /// On the caller's thread; `nil` where the store is not in this process.
-    /// - Parameter entities: a column of `rows` values for each of `keys`.
+    /// - Parameters:
+    ///   - entities: a column of `rows` values for each of `keys`.
+    ///   - timed: whether each view is read by itself, and its time told.
     /// - Throws: `invalidArgument` for a key that is null; `unavailable`.
-    public func readNow(_ entities: [[FeatureValue]], rows: Int) throws(AerieError) -> Columns? {
+    public func readNow(
+        _ entities: [[FeatureValue]], rows: Int, timed: Bool = false
+    ) throws(AerieError) -> Columns? {
         guard let store = online as? any ImmediateOnlineStore else { return nil }
-        return columns(try store.readNow(try reads(entities, rows)), rows)
+        let reads = try reads(entities, rows)
+        guard timed else { return columns(try store.readNow(reads), rows) }
+        var records: [[OnlineRecord?]] = []
+        var times: [(view: String, start: UInt64, end: UInt64)] = []
+        for (part, read) in zip(plan.parts, reads) {
+            let start = monotonicNanoseconds()
+            records += try store.readNow([read])
+            times.append((part.view.definition.name, start, monotonicNanoseconds()))
+        }
+        var columns = columns(records, rows)
+        columns.reads = times
+        return columns
     }
 
-    public func read(_ entities: [[FeatureValue]], rows: Int) async throws(AerieError) -> Columns {
-        columns(try await online.read(try reads(entities, rows)), rows)
+    /// As `readNow`, over the network: all views in one message, which therefore share its time.
+    public func read(
+        _ entities: [[FeatureValue]], rows: Int, timed: Bool = false
+    ) async throws(AerieError) -> Columns {
+        let start = monotonicNanoseconds()
+        var columns = columns(try await online.read(try reads(entities, rows)), rows)
+        if timed {
+            let end = monotonicNanoseconds()
+            columns.reads = plan.parts.map { ($0.view.definition.name, start, end) }
+        }
+        return columns
     }
 
     /// What stands in for features that could not be read.

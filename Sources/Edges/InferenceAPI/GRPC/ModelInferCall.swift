@@ -34,6 +34,7 @@ final class ModelInferCall: @unchecked Sendable {
     }
 
     private func infer(_ message: UnsafeRawBufferPointer, _ buffer: ByteBuffer) throws(AerieError) {
+        state.begin(at: start, isStream ? Self.streamOperation : Self.operation) { call.traceContext }
         let scratch = state.scratch
         scratch.clear()
         let request = try ModelInferReader(message, into: scratch)
@@ -52,8 +53,10 @@ final class ModelInferCall: @unchecked Sendable {
             plan = named
         }
         slot = plan.served.metricsSlot
+        state.route(to: plan)
         if let chosen = try state.chooseByColumn(deployment, body: message), request.modelVersion.isEmpty {
             plan = chosen
+            state.route(to: plan)
         }
         slot = plan.served.metricsSlot
         try BinaryTensors.readRaw(in: scratch, rowType: plan.directType)
@@ -73,6 +76,8 @@ final class ModelInferCall: @unchecked Sendable {
             try plan.checkRows(count)
             if plan.isInline(rows: count, within: state.options.inlineNanoseconds) {
                 state.predict(plan, tabular, rows, count, service)
+                state.count(plan, rows: count, scratch.results.bytes)
+                state.mirror(plan, rows, count)
                 let spec = plan.outputs[0]
                 send(
                     response(plan, request.id, state.selection) { writer, _ in
@@ -80,8 +85,6 @@ final class ModelInferCall: @unchecked Sendable {
                     } raw: { writer, _ in
                         writer.bytes(6, scratch.results.bytes)
                     })
-                state.count(plan, rows: count, scratch.results.bytes)
-                state.mirror(plan, rows, count)
                 return
             }
             job =
@@ -93,6 +96,9 @@ final class ModelInferCall: @unchecked Sendable {
         }
         try run(job, Asked(id: Array(request.id), selection: state.selection))
     }
+
+    private static let operation = "inference.GRPCInferenceService/ModelInfer"
+    private static let streamOperation = "inference.GRPCInferenceService/ModelStreamInfer"
 
     /// Whether the message waits for a model that sleeps; it is then answered once that is in memory.
     private func waits(for name: UnsafeRawBufferPointer, _ message: ByteBuffer) throws(AerieError) -> Bool {
@@ -175,6 +181,8 @@ final class ModelInferCall: @unchecked Sendable {
     private func finish(_ job: ModelJob, _ asked: Asked, _ result: Result<[Tensor], AerieError>) {
         switch result {
         case .success(let tensors):
+            state.count(job.plan, rows: job.rows, tensors)
+            state.mirror(job, tensors)
             send(
                 response(job.plan, asked.id, asked.selection, asked.features?.parameters ?? []) { writer, output in
                     let tensor = tensors[output.index]
@@ -182,8 +190,6 @@ final class ModelInferCall: @unchecked Sendable {
                 } raw: { writer, output in
                     tensors[output.index].bytes.withUnsafeBytes { writer.bytes(6, $0) }
                 })
-            state.count(job.plan, rows: job.rows, tensors)
-            state.mirror(job, tensors)
         case .failure(let error): fail(error)
         }
     }
@@ -228,6 +234,7 @@ final class ModelInferCall: @unchecked Sendable {
         _ parameters: [(name: String, value: FeatureReport.Value)] = [],
         describe: (inout ProtobufWriter, SelectedOutput) -> Void, raw: (inout ProtobufWriter, SelectedOutput) -> Void
     ) -> ByteBuffer {
+        state.flow.timeline.markSerialize()
         func body(_ writer: inout ProtobufWriter) {
             writer.text(1, plan.deploymentName.utf8)
             writer.text(2, plan.versionBytes)
@@ -278,28 +285,33 @@ final class ModelInferCall: @unchecked Sendable {
     private func send(_ message: ByteBuffer) {
         if isStream {
             call.send(message)
+            record(0)
+            // The next message may be looked at now.
             call.next()
         } else {
             call.finish(message)
+            record(0)
         }
-        record(0)
     }
 
     /// A stream tells an error in a message and goes on.
     private func fail(_ error: AerieError) {
+        state.noteFailure(error.message)
         if isStream {
             var writer = ProtobufWriter()
             writer.text(1, error.message.utf8)
             call.send(writer.buffer)
+            record(error.code.grpcStatus)
             call.next()
         } else {
             call.finish(error)
+            record(error.code.grpcStatus)
         }
-        record(error.code.grpcStatus)
     }
 
     private func record(_ code: Int) {
-        let duration = monotonicNanoseconds() &- start
-        state.metrics.record(slot: slot, service: service, code: code, nanoseconds: duration)
+        let now = monotonicNanoseconds()
+        state.metrics.record(slot: slot, service: service, code: code, nanoseconds: now &- start)
+        state.end(start, slot: slot, service: service, code: code, now: now)
     }
 }

@@ -38,6 +38,8 @@ struct HTTPRoute {
         default: false
         }
     }
+    /// True for what a model's answer is asked for by.
+    var isPrediction: Bool { kind == .infer || kind == .predictions || kind == .predictV1 }
     /// True for what only a model in memory can answer.
     var needsModel: Bool {
         switch kind {

@@ -23,6 +23,7 @@ extension InferenceConnection {
                 plan = named
             }
             slot = plan.served.metricsSlot
+            state.route(to: plan)
             let length = exchange.head.inferenceHeaderLength
             let given = length.upperBound > 0 ? UnsafeRawBufferPointer(rebasing: request[length]) : nil
             // Whoever is led by a column's value, of any type, has the inputs kept as they are until it is known.
@@ -30,6 +31,7 @@ extension InferenceConnection {
             try readInfer(plan, body, headerLength: given, isWhole: isWhole)
             if isWhole, route.version == nil, let chosen = try state.chooseByColumn(deployment, body: body) {
                 plan = chosen
+                state.route(to: plan)
             }
             slot = plan.served.metricsSlot
             if !exchange.head.expectedTimeout.isEmpty {
@@ -44,8 +46,9 @@ extension InferenceConnection {
     }
 
     func record(_ exchange: HTTPExchange, _ slot: Int, _ status: Int, _ service: ServiceKind) {
-        let duration = monotonicNanoseconds() &- exchange.start
-        state.metrics.record(slot: slot, service: service, code: status, nanoseconds: duration)
+        let now = monotonicNanoseconds()
+        state.metrics.record(slot: slot, service: service, code: status, nanoseconds: now &- exchange.start)
+        state.end(exchange.start, slot: slot, service: service, code: status, now: now)
     }
 
     private func readInfer(
@@ -119,9 +122,9 @@ extension InferenceConnection {
             try plan.checkRows(count)
             if plan.isInline(rows: count, within: state.options.inlineNanoseconds) {
                 state.predict(plan, tabular, rows, count, .infer)
-                writeInfer(plan, .rows(count: count), exchange)
                 state.count(plan, rows: count, state.scratch.results.bytes)
                 state.mirror(plan, rows, count)
+                writeInfer(plan, .rows(count: count), exchange)
                 return true
             }
             job =
@@ -206,9 +209,9 @@ extension InferenceConnection {
         let plan = job.plan
         switch result {
         case .success(let tensors):
-            writeInfer(plan, .tensors(tensors), exchange, features?.parameters ?? [])
             state.count(plan, rows: job.rows, tensors)
             state.mirror(job, tensors)
+            writeInfer(plan, .tensors(tensors), exchange, features?.parameters ?? [])
             record(exchange, plan.served.metricsSlot, 200, .infer)
         case .failure(let error):
             writeError(error, exchange)
@@ -220,6 +223,7 @@ extension InferenceConnection {
         _ plan: PredictorPlan, _ prediction: Prediction, _ exchange: HTTPExchange,
         _ parameters: [(name: String, value: FeatureReport.Value)] = []
     ) {
+        state.flow.timeline.markSerialize()
         var isBinary = false
         for output in state.selection where output.isBinary { isBinary = true }
         var jsonLengthEnd = 0

@@ -36,6 +36,7 @@ extension InferenceConnection {
     func dispatch(
         _ exchange: HTTPExchange, _ route: HTTPRoute, _ request: UnsafeRawBufferPointer, _ bytes: UnsafeRawBufferPointer
     ) {
+        if route.isPrediction { begin(exchange, route, request) }
         switch route.kind {
         case .infer: infer(exchange, route, request, bytes)
         case .predictions: predictSeldon(exchange, route, request, bytes)
@@ -151,6 +152,7 @@ extension InferenceConnection {
     }
 
     func writeError(_ status: Int, _ message: String, _ exchange: HTTPExchange, allow: StaticString? = nil) {
+        state.noteFailure(message)
         let answer = HTTPAnswer(
             status, .json, keepsAlive: exchange.keepsAlive, isHTTP10: exchange.head.isHTTP10, allow: allow,
             date: state.date, into: &state.out)

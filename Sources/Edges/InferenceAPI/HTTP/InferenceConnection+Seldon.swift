@@ -21,6 +21,7 @@ extension InferenceConnection {
             var puid = header.isEmpty ? state.keepNewPuid() : state.scratch.keep(header)
             var plan = state.choose(deployment, puid: puid) { exchange.header($0, in: request) }
             slot = plan.served.metricsSlot
+            state.route(to: plan)
             guard plan.takesPlainRows, deployment.served.sticky?.column == nil, !isForm(exchange, request, body) else {
                 return try predictMessage(exchange, deployment, puid: state.scratch.string(puid), request, body)
             }
@@ -40,6 +41,7 @@ extension InferenceConnection {
                 }
                 plan = chosen
                 slot = plan.served.metricsSlot
+                state.route(to: plan)
             }
             puid = message.puid ?? puid
             // The identifier goes into a header field: nothing may end the line there.
@@ -61,10 +63,10 @@ extension InferenceConnection {
         try plan.checkRows(message.rows)
         if plan.isInline(rows: message.rows, within: state.options.inlineNanoseconds) {
             state.predict(plan, tabular, rows, message.rows, .predictions)
+            state.count(plan, rows: message.rows, state.scratch.results.bytes)
             writeSeldon(
                 plan, message.form, puid, rows: message.rows, columns: plan.outputCount,
                 plan.outputs[0].dataType, state.scratch.results.bytes, exchange)
-            state.count(plan, rows: message.rows, state.scratch.results.bytes)
             return true
         }
         let job = plan.isFast
@@ -105,10 +107,10 @@ extension InferenceConnection {
             }
             let rows = first.shape.first ?? 1
             let columns = rows > 0 ? (first.elementCount ?? 0) / rows : 0
+            state.count(plan, rows: rows, tensors)
             first.bytes.withUnsafeBytes {
                 writeSeldon(plan, form, puid, rows: rows, columns: columns, first.dataType, $0, exchange)
             }
-            state.count(plan, rows: rows, tensors)
             record(exchange, slot, 200, .predictions)
         case .failure(let error):
             writeSeldonError(error, exchange)
@@ -120,6 +122,7 @@ extension InferenceConnection {
         _ plan: PredictorPlan, _ form: SeldonMessage.Form, _ puid: Range<Int>, rows: Int, columns: Int,
         _ type: DataType, _ values: UnsafeRawBufferPointer, _ exchange: HTTPExchange
     ) {
+        state.flow.timeline.markSerialize()
         let answer = state.scratch.text.withUnsafeBytes {
             HTTPAnswer(
                 200, .json, keepsAlive: exchange.keepsAlive, isHTTP10: exchange.head.isHTTP10,
@@ -158,6 +161,7 @@ extension InferenceConnection {
     }
 
     func writeSeldonError(_ error: AerieError, _ exchange: HTTPExchange) {
+        state.noteFailure(error.message)
         let status = error.code.httpStatus
         let answer = HTTPAnswer(
             status, .json, keepsAlive: exchange.keepsAlive, isHTTP10: exchange.head.isHTTP10, isSeldon: true,

@@ -35,6 +35,7 @@ final class InferenceConnection: HTTPConnection, @unchecked Sendable {
     }
 
     override func finish(_ exchange: HTTPExchange, from start: Int) {
+        endFlow(exchange, from: start)
         if let coding { packAnswer(from: start, exchange, coding) }
     }
 }

@@ -21,11 +21,11 @@ extension LoopState {
     ) throws(AerieError) -> ReadFeatures? {
         let start = monotonicNanoseconds()
         do throws(AerieError) {
-            guard let features = try fetch.binding.lookup.readNow(fetch.rows) else { return nil }
-            return read(fetch, plan, service, .success(features), nanoseconds: monotonicNanoseconds() &- start)
+            guard let features = try fetch.binding.lookup.readNow(asked(fetch)) else { return nil }
+            return read(fetch, plan, service, .success(features), from: start)
         } catch {
             if error.code == .invalidArgument { throw error }
-            return read(fetch, plan, service, .failure(error), nanoseconds: monotonicNanoseconds() &- start)
+            return read(fetch, plan, service, .failure(error), from: start)
         }
     }
 
@@ -37,21 +37,23 @@ extension LoopState {
     ) {
         let start = monotonicNanoseconds()
         let isDone = Interest()
+        let flow = flow
         let finish: @Sendable (Result<FetchedFeatures, AerieError>) -> Void = { [self] result in
             guard !isDone.hasEnded, !interest.hasEnded else { return }
             isDone.end()
+            self.flow = flow
             if case .failure(let error) = result, error.code == .invalidArgument { return completion(.failure(error)) }
-            let duration = monotonicNanoseconds() &- start
-            completion(.success(read(fetch, plan, service, result, nanoseconds: duration)))
+            completion(.success(read(fetch, plan, service, result, from: start)))
         }
         let loop = eventLoop
+        let rows = asked(fetch)
         let limit = fetch.binding.timeout
         let timer = loop.scheduleTask(in: .milliseconds(Int64(limit))) {
             finish(.failure(AerieError(.deadlineExceeded, "the feature store did not answer in \(limit) ms")))
         }
         Task {
             let result: Result<FetchedFeatures, AerieError>
-            do throws(AerieError) { result = .success(try await fetch.binding.lookup.read(fetch.rows)) } catch {
+            do throws(AerieError) { result = .success(try await fetch.binding.lookup.read(rows)) } catch {
                 result = .failure(error)
             }
             loop.execute {
@@ -61,16 +63,29 @@ extension LoopState {
         }
     }
 
+    /// The entities to read; the views tell their time where the request is traced.
+    private func asked(_ fetch: FeatureFetch) -> EntityRows {
+        guard flow.note != nil else { return fetch.rows }
+        var rows = fetch.rows
+        rows.timesViews = true
+        return rows
+    }
+
     /// Counts a read, and puts defaults where it failed.
     private func read(
         _ fetch: FeatureFetch, _ plan: PredictorPlan, _ service: ServiceKind,
-        _ result: Result<FetchedFeatures, AerieError>, nanoseconds: UInt64
+        _ result: Result<FetchedFeatures, AerieError>, from start: UInt64
     ) -> ReadFeatures {
+        let end = monotonicNanoseconds()
+        let nanoseconds = end &- start
+        (flow.timeline.fetchStart, flow.timeline.fetchEnd) = (start, end)
         var code = service.success
         var failure: String?
         let features: FetchedFeatures
         switch result {
-        case .success(let fetched): features = fetched
+        case .success(let fetched):
+            features = fetched
+            flow.note?.views = fetched.views
         case .failure(let error):
             features = fetch.binding.lookup.defaults(rows: fetch.rows.count)
             failure = error.message

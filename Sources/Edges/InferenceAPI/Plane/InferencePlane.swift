@@ -5,6 +5,7 @@ public import NIOCore
 import NIOPosix
 public import Serving
 import Synchronization
+public import Tracing
 
 /// The event loops that answer inference requests, and what they share: nothing but an immutable plan and a pool for
 /// slow models. The HTTP and the gRPC server run on the same plane.
@@ -42,6 +43,8 @@ public final class InferencePlane: Sendable {
         public var sharedResponses: (any SharedResponses)?
         /// The text of `/metrics`, if the data plane is to serve it. Called on the pool.
         public var metricsText: (@Sendable () -> String)?
+        /// Takes the traces of requests; `nil` where none are traced.
+        public var tracer: Tracer?
         /// Who keeps the predictions of deployments that ask for it.
         public var predictionSink: (any PredictionSink)?
         /// The version told by the server's metadata.

@@ -24,6 +24,12 @@ final class LoopState: HTTPLoop, @unchecked Sendable {
     let recorder: PredictionRecorder?
     /// The counters of all loops, for those who ask how a model does.
     let statistics: PlaneStatistics
+    /// What is noted of the present request.
+    var flow = RequestFlow()
+    /// The model's work that the next completion is about.
+    var lastRun: ModelRunTimes?
+    /// Requests since the last sweep.
+    var measured = 0
     private var randomState: UInt64
 
     init(
@@ -71,6 +77,7 @@ final class LoopState: HTTPLoop, @unchecked Sendable {
 
     override func sweep() {
         recorder?.flush()
+        measured = 0
         super.sweep()
     }
 

@@ -17,16 +17,16 @@ final class ModelBatcher: Sendable {
         let eventLoop: any EventLoop
         let arrived: UInt64
         /// Called on the loop, once, unless the interest has ended.
-        let completion: @Sendable (Result<[Tensor], AerieError>, _ nanoseconds: UInt64) -> Void
+        let completion: @Sendable (Result<[Tensor], AerieError>, _ times: ModelRunTimes) -> Void
 
-        func deliver(_ result: Result<[Tensor], AerieError>, nanoseconds: UInt64) {
+        func deliver(_ result: Result<[Tensor], AerieError>, _ times: ModelRunTimes) {
             eventLoop.execute {
-                if !interest.hasEnded { completion(result, nanoseconds) }
+                if !interest.hasEnded { completion(result, times) }
             }
         }
     }
 
-    private typealias Delivery = (call: Call, result: Result<[Tensor], AerieError>, nanoseconds: UInt64)
+    private typealias Delivery = (call: Call, result: Result<[Tensor], AerieError>, times: ModelRunTimes)
 
     private struct State {
         var batcher: DynamicBatcher
@@ -101,7 +101,7 @@ final class ModelBatcher: Sendable {
             let work = state.withLock { $0.next(now: now) }
             for call in work.expired {
                 end(call, pool)
-                call.deliver(.failure(Self.expired), nanoseconds: now &- call.arrived)
+                call.deliver(.failure(Self.expired), ModelRunTimes(start: call.arrived, end: now))
             }
             if let wakeAt = work.wakeAt {
                 let wait = TimeAmount.nanoseconds(Int64(clamping: wakeAt > now ? wakeAt - now : 0))
@@ -127,7 +127,10 @@ final class ModelBatcher: Sendable {
         let start = monotonicNanoseconds()
         let results = wanted.isEmpty ? [] : run(wanted)
         let duration = monotonicNanoseconds() &- start
-        let deliveries = zip(wanted, results).map { (call: $0, result: $1, nanoseconds: duration) }
+        let deliveries = zip(wanted, results).map { call, result in
+            let times = ModelRunTimes(queued: call.arrived, start: start, end: start &+ duration)
+            return (call: call, result: result, times: times)
+        }
         if !wanted.isEmpty {
             let share = duration / UInt64(wanted.count)
             for call in wanted { pool.record(waited: start &- call.arrived, service: share) }
@@ -140,7 +143,7 @@ final class ModelBatcher: Sendable {
             state.held[number] = deliveries
             return state.batcher.finish(number).flatMap { state.held.removeValue(forKey: $0) ?? [] }
         }
-        for delivery in leaving { delivery.call.deliver(delivery.result, nanoseconds: delivery.nanoseconds) }
+        for delivery in leaving { delivery.call.deliver(delivery.result, delivery.times) }
         if let eventLoop = calls.first?.eventLoop { advance(pool, wakingOn: eventLoop) }
     }
 

@@ -35,6 +35,8 @@ extension LoopState {
         _ job: ModelJob, _ service: ServiceKind, interest: Interest,
         completion: @escaping @Sendable (Result<[Tensor], AerieError>) -> Void
     ) throws(AerieError) -> Result<[Tensor], AerieError>? {
+        let completion = keepingFlow(completion)
+        defer { takeRun() }
         guard isLogged(job.plan) else { return try answer(job, service, interest: interest, completion: completion) }
         var job = job
         job.logID = scratch.id.map { Array(scratch.text[$0]) } ?? []
@@ -90,8 +92,8 @@ extension LoopState {
         if let batcher = job.plan.batcher, case .tensors(let tensors) = job.input, let shape = BatchShape(tensors) {
             let call = ModelBatcher.Call(
                 job: job, tensors: tensors, interest: interest, eventLoop: eventLoop, arrived: arrived
-            ) { [self] result, nanoseconds in
-                record(job, service, result, nanoseconds: nanoseconds)
+            ) { [self] result, times in
+                record(job, service, result, times)
                 completion(result)
             }
             try batcher.submit(call, shape: shape, on: pool)
@@ -102,7 +104,7 @@ extension LoopState {
             let result = job.run()
             let duration = monotonicNanoseconds() &- arrived
             executions.record(rows: job.rows, requests: 1, queued: 0, computed: duration)
-            record(job, service, result, nanoseconds: duration)
+            record(job, service, result, ModelRunTimes(start: arrived, end: arrived &+ duration))
             return result
         }
         let eventLoop = eventLoop
@@ -123,8 +125,9 @@ extension LoopState {
                 executions.record(rows: job.rows, requests: 1, queued: start &- arrived, computed: duration)
             }
             eventLoop.execute {
-                if !isLate { self.record(job, service, result, nanoseconds: duration) }
-                if !interest.hasEnded { completion(result) }
+                let times = ModelRunTimes(queued: arrived, start: start, end: start &+ duration)
+                if !isLate { self.record(job, service, result, times) }
+                if interest.hasEnded { self.lastRun = nil } else { completion(result) }
             }
         }
         return nil
@@ -134,8 +137,9 @@ extension LoopState {
         .deadlineExceeded, "the request's timeout passed before a thread was free", reason: "serving.timeout")
 
     private func record(
-        _ job: ModelJob, _ service: ServiceKind, _ result: Result<[Tensor], AerieError>, nanoseconds: UInt64
+        _ job: ModelJob, _ service: ServiceKind, _ result: Result<[Tensor], AerieError>, _ times: ModelRunTimes
     ) {
+        noteRun(times)
         // A graph counts its nodes, each by its own name.
         if job.plan.served.graph != nil { return }
         let code =
@@ -144,7 +148,7 @@ extension LoopState {
             case .failure(let error): service.isHTTP ? error.code.httpStatus : error.code.grpcStatus
             }
         metrics.recordModel(
-            slot: job.plan.served.metricsSlot, service: service, code: code, nanoseconds: nanoseconds)
+            slot: job.plan.served.metricsSlot, service: service, code: code, nanoseconds: times.end &- times.start)
     }
 }
 

@@ -46,9 +46,10 @@ extension LoopState {
         scratch.results.resize(to: count * plan.outputCount * width)
         let start = monotonicNanoseconds()
         model.predict(rows: rows, count: count, into: scratch.results.base)
+        let end = monotonicNanoseconds()
+        flow.timeline.setInference(start, end)
         metrics.recordModel(
-            slot: plan.served.metricsSlot, service: service, code: service.success,
-            nanoseconds: monotonicNanoseconds() &- start)
+            slot: plan.served.metricsSlot, service: service, code: service.success, nanoseconds: end &- start)
         if isLogged(plan) { log(plan, rows, count) }
     }
 

@@ -36,6 +36,7 @@ extension InferenceConnection {
                 plan = state.choose(deployment) { exchange.header($0, in: request) }
             }
             slot = plan.served.metricsSlot
+            state.route(to: plan)
             let run = try SeldonRun(plan, envelope, puid: puid, service: .infer)
             let result = try state.run(run, interest: interest) { [self] result in
                 complete(exchange) { writeV1(result, plan, isColumnar, exchange) }
@@ -91,6 +92,7 @@ extension InferenceConnection {
             guard case .tensors(let tensors) = answer.payload, let first = tensors.first else {
                 throw AerieError(.unsupported, "the graph answers no tensors; ask it by Seldon's protocol")
             }
+            state.flow.timeline.markSerialize()
             var object = JSONObject()
             if isColumnar {
                 object["outputs"] = tensors.count == 1

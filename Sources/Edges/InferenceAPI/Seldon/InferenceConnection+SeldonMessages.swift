@@ -18,6 +18,7 @@ extension InferenceConnection {
         let envelope = try SeldonJSON.read(value)
         let puid = envelope.message.meta.puid.isEmpty ? puid : envelope.message.meta.puid
         let plan = chooseForMessage(deployment, envelope, puid: puid, exchange, request)
+        state.route(to: plan)
         let run = try SeldonRun(plan, envelope, puid: puid, service: .predictions)
         let event = CloudEventHead(exchange, request, puid: puid, deployment: plan.deploymentName)
         let result = try state.run(run, interest: interest) { [self] result in
@@ -55,6 +56,7 @@ extension InferenceConnection {
         let slot = run.plan.served.metricsSlot
         do throws(AerieError) {
             let answer = try result.get()
+            state.flow.timeline.markSerialize()
             let payload = try SeldonPayload(answer, as: run.envelope.form)
             let json = try SeldonJSON.write(payload, meta: answer.meta)
             writeSeldon(json.utf8(), puid: answer.meta.puid, event, exchange)

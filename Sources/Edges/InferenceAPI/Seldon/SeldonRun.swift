@@ -109,9 +109,12 @@ extension LoopState {
         if run.estimatedNanoseconds <= options.inlineNanoseconds {
             let start = monotonicNanoseconds()
             let result = run.run()
-            settle(run, result, nanoseconds: monotonicNanoseconds() &- start)
+            settle(run, result, ModelRunTimes(start: start, end: monotonicNanoseconds()))
+            takeRun()
             return result
         }
+        let completion = keepingFlow(completion)
+        let queued = monotonicNanoseconds()
         let eventLoop = eventLoop
         try pool.enter()
         pool.perform { [self] in
@@ -119,18 +122,19 @@ extension LoopState {
             if interest.hasEnded { return }
             let start = monotonicNanoseconds()
             let result = run.run()
-            let duration = monotonicNanoseconds() &- start
+            let times = ModelRunTimes(queued: queued, start: start, end: monotonicNanoseconds())
             eventLoop.execute {
-                self.settle(run, result, nanoseconds: duration)
-                if !interest.hasEnded { completion(result) }
+                self.settle(run, result, times)
+                if interest.hasEnded { self.lastRun = nil } else { completion(result) }
             }
         }
         return nil
     }
 
     /// Counts, and gives shadows their copy.
-    private func settle(_ run: SeldonRun, _ result: Result<GraphMessage, AerieError>, nanoseconds: UInt64) {
+    private func settle(_ run: SeldonRun, _ result: Result<GraphMessage, AerieError>, _ times: ModelRunTimes) {
         let plan = run.plan
+        noteRun(times)
         if plan.served.graph == nil {
             let code =
                 switch result {
@@ -138,7 +142,8 @@ extension LoopState {
                 case .failure(let error): run.service.isHTTP ? error.code.httpStatus : error.code.grpcStatus
                 }
             metrics.recordModel(
-                slot: plan.served.metricsSlot, service: run.service, code: code, nanoseconds: nanoseconds)
+                slot: plan.served.metricsSlot, service: run.service, code: code,
+                nanoseconds: times.end &- times.start)
         }
         guard case .success(let answer) = result, case .tensors(let tensors) = answer.payload, let first = tensors.first
         else { return }

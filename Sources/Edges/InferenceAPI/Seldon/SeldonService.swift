@@ -55,6 +55,7 @@ private final class SeldonCall: @unchecked Sendable {
 
     func predict(_ message: ByteBuffer) {
         var slot = -1
+        state.begin(at: start, "seldon.protos.Seldon/Predict") { call.traceContext }
         do throws(AerieError) {
             let deployment = try deployment()
             let envelope = try read(message) { bytes throws(AerieError) in try SeldonProtobuf.read(bytes) }
@@ -63,6 +64,7 @@ private final class SeldonCall: @unchecked Sendable {
             if puid.isEmpty { puid = call.header("seldon-puid") ?? state.newPuid() }
             let plan = choose(deployment, envelope, puid)
             slot = plan.served.metricsSlot
+            state.route(to: plan)
             let run = try SeldonRun(plan, envelope, puid: puid, service: .grpc)
             let result = try state.run(run, interest: call.interest) { [self] result in
                 call.onEarlyEnd = nil
@@ -71,9 +73,14 @@ private final class SeldonCall: @unchecked Sendable {
             if let result { return finish(run, result) }
             call.onEarlyEnd = { [self] status in record(slot, status) }
         } catch {
-            call.finish(error)
-            record(slot, error.code.grpcStatus)
+            fail(error, slot)
         }
+    }
+
+    private func fail(_ error: AerieError, _ slot: Int) {
+        state.noteFailure(error.message)
+        call.finish(error)
+        record(slot, error.code.grpcStatus)
     }
 
     private func choose(_ deployment: DeploymentPlan, _ envelope: SeldonEnvelope, _ puid: String) -> PredictorPlan {
@@ -90,18 +97,17 @@ private final class SeldonCall: @unchecked Sendable {
         let slot = run.plan.served.metricsSlot
         do throws(AerieError) {
             let answer = try result.get()
+            state.flow.timeline.markSerialize()
             let payload = try SeldonPayload(answer, as: run.envelope.form)
             call.finish(ByteBuffer(bytes: try SeldonProtobuf.write(payload, meta: answer.meta)))
             record(slot, 0)
-        } catch {
-            call.finish(error)
-            record(slot, error.code.grpcStatus)
-        }
+        } catch { fail(error, slot) }
     }
 
     private func record(_ slot: Int, _ code: Int) {
-        state.metrics.record(
-            slot: slot, service: .grpc, code: code, nanoseconds: monotonicNanoseconds() &- start)
+        let now = monotonicNanoseconds()
+        state.metrics.record(slot: slot, service: .grpc, code: code, nanoseconds: now &- start)
+        state.end(start, slot: slot, service: .grpc, code: code, now: now)
     }
 
     func takeFeedback(_ message: ByteBuffer) {

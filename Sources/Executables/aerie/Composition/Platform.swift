@@ -26,6 +26,7 @@ import StoreObjects
 import StorePredictions
 import StoreRedis
 import Streaming
+import Tracing
 import TrainLightGBM
 import Webhooks
 
@@ -49,6 +50,7 @@ struct Platform: Sendable {
     let sampler: DeploymentSampler
     let runner: PipelineRunner
     let predictions: PredictionLog
+    let tracer: Tracer?
     let reconcile: ReconcileLoop
     let deployments: SeldonDeploymentController
     let retention: RetentionService
@@ -88,11 +90,11 @@ struct Platform: Sendable {
             models: stores.registeredModels, versions: stores.modelVersions, experiments: experiments,
             artifacts: artifacts, observer: webhooks)
         traces = TraceService(traces: stores.traces, experiments: experiments, artifacts: artifacts)
-        metrics = MetricsRegistry()
-        metrics.describeBuild(version: Aerie.version)
+        metrics = Self.registry()
         sampler = DeploymentSampler(registry: metrics)
         serving = ServingService(metrics: metrics)
         predictions = Self.predictionLog(configuration, folder: folder, metrics, logger)
+        tracer = try TracingParts.tracer(configuration.tracing, metrics: metrics, logger: logger)
         graphs = GraphServices(store: stores.bandits, metrics: metrics, logger: logger)
         let joins = LateFeatures()
         let catalog = Self.steps(nativeFolder: nativeFolder, features: joins.source)
@@ -150,6 +152,12 @@ struct Platform: Sendable {
     private static func emptied(_ folder: String) -> String {
         try? FileManager.default.removeItem(atPath: folder)
         return folder
+    }
+
+    private static func registry() -> MetricsRegistry {
+        let metrics = MetricsRegistry()
+        metrics.describeBuild(version: Aerie.version)
+        return metrics
     }
 
     private static func predictionLog(

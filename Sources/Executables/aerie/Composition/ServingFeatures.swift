@@ -30,17 +30,19 @@ final class ServiceLookup: FeatureLookup {
     }
 
     func readNow(_ rows: EntityRows) throws(AerieError) -> FetchedFeatures? {
-        try vectors.readNow(try entities(rows), rows: rows.count).map(fetched)
+        try vectors.readNow(try entities(rows), rows: rows.count, timed: rows.timesViews).map(fetched)
     }
 
     func read(_ rows: EntityRows) async throws(AerieError) -> FetchedFeatures {
-        fetched(try await vectors.read(try entities(rows), rows: rows.count))
+        fetched(try await vectors.read(try entities(rows), rows: rows.count, timed: rows.timesViews))
     }
 
     func defaults(rows: Int) -> FetchedFeatures { fetched(vectors.defaults(rows: rows)) }
 
     private func fetched(_ columns: FeatureVectors.Columns) -> FetchedFeatures {
-        FetchedFeatures(columns: columns.values, missing: columns.missing, stale: columns.stale)
+        FetchedFeatures(
+            columns: columns.values, missing: columns.missing, stale: columns.stale,
+            views: columns.reads.map { .init(view: $0.view, start: $0.start, end: $0.end) })
     }
 
     /// Keys as the entities declare them.

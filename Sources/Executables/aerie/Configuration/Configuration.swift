@@ -38,6 +38,8 @@ struct Configuration: Sendable, Equatable {
     var isInsecure = false
     /// The most memory that one piece of offline work uses before it spills, in bytes; `nil` for 80 % of the machine's.
     var sqlMemory: Int?
+    /// Where traces of predictions go, and which.
+    var tracing = TracingSettings()
     /// Where the native libraries are; `nil` to look in the usual places.
     var nativeDirectory: String?
 
@@ -60,6 +62,8 @@ struct Configuration: Sendable, Equatable {
         case isInsecure = "insecure"
         case sqlMemory = "sql-memory"
         case nativeDirectory = "native-dir"
+        case otlpEndpoint = "otlp-endpoint", otlpProtocol = "otlp-protocol", otlpHeaders = "otlp-headers"
+        case traceRatio = "trace-ratio", traceSlow = "trace-slow", serviceName = "service-name"
 
         var flag: String { "--\(rawValue)" }
         var variable: String { "AERIE_" + rawValue.uppercased().map { $0 == "-" ? "_" : String($0) }.joined() }
@@ -90,6 +94,8 @@ struct Configuration: Sendable, Equatable {
             case .isInsecure: isInsecure = try Self.flag(text)
             case .sqlMemory: sqlMemory = try Self.bytes(text, to: 1 << 40)
             case .nativeDirectory: nativeDirectory = try Self.path(text)
+            case .otlpEndpoint, .otlpProtocol, .otlpHeaders, .traceRatio, .traceSlow, .serviceName:
+                try tracing.set(setting, text)
             }
             return nil
         } catch {

@@ -41,7 +41,11 @@ extension Configuration {
             }
         }
         for setting in Setting.allCases {
-            if let text = environment[setting.variable] { take(setting, text, Origin(field: setting.variable)) }
+            for name in setting.standardVariables.reversed() + [setting.variable] {
+                if let text = environment[name], !text.isEmpty || name == setting.variable {
+                    take(setting, text, Origin(field: name))
+                }
+            }
         }
         for setting in Setting.allCases {
             if let text = flags[setting] { take(setting, text, Origin(field: setting.flag)) }
@@ -72,6 +76,7 @@ extension Configuration {
                     (listener.setting, "\(listener.address) is taken by \(earlier.setting.rawValue) already"))
             }
         }
+        if let problem = tracing.conflict() { problems.append((.otlpEndpoint, problem)) }
         return problems
     }
 

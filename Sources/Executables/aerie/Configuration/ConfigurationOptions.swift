@@ -44,6 +44,18 @@ struct ConfigurationOptions: ParsableArguments {
     var sharedResponses: String?
     @Option(help: "Room for models that are loaded when they are asked for. (default: 2GB)")
     var modelMemory: String?
+    @Option(help: "Traces of predictions go to this OTLP collector, such as http://localhost:4318. (default: nowhere)")
+    var otlpEndpoint: String?
+    @Option(help: "http/protobuf or grpc. (default: http/protobuf)")
+    var otlpProtocol: String?
+    @Option(help: "Sent to the collector with each message: name=value,name=value.")
+    var otlpHeaders: String?
+    @Option(help: "The share of the requests whose traces are kept whatever happens, 0 to 1. (default: 0)")
+    var traceRatio: String?
+    @Option(help: "Requests that take as long are traced whatever the ratio, such as 5ms; off for none. (default: 5ms)")
+    var traceSlow: String?
+    @Option(help: "The name under which traces are sent. (default: aerie)")
+    var serviceName: String?
     @Option(help: "The folder of the native libraries.")
     var nativeDir: String?
     @Flag(name: .long, help: "Accept connections from other machines without authentication.")
@@ -71,6 +83,12 @@ struct ConfigurationOptions: ParsableArguments {
         flags[.modelMemory] = modelMemory
         flags[.sharedResponses] = sharedResponses
         flags[.nativeDirectory] = nativeDir
+        flags[.otlpEndpoint] = otlpEndpoint
+        flags[.otlpProtocol] = otlpProtocol
+        flags[.otlpHeaders] = otlpHeaders
+        flags[.traceRatio] = traceRatio
+        flags[.traceSlow] = traceSlow
+        flags[.serviceName] = serviceName
         if insecure { flags[.isInsecure] = "true" }
         return flags
     }

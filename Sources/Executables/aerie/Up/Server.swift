@@ -23,6 +23,7 @@ import Serving
 import StoreRedis
 import StoreSQLite
 import Synchronization
+import Tracing
 import Webhooks
 
 /// The running process: both planes bound, the loops at work.
@@ -124,6 +125,7 @@ final class Server: Sendable {
         platform.graphs.connect(&options)
         options.metricsText = { platform.metrics.exposition() }
         options.predictionSink = platform.predictions
+        options.tracer = platform.tracer
         return options
     }
 
@@ -158,6 +160,7 @@ final class Server: Sendable {
                 group.addTask { await platform.streams.run() }
                 group.addTask { await platform.webhookDispatcher.run() }
                 group.addTask { await platform.predictions.run() }
+                if let tracer = platform.tracer { group.addTask { await tracer.run() } }
                 group.addTask {
                     do { try await platform.runner.run() } catch {
                         logger.error("the pipeline runner ended", metadata: ["error": "\(error)"])

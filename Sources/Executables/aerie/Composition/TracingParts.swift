@@ -1,0 +1,25 @@
+import AerieCore
+import AerieTelemetry
+import Logging
+import SendOTLP
+import Tracing
+
+/// Makes the tracer of this process.
+enum TracingParts {
+    /// `nil` where no collector is named: then nothing is traced, and requests pay nothing for it.
+    static func tracer(
+        _ settings: TracingSettings, metrics: MetricsRegistry, logger: Logger
+    ) throws(AerieError) -> Tracer? {
+        guard let text = settings.endpoint else { return nil }
+        let endpoint = try OTLPEndpoint(text, transport: settings.transport, headers: settings.headers)
+        let resource: [Span.Attribute] = [
+            .init("service.name", .text(settings.serviceName)), .init("service.version", .text(Aerie.version)),
+            .init("telemetry.sdk.language", .text("swift")), .init("telemetry.sdk.name", .text("aerie")),
+        ]
+        var options = Tracer.Options()
+        options.policy = settings.policy
+        return Tracer(
+            exporter: endpoint.exporter(resource: resource, version: Aerie.version), options: options,
+            metrics: metrics, logger: logger)
+    }
+}

@@ -10,7 +10,7 @@ struct CaseMinimizer {
     func minimize(_ failure: FuzzFailure) throws -> [UInt8] {
         var smallest = failure.input
         // An input that hangs costs the limit's seconds each time.
-        var runs = failure.kind == .hang ? 12 : Self.maximumRuns
+        var runs = failure.kind == .hang ? 8 : Self.maximumRuns
         var size = (smallest.count + 1) / 2
         while size > 0, runs > 0 {
             let starts = Array(stride(from: 0, to: smallest.count, by: size).prefix(Self.candidatesAtOnce))

@@ -18,6 +18,8 @@ public struct CaseRunner {
         /// Inputs at most, and seconds at most.
         public var cases: Int
         public var seconds: Double
+        /// Seconds of each of the looks at the memory, of which there are two to four.
+        var leakSeconds: Double { min(1, seconds / 4) }
 
         public init(seed: UInt64, cases: Int, seconds: Double) {
             self.seed = seed
@@ -82,18 +84,18 @@ public struct CaseRunner {
             source.note(input, outcome: try run(input))
             cases += 1
         }
-        try checkLeaks(&source)
+        try checkLeaks(&source, seconds: plan.leakSeconds)
         return (cases, source.outcomeCount)
     }
 
     /// Runs the same inputs round after round. What a cache or the allocator keeps is there after the first rounds;
     /// what grows on and on is not given back.
-    private func checkLeaks(_ source: inout CaseSource) throws {
+    private func checkLeaks(_ source: inout CaseSource, seconds: Double) throws {
         let inputs = fuzzer.seeds + (0..<128).map { _ in source.next() }
         var budget = 4096
         func rounds(_ count: Int) throws -> Int {
             let start = ContinuousClock.now
-            for _ in 0..<count where budget > 0 && ContinuousClock.now - start < .seconds(1) {
+            for _ in 0..<count where budget > 0 && ContinuousClock.now - start < .seconds(seconds) {
                 for input in inputs { _ = try run(input) }
                 budget -= inputs.count
             }

@@ -28,7 +28,7 @@ public struct FuzzSupervisor: Sendable {
     }
 
     public func run(_ fuzzer: Fuzzer, _ plan: CaseRunner.Plan) throws -> Report {
-        let limit = fuzzer.canary == .hang ? min(1, hangSeconds) : hangSeconds
+        let limit = fuzzer.canary == .hang ? min(0.5, hangSeconds) : hangSeconds
         let process = CaseProcess(command: command, fuzzer: fuzzer, hangSeconds: limit)
         let start = ContinuousClock.now
         let outcome = try process.run([

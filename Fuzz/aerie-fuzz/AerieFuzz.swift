@@ -75,7 +75,7 @@ struct AerieFuzz: ParsableCommand {
         let fuzzers = Self.registry.filter {
             names.isEmpty ? smoke || $0.canary == nil : names.contains($0.name)
         }
-        let plan = CaseRunner.Plan(seed: seed, cases: smoke ? min(cases, 3000) : cases, seconds: smoke ? 2 : seconds)
+        let plan = CaseRunner.Plan(seed: seed, cases: smoke ? min(cases, 3000) : cases, seconds: smoke ? 1 : seconds)
         let program = Bundle.main.executablePath ?? CommandLine.arguments[0]
         let supervisor = FuzzSupervisor(command: [program], folder: folder)
         print("seed \(seed), \(fuzzers.count) fuzzers")

@@ -20,7 +20,7 @@ public final class ONNXModel: InferenceModel {
     private let inputs: [TensorSpec]
     private let outputs: [TensorSpec]
 
-    init(session: ONNXSession, path: String) throws(AerieError) {
+    init(session: ONNXSession, path: String, notes: [String] = []) throws(AerieError) {
         self.session = session
         let ports = try session.ports()
         var inputs: [TensorSpec] = []
@@ -50,9 +50,11 @@ public final class ONNXModel: InferenceModel {
         inputNames = ONNXNames(self.inputs.map(\.name))
         outputNames = ONNXNames(self.outputs.map(\.name))
         let nanoseconds = Self.measure(session, inputs: self.inputs, inputNames, outputs: self.outputs, outputNames)
-        description = ModelDescription(
+        var description = ModelDescription(
             platform: "onnxruntime_onnx", inputs: self.inputs, outputs: self.outputs, nanosecondsPerRow: nanoseconds,
             isProbability: self.outputs.first.map(Self.isProbability))
+        description.notes = notes
+        self.description = description
     }
 
     public func infer(_ tensors: [Tensor]) throws(AerieError) -> [Tensor] {

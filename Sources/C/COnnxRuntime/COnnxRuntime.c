@@ -19,6 +19,7 @@ enum {
     CREATE_SESSION = 7,
     RUN = 9,
     CREATE_SESSION_OPTIONS = 10,
+    SET_OPTIMIZED_MODEL_FILE_PATH = 11,
     SET_SESSION_LOG_SEVERITY_LEVEL = 22,
     SET_SESSION_GRAPH_OPTIMIZATION_LEVEL = 23,
     SET_INTRA_OP_NUM_THREADS = 24,
@@ -59,9 +60,17 @@ enum {
     GET_MAP_KEY_TYPE = 105,
     GET_MAP_VALUE_TYPE = 106,
     GET_SEQUENCE_ELEMENT_TYPE = 107,
+    GET_AVAILABLE_PROVIDERS = 125,
+    RELEASE_AVAILABLE_PROVIDERS = 126,
+    APPEND_TENSORRT = 170,
+    CREATE_TENSORRT_OPTIONS = 171,
+    RELEASE_TENSORRT_OPTIONS = 174,
+    APPEND_CUDA = 204,
+    CREATE_CUDA_OPTIONS = 205,
+    RELEASE_CUDA_OPTIONS = 208,
 };
 
-enum { LOG_FATAL = 4, OPTIMIZE_ALL = 99, ARENA_ALLOCATOR = 1, DEFAULT_MEMORY = 0 };
+enum { LOG_FATAL = 4, ARENA_ALLOCATOR = 1, DEFAULT_MEMORY = 0 };
 
 typedef struct {
     void *const *(*get_api)(uint32_t version);
@@ -139,18 +148,52 @@ const char *cort_load(const char *path) {
 
 const char *cort_version(void) { return base->get_version(); }
 
-static cort_status configure(h options, int threads) {
-    TRY(CALL(SET_SESSION_LOG_SEVERITY_LEVEL, (h, int))(options, LOG_FATAL));
-    TRY(CALL(SET_SESSION_GRAPH_OPTIMIZATION_LEVEL, (h, int))(options, OPTIMIZE_ALL));
-    TRY(CALL(SET_INTRA_OP_NUM_THREADS, (h, int))(options, threads));
-    TRY(CALL(SET_INTER_OP_NUM_THREADS, (h, int))(options, 1));
+cort_status cort_providers(int32_t *set) {
+    char **names = NULL;
+    int count = 0;
+    *set = 0;
+    TRY(CALL(GET_AVAILABLE_PROVIDERS, (char ***, int *))(&names, &count));
+    for (int i = 0; i < count; i++) {
+        if (strcmp(names[i], "CUDAExecutionProvider") == 0) *set |= CORT_CUDA;
+        if (strcmp(names[i], "TensorrtExecutionProvider") == 0) *set |= CORT_TENSORRT;
+    }
+    TRY(CALL(RELEASE_AVAILABLE_PROVIDERS, (char **, int))(names, count));
     return success;
 }
 
-cort_status cort_session_create(const char *path, int threads, h *session) {
+// With the provider's own defaults: the first device.
+static cort_status append(h options, int create, int add, int release) {
+    h settings = NULL;
+    TRY(CALL(create, (h *))(&settings));
+    cort_status status = take(CALL(add, (h, h))(options, settings));
+    RELEASE(release, settings);
+    return status;
+}
+
+static cort_status configure(h options, const cort_session_options *wanted) {
+    TRY(CALL(SET_SESSION_LOG_SEVERITY_LEVEL, (h, int))(options, LOG_FATAL));
+    TRY(CALL(SET_SESSION_GRAPH_OPTIMIZATION_LEVEL, (h, int))(options, wanted->optimization));
+    TRY(CALL(SET_INTRA_OP_NUM_THREADS, (h, int))(options, wanted->threads));
+    TRY(CALL(SET_INTER_OP_NUM_THREADS, (h, int))(options, 1));
+    if (wanted->optimized_path) {
+        TRY(CALL(SET_OPTIMIZED_MODEL_FILE_PATH, (h, const char *))(options, wanted->optimized_path));
+    }
+    for (size_t i = 0; i < sizeof wanted->providers / sizeof *wanted->providers; i++) {
+        cort_status status = success;
+        if (wanted->providers[i] == CORT_CUDA) {
+            status = append(options, CREATE_CUDA_OPTIONS, APPEND_CUDA, RELEASE_CUDA_OPTIONS);
+        } else if (wanted->providers[i] == CORT_TENSORRT) {
+            status = append(options, CREATE_TENSORRT_OPTIONS, APPEND_TENSORRT, RELEASE_TENSORRT_OPTIONS);
+        }
+        if (status.code != 0) return status;
+    }
+    return success;
+}
+
+cort_status cort_session_create(const char *path, const cort_session_options *wanted, h *session) {
     h options = NULL;
     TRY(CALL(CREATE_SESSION_OPTIONS, (h *))(&options));
-    cort_status status = configure(options, threads);
+    cort_status status = configure(options, wanted);
     if (status.code == 0) {
         status = take(CALL(CREATE_SESSION, (h, const char *, h, h *))(environment, path, options, session));
     }

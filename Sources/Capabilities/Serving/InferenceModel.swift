@@ -15,6 +15,8 @@ public struct ModelDescription: Sendable {
     public var nanosecondsPerRow: Double
     /// Whether the first output is a probability; `nil` where the model does not say.
     public var isProbability: Bool?
+    /// What a person should know of how it was loaded, such as a fallback that was taken.
+    public var notes: [String] = []
 
     public init(
         platform: String, inputs: [TensorSpec], outputs: [TensorSpec], featureNames: [String] = [],
@@ -72,4 +74,8 @@ public protocol ModelFormat: Sendable {
     /// - Throws: `invalidArgument` naming the file and the byte offset for malformed, truncated or hostile files;
     ///   `unsupported` for a part of the format that is not carried out, by its name.
     func load(file path: String) throws(AerieError) -> any InferenceModel
+
+    /// The same with options. A format that knows none takes `cpu`, and refuses a list without it.
+    /// - Throws: also `failedPrecondition` if none of the execution providers is there.
+    func load(file path: String, options: ModelLoadOptions) throws(AerieError) -> any InferenceModel
 }

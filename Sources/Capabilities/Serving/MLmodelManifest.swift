@@ -9,6 +9,8 @@ struct MLmodelManifest {
         /// The file within the folder that holds the model.
         var data: String?
         var modelClass: String?
+        /// What the model asks to be computed by, as far as it is known here, in its order.
+        var providers: [ExecutionProvider] = []
     }
 
     /// In the order of the file.
@@ -30,7 +32,11 @@ struct MLmodelManifest {
         }
         self.flavors = flavors.members.map { member in
             let data = ["data", "model_data", "pickled_model"].lazy.compactMap { member.value[$0]?.string }.first
-            return Flavor(name: member.key, data: data, modelClass: member.value["model_class"]?.string)
+            let providers = (member.value["providers"]?.array ?? []).compactMap { provider in
+                (provider.string ?? provider[0]?.string).flatMap { ExecutionProvider(named: $0) }
+            }
+            return Flavor(
+                name: member.key, data: data, modelClass: member.value["model_class"]?.string, providers: providers)
         }
         featureNames = Self.featureNames(root["signature"]?["inputs"])
     }

@@ -22,11 +22,13 @@ public struct ModelLoader: Sendable {
         guard stat(location.path, &status) == 0 else {
             throw AerieError(.notFound, "\(location.uri): there is no file or folder \(location.path)")
         }
-        if status.st_mode & S_IFMT == S_IFDIR { return try load(folder: location.path, uri: location.uri) }
-        return try format(ofFile: location.path).load(file: location.path)
+        if status.st_mode & S_IFMT == S_IFDIR { return try load(folder: location.path, location) }
+        let options = ModelLoadOptions(providers: location.providers)
+        return try format(ofFile: location.path).load(file: location.path, options: options)
     }
 
-    private func load(folder: String, uri: String) throws(AerieError) -> any InferenceModel {
+    private func load(folder: String, _ location: ModelLocation) throws(AerieError) -> any InferenceModel {
+        let uri = location.uri
         let text = try TextFile.read(folder + "/MLmodel", maximumBytes: 4 << 20)
         let manifest = try MLmodelManifest(text: text, of: uri)
         for format in formats {
@@ -40,7 +42,10 @@ public struct ModelLoader: Sendable {
                 throw AerieError(.unsupported, "\(uri): \(pickle)", reason: "model.pickled")
             }
             let model = try (flavor.name == "onnx" ? format : self.format(ofFile: path, unless: format))
-                .load(file: path)
+                .load(
+                    file: path,
+                    options: ModelLoadOptions(
+                        providers: location.providers.isEmpty ? flavor.providers : location.providers))
             return model.withFeatureNames(manifest.featureNames)
         }
         throw unsupported(manifest, uri: uri)

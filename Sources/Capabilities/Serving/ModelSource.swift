@@ -12,6 +12,8 @@ public struct ModelLocation: Hashable, Sendable {
     public var identity: String
     /// As it was asked for.
     public var uri: String
+    /// What is to compute it, in the order of preference; empty for what the model itself says.
+    public var providers: [ExecutionProvider] = []
 
     public init(path: String, name: String, version: String, identity: String, uri: String) {
         self.path = path

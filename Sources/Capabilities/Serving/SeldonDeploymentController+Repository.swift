@@ -148,7 +148,7 @@ extension SeldonDeploymentController: ModelRepository {
         let name = resource.metadata.name
         var bytes = 0
         for predictor in SeldonDeploymentSpec(resource).predictors where !predictor.isShadow {
-            let location = try await source.fetch(predictor.modelURI)
+            let location = try await source.fetch(predictor.modelURI).computed(by: predictor.policy.providers)
             bytes += predictor.policy.memory ?? ModelFootprint.bytes(at: location.path)
         }
         let leaving = try repository.budget.admit(name, bytes: bytes) { name in

@@ -115,7 +115,7 @@ public actor SeldonDeploymentController: Reconciler {
             let model: any InferenceModel
             let location: ModelLocation
             if predictor.graph.isSingleModel {
-                location = try await source.fetch(predictor.modelURI)
+                location = try await source.fetch(predictor.modelURI).computed(by: predictor.policy.providers)
                 model = try await pool.model(at: location)
             } else {
                 let answering = (old?.predictors ?? []) + (old?.shadows ?? [])
@@ -134,6 +134,9 @@ public actor SeldonDeploymentController: Reconciler {
                         + "of rows, so requests cannot be put together", reason: "serving.batching")
             }
             try await pool.warm(model, at: location, predictor.policy.warmups)
+            for note in model.description.notes {
+                logger.notice("model: \(note)", metadata: ["deployment": "\(namespace)/\(name)", "model": "\(location.uri)"])
+            }
             outcome.model = model
         } catch {
             outcome.problem = error.message

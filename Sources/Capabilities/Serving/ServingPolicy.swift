@@ -29,6 +29,8 @@ public struct ServingPolicy: Hashable, Sendable {
     public var isOnDemand = false
     /// Bytes of memory that the model needs; `nil` to estimate it from its files.
     public var memory: Int?
+    /// What computes an ONNX model, in the order of preference; empty for what the model itself says.
+    public var providers: [ExecutionProvider] = []
 
     public init() {}
 }

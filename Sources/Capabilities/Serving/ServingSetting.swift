@@ -19,6 +19,8 @@ enum ServingSetting: String, CaseIterable {
     case load = "aerie.dev/load"
     /// What a model that is loaded on demand needs, such as `64MB`.
     case memory = "aerie.dev/memory"
+    /// What computes an ONNX model, such as `tensorrt,cuda,cpu`: the first of them that is there.
+    case providers = "aerie.dev/execution-providers"
 
     /// What is wrong with the setting's value; `nil` if nothing is.
     func problem(_ value: String) -> String? {
@@ -74,6 +76,7 @@ enum ServingSetting: String, CaseIterable {
                 throw .invalid("", "\"\(value)\" is no size, such as 64MB")
             }
             policy.memory = bytes
+        case .providers: policy.providers = try ExecutionProvider.list(value)
         }
     }
 

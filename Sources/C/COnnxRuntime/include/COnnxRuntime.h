@@ -47,7 +47,25 @@ typedef struct {
 const char *cort_load(const char *path);
 const char *cort_version(void);
 
-cort_status cort_session_create(const char *path, int threads, cort_handle *session);
+// Execution providers besides the processor, as bits of a set.
+enum { CORT_CUDA = 1, CORT_TENSORRT = 2 };
+
+// The providers that the library was built with. Those that need other libraries may still fail in a session.
+cort_status cort_providers(int32_t *set);
+
+enum { CORT_OPTIMIZE_NONE = 0, CORT_OPTIMIZE_BASIC = 1, CORT_OPTIMIZE_EXTENDED = 2, CORT_OPTIMIZE_ALL = 99 };
+
+typedef struct {
+    int32_t threads;
+    // Of the graph, when the session is made.
+    int32_t optimization;
+    // Where the optimized graph is written; NULL for nowhere.
+    const char *optimized_path;
+    // In the order of preference; the processor comes behind them by itself.
+    int32_t providers[2];
+} cort_session_options;
+
+cort_status cort_session_create(const char *path, const cort_session_options *options, cort_handle *session);
 void cort_session_release(cort_handle session);
 cort_status cort_session_counts(cort_handle session, size_t *inputs, size_t *outputs);
 // `*name` is to be freed with free().

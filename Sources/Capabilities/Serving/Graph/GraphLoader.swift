@@ -19,7 +19,10 @@ struct GraphLoader: Sendable {
         var locations: [String: ModelLocation] = [:]
         var tables: [String: ModelLocation] = [:]
         for node in nodes {
-            if !node.modelURI.isEmpty { locations[node.name] = try await fetch(node.modelURI, for: node) }
+            if !node.modelURI.isEmpty {
+                locations[node.name] = try await fetch(node.modelURI, for: node)
+                    .computed(by: predictor.policy.providers)
+            }
             if let uri = node.parameters["reference"] { tables[node.name] = try await fetch(uri, for: node) }
         }
         let identities = nodes.flatMap { [locations[$0.name]?.identity ?? "", tables[$0.name]?.identity ?? ""] }

@@ -1,5 +1,5 @@
 public import AerieCore
-public import Tracing
+public import RequestTracing
 
 /// Where spans are sent, and how: the settings of OpenTelemetry's exporters.
 public struct OTLPEndpoint: Sendable, Hashable {

@@ -3,7 +3,7 @@ import NIOCore
 import NIOHPACK
 import NIOHTTP2
 import NIOPosix
-import Tracing
+import RequestTracing
 
 /// Spans by gRPC, without TLS: OTLP/gRPC. One connection, which is made again once it has broken.
 actor OTLPGRPCExporter: SpanExporter {

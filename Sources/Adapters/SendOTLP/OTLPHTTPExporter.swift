@@ -2,7 +2,7 @@ import AerieCore
 import AsyncHTTPClient
 import NIOCore
 import NIOHTTP1
-import Tracing
+import RequestTracing
 
 /// Spans over HTTP, in protobuf: OTLP/HTTP. Redirects are not followed and no proxy is used.
 final class OTLPHTTPExporter: SpanExporter {

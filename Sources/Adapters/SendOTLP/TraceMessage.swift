@@ -1,6 +1,6 @@
 import AerieCore
 import AerieWire
-import Tracing
+import RequestTracing
 
 /// Spans as OTLP's `ExportTraceServiceRequest`, and what comes back. Fields by their numbers in OpenTelemetry's
 /// protocol 1.x, package `opentelemetry.proto.trace.v1`.

@@ -2,7 +2,7 @@ import AerieGRPC
 import AerieHTTP
 import AerieTelemetry
 import NIOCore
-import Tracing
+import RequestTracing
 
 /// What is noted of a request over HTTP from its route to its answer.
 extension InferenceConnection {

@@ -5,7 +5,7 @@ public import NIOCore
 import NIOPosix
 public import Serving
 import Synchronization
-public import Tracing
+public import RequestTracing
 
 /// The event loops that answer inference requests, and what they share: nothing but an immutable plan and a pool for
 /// slow models. The HTTP and the gRPC server run on the same plane.

@@ -2,7 +2,7 @@ import AerieCore
 import AerieHTTP
 import AerieTelemetry
 import Serving
-import Tracing
+import RequestTracing
 
 /// What is noted of one request on its way: the instants of its stages, and more where it is traced.
 ///

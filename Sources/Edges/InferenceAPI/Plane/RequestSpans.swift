@@ -1,7 +1,7 @@
 import AerieCore
 import AerieTelemetry
 import Serving
-import Tracing
+import RequestTracing
 
 /// The spans of one answered request, by the names of the founding document's picture of a traced request: the router,
 /// the feature fetcher with a query a view, the model server with preprocessing, inference and postprocessing, and the

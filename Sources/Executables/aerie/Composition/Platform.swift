@@ -26,7 +26,7 @@ import StoreObjects
 import StorePredictions
 import StoreRedis
 import Streaming
-import Tracing
+import RequestTracing
 import TrainLightGBM
 import Webhooks
 

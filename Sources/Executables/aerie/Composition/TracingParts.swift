@@ -2,7 +2,7 @@ import AerieCore
 import AerieTelemetry
 import Logging
 import SendOTLP
-import Tracing
+import RequestTracing
 
 /// Makes the tracer of this process.
 enum TracingParts {

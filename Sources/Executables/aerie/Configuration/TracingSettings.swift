@@ -1,6 +1,6 @@
 import AerieCore
 import SendOTLP
-import Tracing
+import RequestTracing
 
 /// Where traces of predictions go, and which of them.
 struct TracingSettings: Sendable, Equatable {

@@ -23,7 +23,7 @@ import Serving
 import StoreRedis
 import StoreSQLite
 import Synchronization
-import Tracing
+import RequestTracing
 import Webhooks
 
 /// The running process: both planes bound, the loops at work.

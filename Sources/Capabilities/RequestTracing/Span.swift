@@ -72,7 +72,7 @@ public struct RequestTrace: Sendable, Hashable {
     }
 }
 
-/// Where spans go. Declared by Tracing; an adapter speaks to a collector.
+/// Where spans go. Declared by RequestTracing; an adapter speaks to a collector.
 public protocol SpanExporter: Sendable {
     /// Sends spans in one message.
     /// - Throws: `unavailable`, `deadlineExceeded` or `resourceExhausted` if trying again may help; `dataLoss` if the

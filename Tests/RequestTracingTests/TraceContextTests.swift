@@ -1,5 +1,5 @@
 import Testing
-import Tracing
+import RequestTracing
 
 @Suite("W3C trace context")
 struct TraceContextTests {

@@ -3,7 +3,7 @@ import AerieTelemetry
 import Logging
 import Synchronization
 import Testing
-import Tracing
+import RequestTracing
 
 @Suite("Traces on their way out")
 struct TracerTests {

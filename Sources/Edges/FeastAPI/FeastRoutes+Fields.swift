@@ -60,7 +60,18 @@ extension FeastRoutes {
             guard let values = member.value.array else { throw .invalid("df.\(member.key)", "must be a list") }
             columns.append((member.key, values))
         }
+        let rows = columns.map(\.values.count).min() ?? 0
+        for place in columns.indices where columns[place].values.count == 2 * rows {
+            if let once = Self.once(columns[place].values) { columns[place].values = once }
+        }
         return columns
+    }
+
+    /// Feast's SDK counts the keys of a stream feature view among its features too, and sends each value twice.
+    private static func once(_ values: [JSONValue]) -> [JSONValue]? {
+        let pairs = stride(from: 0, to: values.count, by: 2)
+        guard pairs.allSatisfy({ values[$0] == values[$0 + 1] }) else { return nil }
+        return pairs.map { values[$0] }
     }
 
     static func time(_ body: JSONObject, _ name: String) throws(AerieError) -> Int64 {

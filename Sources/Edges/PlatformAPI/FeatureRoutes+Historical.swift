@@ -26,8 +26,8 @@ extension FeatureRoutes {
     /// Further parameters are `alias` (`name=view,key=column,…`, any number), `full_feature_names`, `timestamp`,
     /// `format` of the body (parquet or csv) and `output` (parquet, csv or arrow). The answer is the table as a file;
     /// both are streamed, and stand on the disk meanwhile. With `progress=true` it is lines of JSON: `started` with an
-    /// id, by which a DELETE ends the work, `progress`, and at last `report` or `error`; the table is then fetched, once,
-    /// by GET with the id. A client that hangs up ends the work too.
+    /// id, by which a DELETE ends the work, `progress`, and at last `report` or `error`; the table is then fetched,
+    /// once, by GET with the id. A client that hangs up ends the work too.
     private func historical(_ request: Request) async throws -> Response {
         let id = UUID().uuidString
         let historical = try await Self.read(request, place: "\(folder)/\(id)")

@@ -36,7 +36,9 @@ extension FeastDefinitionReader {
         try described(&spec, description: 6, owner: 8, tags: 7)
         let ttl = try message.message(9)
         if aggregations.isEmpty {
-            let features = try features(message)
+            // Feast lists the keys of such a view among its features.
+            let keys = try message.messages(5).map { $0.text(1) }
+            let features = try features(message).filter { !keys.contains($0["name"]?.string ?? "") }
             guard !features.isEmpty else { return outcome }
             spec["features"] = .array(features)
             if let ttl { spec["ttl"] = .string(Self.seconds(ttl)) }
@@ -112,6 +114,7 @@ extension FeastDefinitionReader {
     private mutating func windows(_ aggregations: [ProtobufMessage]) throws(AerieError) -> [JSONValue]? {
         let message = object.spec
         var declared = Dictionary(try message.messages(4).map { ($0.text(1), $0) }) { first, _ in first }
+        for key in try message.messages(5) { declared[key.text(1)] = nil }
         var hop: Int64?
         if message.number(18) != 0 {
             hop = try message.message(19).map { FeastTime.micros($0) }.flatMap { $0 > 0 ? $0 : nil } ?? Self.defaultHop

@@ -221,7 +221,7 @@ def test_load_and_unload(http, rpc, models, tmp_path):
         with pytest.raises(InferenceServerException):
             client.load_model("nobody")
         with pytest.raises(InferenceServerException, match="max_batch_size"):
-            client.load_model(NAME, config=json.dumps({"max_batch": 3}))
+            client.load_model(NAME, config=json.dumps({"max_batch_siz": 3}))
         config = json.dumps({"max_batch_size": 8, "dynamic_batching": {}})
         client.load_model(NAME, config=config)
         told = client.get_model_config(NAME)

@@ -116,7 +116,7 @@ struct RepositoryTests {
             for (body, says) in [
                 (#"{"parameters":{"file:1/m.onnx":"AAEC"}}"#, "come with the model's configuration"),
                 (#"{"parameters":{"config":"{"}}"#, "config"), (#"{"parameters":{"config":7}}"#, "a text was expected"),
-                (#"{"parameters":{"config":"{\"max_batch\": 1}"}}"#, "max_batch_size"),
+                (#"{"parameters":{"config":"{\"max_batch_siz\": 1}"}}"#, "max_batch_size"),
                 (#"{"parameters":{"config":"{}","file:1/m":"~"}}"#, "Base64"), (#"{"parameters":{"x":1}}"#, "no such"),
             ] {
                 let answer = try await ask(http, post("\(path)/new/load", body))

@@ -39,7 +39,7 @@ final class ExecutionStatistics: Sendable {
     func begin() { counts.withLock { $0.pending += 1 } }
     func end() { counts.withLock { $0.pending -= 1 } }
 
-    /// One call of the model.
+    /// One call of the model that gave an answer; those of its requests that got one.
     /// - Parameter queued: nanoseconds that its requests waited, together.
     func record(rows: Int, requests: Int, queued: UInt64, computed: UInt64) {
         counts.withLock { counts in

@@ -134,9 +134,12 @@ final class ModelBatcher: Sendable {
         if !wanted.isEmpty {
             let share = duration / UInt64(wanted.count)
             for call in wanted { pool.record(waited: start &- call.arrived, service: share) }
-            let queued = wanted.reduce(UInt64(0)) { $0 &+ (start &- $1.arrived) }
-            statistics.record(
-                rows: wanted.reduce(0) { $0 + $1.job.rows }, requests: wanted.count, queued: queued, computed: duration)
+            let answered = deliveries.filter { if case .success = $0.result { true } else { false } }.map(\.call)
+            if !answered.isEmpty {
+                statistics.record(
+                    rows: answered.reduce(0) { $0 + $1.job.rows }, requests: answered.count,
+                    queued: answered.reduce(UInt64(0)) { $0 &+ (start &- $1.arrived) }, computed: duration)
+            }
         }
         for call in calls { end(call, pool) }
         let leaving: [Delivery] = state.withLock { state in

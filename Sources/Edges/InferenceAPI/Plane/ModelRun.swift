@@ -103,7 +103,7 @@ extension LoopState {
         if job.isQuick(within: options.inlineNanoseconds) {
             let result = job.run()
             let duration = monotonicNanoseconds() &- arrived
-            executions.record(rows: job.rows, requests: 1, queued: 0, computed: duration)
+            if case .success = result { executions.record(rows: job.rows, requests: 1, queued: 0, computed: duration) }
             record(job, service, result, ModelRunTimes(start: arrived, end: arrived &+ duration))
             return result
         }
@@ -120,8 +120,8 @@ extension LoopState {
             let isLate = job.terms.timeout > 0 && start &- arrived >= job.terms.timeout
             let result = isLate ? .failure(Self.late) : job.run()
             let duration = monotonicNanoseconds() &- start
-            if !isLate {
-                pool.record(waited: start &- arrived, service: duration)
+            if !isLate { pool.record(waited: start &- arrived, service: duration) }
+            if case .success = result {
                 executions.record(rows: job.rows, requests: 1, queued: start &- arrived, computed: duration)
             }
             eventLoop.execute {

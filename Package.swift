@@ -189,7 +189,7 @@ edge("PlatformAPI", uses: ["AerieCore", "AerieJSON", "ErrorMapping", "AerieResou
      packages: [hummingbird, log], testUses: ["StoreSQLite"])
 edge("FeastAPI", uses: ["AerieCore", "AerieJSON", "AerieWire", "AerieHTTP", "AerieGRPC", "AerieArrow", "AerieTelemetry", "AerieResources", "ErrorMapping", "Datasets", "Features"],
      packages: [hummingbird, nioCore, log], testUses: ["StoreSQLite", "StoreLMDB", "StoreDuckDB"])
-edge("InferenceAPI", uses: ["AerieCore", "AerieJSON", "AerieData", "AerieHTTP", "AerieGRPC", "AerieTelemetry", "ErrorMapping", "Serving", "RequestTracing"],
+edge("InferenceAPI", uses: ["AerieCore", "AerieJSON", "AerieData", "AerieHTTP", "AerieGRPC", "AerieTelemetry", "ErrorMapping", "Explain", "Serving", "RequestTracing"],
      packages: [nioCore, nioPosix, nioHTTP2, log], testUses: ["CompressZlib"])
 edge("Console", uses: ["AerieCore", "AerieJSON", "AerieYAML", "AerieTelemetry", "ErrorMapping", "AerieResources", "Experiments", "Features", "Registry", "Pipelines", "Serving"],
      packages: [hummingbird, log])

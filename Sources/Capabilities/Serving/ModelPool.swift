@@ -62,12 +62,14 @@ actor ModelPool {
     }
 
     /// Reads a table of numbers on one of the threads. Nothing is remembered.
-    func table(at location: ModelLocation, columns: [String]) async throws(AerieError) -> NumberRows {
+    func table(
+        at location: ModelLocation, columns: [String], allowsMissing: Bool = false
+    ) async throws(AerieError) -> NumberRows {
         let result: Result<NumberRows, AerieError> = await withCheckedContinuation { continuation in
             threads.async {
                 continuation.resume(
                     returning: Result { () throws(AerieError) in
-                        try ReferenceTable.read(location.path, columns: columns)
+                        try ReferenceTable.read(location.path, columns: columns, allowsMissing: allowsMissing)
                     })
             }
         }

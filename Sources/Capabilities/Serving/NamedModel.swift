@@ -1,5 +1,6 @@
 import AerieCore
 import AerieData
+import Explain
 
 extension InferenceModel {
     /// The same model with these names for its columns, if it has none of its own and their number fits.
@@ -34,6 +35,8 @@ final class NamedTabularModel: TabularModel {
     let outputCount: Int
     let rowType: DataType
     private let model: any TabularModel
+    /// How the model decides, for explanations.
+    var trees: (any DecisionTrees)? { model as? any DecisionTrees }
 
     init(_ model: any TabularModel, _ names: [String]) {
         var description = model.description

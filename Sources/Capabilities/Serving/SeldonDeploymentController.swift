@@ -16,7 +16,7 @@ public actor SeldonDeploymentController: Reconciler {
 
     let service: ServingService
     let source: any ModelSource
-    private let pool: ModelPool
+    let pool: ModelPool
     private let graphs: GraphLoader
     /// Models that come and go.
     var repository: RepositoryState
@@ -104,6 +104,7 @@ public actor SeldonDeploymentController: Reconciler {
         var location: ModelLocation?
         var model: (any InferenceModel)?
         var features: FeatureBinding?
+        var explainer: PredictorExplainer?
         var problem = ""
     }
 
@@ -137,6 +138,7 @@ public actor SeldonDeploymentController: Reconciler {
             for note in model.description.notes {
                 logger.notice("model: \(note)", metadata: ["deployment": "\(namespace)/\(name)", "model": "\(location.uri)"])
             }
+            outcome.explainer = await explainer(predictor, model)
             outcome.model = model
         } catch {
             outcome.problem = error.message
@@ -192,7 +194,8 @@ public actor SeldonDeploymentController: Reconciler {
         return ServedPredictor(
             name: asked.name, weight: asked.traffic, modelName: asked.modelName, modelVersion: location.version,
             modelURI: asked.modelURI, model: model, metricsSlot: slot, labels: labels,
-            features: outcome.features, modelIdentity: location.identity, policy: asked.policy)
+            features: outcome.features, modelIdentity: location.identity, policy: asked.policy,
+            explainer: outcome.explainer)
     }
 
     /// Predictions are counted for a model with one number a row, unless it says that the number is no probability and
@@ -322,6 +325,7 @@ extension ServedPredictor {
         name == other.name && weight == other.weight && modelName == other.modelName && modelURI == other.modelURI
             && modelVersion == other.modelVersion && model === other.model && metricsSlot == other.metricsSlot
             && labels == other.labels && policy == other.policy && hasSameFeatures(as: other)
+            && explainer.isSame(as: other.explainer)
     }
 
     private func hasSameFeatures(as other: ServedPredictor) -> Bool {

@@ -1,12 +1,13 @@
 public import AerieCore
 public import AerieJSON
 public import AerieResources
+import Explain
 
 /// `kind: SeldonDeployment`, as people have it in their repositories.
 ///
-/// Carried out: predictors with their graphs, their share of the traffic, shadows, names, annotations and labels. Known
-/// and without effect: what steers pods, since one process serves every replica here; each such field is a warning by
-/// its path.
+/// Carried out: predictors with their graphs and explainers, their share of the traffic, shadows, names, annotations
+/// and labels. Known and without effect: what steers pods, since one process serves every replica here; each such field
+/// is a warning by its path.
 public struct SeldonDeploymentKind: ResourceKind {
     public init() {}
 
@@ -95,7 +96,7 @@ enum SeldonDeploymentSchema {
         accepted("replicas", replicas, oneProcess),
         accepted("componentSpecs", .array(componentSpec), "no container is started; the model runs in this process"),
         accepted("autoscaling", autoscaling, oneProcess),
-        accepted("explainer", explainer, "no explainer is started"),
+        Field("explainer", explainer),
         accepted(
             "svcOrchSpec",
             .object([
@@ -164,15 +165,14 @@ enum SeldonDeploymentSchema {
         Field("targetCPUUtilization", .integer(1...100)),
     ])
     private static let explainer = FieldSchema.object([
-        Field(
-            "type",
-            .choice([
-                "AnchorTabular", "AnchorImages", "AnchorText", "Counterfactuals", "Contrastive", "KernelShap",
-                "IntegratedGradients", "ALE", "TreeShap",
-            ])),
-        Field("modelUri", .string), Field("serviceAccountName", .string), Field("envSecretRefName", .string),
-        Field("containerSpec", .any), Field("config", .map(.string)), Field("endpoint", .any),
-        Field("replicas", replicas), Field("initParameters", .string), Field("storageInitializerImage", .string),
+        Field("type", .choice(ExplainerSettings.Method.allCases.map(\.rawValue) + ExplainerSettings.foreignMethods)),
+        Field("modelUri", .string), Field("config", .map(.string)), Field("initParameters", .string),
+        accepted("serviceAccountName", .string, "background rows are fetched with the server's own rights"),
+        accepted("envSecretRefName", .string, "background rows are fetched with the server's own rights"),
+        accepted("containerSpec", .any, "no container is started; explanations are made in this process"),
+        accepted("endpoint", .any, "explanations are made in this process"),
+        accepted("replicas", replicas, oneProcess),
+        accepted("storageInitializerImage", .string, "background rows are fetched by the server itself"),
     ])
 
     private static func accepted(_ name: String, _ schema: FieldSchema, _ note: String) -> Field {

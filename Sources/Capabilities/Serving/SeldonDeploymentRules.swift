@@ -31,6 +31,9 @@ struct SeldonDeploymentRules {
             let path = "spec.predictors[\(index)]"
             checkSettings(SeldonDeploymentSpec.texts(predictor["annotations"]), at: path + ".annotations")
             checkAutoscaling(predictor["autoscaling"], at: path + ".autoscaling")
+            do throws(AerieError) {
+                _ = try SeldonDeploymentSpec.explainer(predictor["explainer"], at: path + ".explainer")
+            } catch { problems += error.details }
             if let graph = predictor["graph"] {
                 checkParameters(graph, at: path + ".graph")
                 problems += GraphRules(graph, at: path + ".graph", protocol: resource.spec["protocol"]?.string).problems

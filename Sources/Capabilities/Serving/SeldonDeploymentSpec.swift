@@ -1,6 +1,7 @@
 import AerieCore
 import AerieJSON
 import AerieResources
+import Explain
 
 /// The parts of a `SeldonDeployment` that are carried out, read out of a spec of the right shape.
 struct SeldonDeploymentSpec {
@@ -24,6 +25,7 @@ struct SeldonDeploymentSpec {
         var featureService: String?
         var featureTimeout = FeatureBinding.usualTimeout
         var policy = ServingPolicy()
+        var explainer: ExplainerSettings?
     }
 
     var predictors: [Predictor]
@@ -58,8 +60,26 @@ struct SeldonDeploymentSpec {
                 featureService: settings[FeatureSetting.service.rawValue],
                 featureTimeout: settings[FeatureSetting.timeout.rawValue].flatMap { Int($0) }
                     ?? FeatureBinding.usualTimeout,
-                policy: ServingSetting.policy(settings))
+                policy: ServingSetting.policy(settings), explainer: try? Self.explainer(predictor["explainer"], at: ""))
         }
+    }
+
+    /// A predictor's explainer: its type, the URI of its background rows, and its parameters, which are a text of JSON
+    /// as Seldon has it, or a map.
+    /// - Throws: as `ExplainerSettings`.
+    static func explainer(_ explainer: JSONValue?, at path: String) throws(AerieError) -> ExplainerSettings? {
+        guard let explainer, let type = explainer["type"]?.string, !type.isEmpty else { return nil }
+        var parameters = explainer["config"]?.object ?? JSONObject()
+        if let text = explainer["initParameters"]?.string, !text.isEmpty {
+            let value: JSONValue
+            do throws(JSONError) { value = try JSONValue.parse(text) } catch {
+                throw .invalid(path + ".initParameters", "is no JSON: \(error.problem)")
+            }
+            guard let object = value.object else { throw .invalid(path + ".initParameters", "is no JSON object") }
+            for member in object.members { parameters[member.key] = member.value }
+        }
+        let uri = explainer["modelUri"]?.string.flatMap { $0.isEmpty ? nil : $0 }
+        return try ExplainerSettings(type: type, parameters: .object(parameters), background: uri, at: path)
     }
 
     private static func labels(_ settings: [String: String]) -> PredictionLabels? {

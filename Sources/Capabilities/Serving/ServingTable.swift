@@ -123,11 +123,13 @@ public final class ServedPredictor: Sendable {
     /// Another text whenever the model's content is another (`ModelLocation.identity`).
     public let modelIdentity: String
     public let policy: ServingPolicy
+    public let explainer: PredictorExplainer
 
     public init(
         name: String, weight: Int, modelName: String, modelVersion: String, modelURI: String,
         model: any InferenceModel, metricsSlot: Int, labels: PredictionLabels? = nil,
-        features: FeatureBinding? = nil, modelIdentity: String = "", policy: ServingPolicy = ServingPolicy()
+        features: FeatureBinding? = nil, modelIdentity: String = "", policy: ServingPolicy = ServingPolicy(),
+        explainer: PredictorExplainer? = nil
     ) {
         self.name = name
         self.weight = weight
@@ -142,5 +144,6 @@ public final class ServedPredictor: Sendable {
         self.features = features
         self.modelIdentity = modelIdentity
         self.policy = policy
+        self.explainer = explainer ?? PredictorExplainer(model)
     }
 }

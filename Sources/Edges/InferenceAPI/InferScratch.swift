@@ -36,6 +36,8 @@ final class InferScratch {
     /// `parameters.binary_data_output`.
     var binaryByDefault = false
     var terms = RequestTerms()
+    /// What is to be explained.
+    var explain: ExplainAsk?
     /// Numbers in the order in which they came.
     let elements = RowBuffer()
     /// The same turned into rows, where they came by column.
@@ -52,6 +54,7 @@ final class InferScratch {
         id = nil
         binaryByDefault = false
         terms = RequestTerms()
+        explain = nil
         elements.clear()
         turned.clear()
         typed.clear()

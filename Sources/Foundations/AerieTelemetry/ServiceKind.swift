@@ -8,18 +8,21 @@ public enum ServiceKind: Int, Sendable, CaseIterable {
     case grpc
     /// The same as a stream of requests.
     case grpcStream
+    /// Explanations, by whichever path over HTTP.
+    case explain
 
     public var service: String {
         switch self {
         case .predictions, .infer: "predictions"
         case .grpc: "/inference.GRPCInferenceService/ModelInfer"
         case .grpcStream: "/inference.GRPCInferenceService/ModelStreamInfer"
+        case .explain: "explain"
         }
     }
 
     public var method: String {
         switch self {
-        case .predictions, .infer: "post"
+        case .predictions, .infer, .explain: "post"
         case .grpc, .grpcStream: "unary"
         }
     }

@@ -312,9 +312,9 @@ def early_stopping(c):
 
 def lightgbm_cases(c):
     c.lightgbm("lgb-regression", {}, by_shap=True)
-    c.lightgbm("lgb-binary", {}, objective="binary", y=binary, missing=0.15, exact=False)
+    c.lightgbm("lgb-binary", {}, objective="binary", y=binary, missing=0.15, exact=False, by_shap=True)
     c.lightgbm("lgb-categorical", {}, categories=((4, 40), (5, 3)), missing=0.1)
-    c.lightgbm("lgb-multiclass", {"num_class": 3}, objective="multiclass", y=classes(3), exact=False, by_shap=True)
+    c.lightgbm("lgb-multiclass", {"num_class": 3}, objective="multiclass", y=classes(3), exact=False)
     c.lightgbm("lgb-zero-missing", {"zero_as_missing": True}, rounding=0)
     c.lightgbm("lgb-linear", {"linear_tree": True}, missing=0.05)
     c.lightgbm("lgb-forest", {"boosting": "rf", "bagging_freq": 1, "bagging_fraction": 0.6})

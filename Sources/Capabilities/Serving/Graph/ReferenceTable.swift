@@ -6,8 +6,11 @@ enum ReferenceTable {
 
     /// Blocking.
     /// - Parameter columns: those to read; empty for all of them.
+    /// - Parameter allowsMissing: whether an empty cell is a missing value, NaN.
     /// - Throws: `invalidArgument` with the line of a cell that is no number, `notFound` for a file that is not there.
-    static func read(_ path: String, columns: [String]) throws(AerieError) -> NumberRows {
+    static func read(
+        _ path: String, columns: [String], allowsMissing: Bool = false
+    ) throws(AerieError) -> NumberRows {
         let text = try TextFile.read(path, maximumBytes: maximumBytes)
         var lines = text.utf8.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).makeIterator()
         guard let head = lines.next() else { throw .invalid("", "\(path): the file is empty") }
@@ -30,7 +33,7 @@ enum ReferenceTable {
             }
             for place in places {
                 let text = String(decoding: cells[place], as: UTF8.self)
-                guard let value = Double(text) else {
+                guard let value = text.isEmpty && allowsMissing ? .nan : Double(text) else {
                     throw .invalid(names[place], "\(path), line \(number): \"\(text)\" is no number", line: number)
                 }
                 table.values.append(value)

@@ -5,7 +5,8 @@ public import AerieResources
 /// `kind: InferenceService`, as KServe writes it (`serving.kserve.io/v1beta1`).
 ///
 /// Carried out: the predictor's model with its storage URI, `canaryTrafficPercent` and the timeout. Known and without
-/// effect: what steers pods, and the transformer and explainer of containers; each such field is a warning by its path.
+/// effect: what steers pods, and the transformer of containers; each such field is a warning by its path. The explainer
+/// is carried out where it is alibi's by its type, and no container.
 public struct InferenceServiceKind: ResourceKind {
     public init() {}
 
@@ -30,7 +31,21 @@ public struct InferenceServiceKind: ResourceKind {
         guard let uri = Self.uri(model.value) else {
             return [.init(field: path + ".storageUri", problem: "is required: models:/NAME/VERSION or a path")]
         }
-        return ModelURI.problem(uri).map { [.init(field: path + ".storageUri", problem: $0)] } ?? []
+        if let problem = ModelURI.problem(uri) { return [.init(field: path + ".storageUri", problem: problem)] }
+        do throws(AerieError) {
+            _ = try SeldonDeploymentSpec.explainer(Self.explainer(resource), at: "spec.explainer.alibi")
+        } catch { return error.details }
+        return []
+    }
+
+    /// The explainer as a `SeldonDeployment` has it.
+    static func explainer(_ resource: Resource) -> JSONValue? {
+        guard let alibi = resource.spec["explainer"]?["alibi"] else { return nil }
+        var explainer = JSONObject()
+        explainer["type"] = alibi["type"]
+        explainer["modelUri"] = alibi["storageUri"]
+        explainer["config"] = alibi["config"]
+        return .object(explainer)
     }
 
     /// The model among the predictor's members, under the name of its format or as `model`.
@@ -83,10 +98,24 @@ public struct InferenceServiceKind: ResourceKind {
             accepted("labels", .any, container), accepted("volumes", .any, container),
         ])
 
+    private static let explainer = FieldSchema.object([
+        Field(
+            "alibi",
+            .object([
+                Field("type", .string, required: true), Field("storageUri", .string), Field("config", .map(.string)),
+                accepted("runtimeVersion", .string, container), accepted("resources", .any, container),
+                accepted("name", .string, container), accepted("image", .string, container),
+                accepted("env", .any, container), accepted("args", .any, container),
+            ])),
+        accepted("minReplicas", .integer(0...1_000_000), pods), accepted("maxReplicas", .integer(0...1_000_000), pods),
+        accepted("containers", .any, container), accepted("art", .any, container),
+        accepted("timeout", .anyInteger, container),
+    ])
+
     private static let spec = FieldSchema.object([
         Field("predictor", predictor, required: true),
         accepted("transformer", .any, "no container is started; a SeldonDeployment's graph has transformers"),
-        accepted("explainer", .any, "no container is started"),
+        Field("explainer", explainer),
     ])
 }
 
@@ -130,10 +159,12 @@ public struct InferenceServiceController: Reconciler {
         let (uri, percent) = asked(resource)
         let name = resource.metadata.name
         func predictor(_ predictor: String, _ uri: String, _ traffic: Int) -> JSONValue {
-            [
+            var all: JSONObject = [
                 "name": .string(predictor), "traffic": .int(Int64(traffic)),
                 "graph": ["name": .string(name), "modelUri": .string(uri)],
             ]
+            all["explainer"] = InferenceServiceKind.explainer(resource)
+            return .object(all)
         }
         var translated = resource
         if let seconds = resource.spec["predictor"]?["timeout"]?.int {

@@ -62,10 +62,25 @@ struct InferJSONReader {
             } else if reader.matches(key, "timeout"), try reader.peek() == .number {
                 // In microseconds.
                 scratch.terms.timeout = UInt64(try readTerm(1 << 50)) * 1000
+            } else if reader.matches(key, "explain") {
+                try readExplain()
             } else {
                 try reader.skipValue()
             }
         }
+    }
+
+    /// A flag, or `"interactions"`.
+    private mutating func readExplain() throws(JSONError) {
+        if try reader.peek() == .bool {
+            scratch.explain = try reader.readBool() ? .values : nil
+            return
+        }
+        let offset = reader.offset
+        guard try reader.peek() == .string, try reader.readString() == "interactions" else {
+            throw JSONError(offset: offset, problem: "explain is true, false or \"interactions\"")
+        }
+        scratch.explain = .interactions
     }
 
     private mutating func readTerm(_ limit: Int64) throws(JSONError) -> Int {

@@ -61,6 +61,7 @@ final class ModelInferCall: @unchecked Sendable {
         slot = plan.served.metricsSlot
         try BinaryTensors.readRaw(in: scratch, rowType: plan.directType)
         try state.selectOutputs(plan, into: &state.selection)
+        if let ask = scratch.explain { return try explain(plan, ask, message, id: Array(request.id)) }
         if plan.served.graph != nil { return try inferGraph(plan, message, id: Array(request.id)) }
         if !request.id.isEmpty { scratch.id = scratch.keep(request.id) }
         let job: ModelJob
@@ -225,6 +226,31 @@ final class ModelInferCall: @unchecked Sendable {
                     tensors[output.index].bytes.withUnsafeBytes { writer.bytes(6, $0) }
                 })
         } catch { fail(error) }
+    }
+
+    /// The model's outputs, and `explanation` behind them.
+    private func explain(
+        _ plan: PredictorPlan, _ ask: ExplainAsk, _ message: UnsafeRawBufferPointer, id: [UInt8]
+    ) throws(AerieError) {
+        let tensors = try state.explainedTensors(plan, message, isWhole: false)
+        let run = ExplainRun(plan: plan, message: GraphMessage(.tensors(tensors)), ask: ask, withOutputs: true)
+        let selection = state.selection + [SelectedOutput(index: plan.outputs.count, isBinary: true)]
+        try state.explain(run, service, interest: call.interest) { [self] result in
+            call.onEarlyEnd = nil
+            switch result {
+            case .success(let answer):
+                let outputs = answer.outputs + [answer.tensor]
+                send(
+                    response(plan, id, selection, answer.features?.parameters ?? []) { writer, output in
+                        let tensor = outputs[output.index]
+                        Self.describe(tensor.name, tensor.dataType, tensor.shape, &writer)
+                    } raw: { writer, output in
+                        outputs[output.index].bytes.withUnsafeBytes { writer.bytes(6, $0) }
+                    })
+            case .failure(let error): fail(error)
+            }
+        }
+        call.onEarlyEnd = { [self] status in record(status) }
     }
 
     // MARK: Writing

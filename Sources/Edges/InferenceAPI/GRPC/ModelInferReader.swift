@@ -38,6 +38,7 @@ struct ModelInferReader {
     private mutating func readParameter(_ entry: UnsafeRawBufferPointer, _ scratch: InferScratch) throws(AerieError) {
         var name = UnsafeRawBufferPointer(start: nil, count: 0)
         var number: UInt64?
+        var text = UnsafeRawBufferPointer(start: nil, count: 0)
         var reader = ProtobufReader(entry)
         while let field = try reader.next() {
             switch field.number {
@@ -47,6 +48,8 @@ struct ModelInferReader {
                 while let field = try value.next() {
                     if field.wire == 0, [1, 2, 5].contains(field.number) {
                         number = try value.varint()
+                    } else if field.wire == 2, field.number == 3 {
+                        text = try value.delimited(field)
                     } else {
                         try value.skip(field)
                     }
@@ -54,8 +57,16 @@ struct ModelInferReader {
             default: try reader.skip(field)
             }
         }
+        if equals(name, "explain"), number == nil {
+            guard equals(text, "interactions") else {
+                throw .invalid("parameters.explain", "is true, false or \"interactions\"")
+            }
+            scratch.explain = .interactions
+        }
         guard let number else { return }
-        if equals(name, "priority") {
+        if equals(name, "explain") {
+            scratch.explain = number != 0 ? .values : nil
+        } else if equals(name, "priority") {
             guard number <= 1 << 20 else { throw .invalid("parameters.priority", "\(number) is no level") }
             scratch.terms.priority = Int(number)
         } else if equals(name, "timeout") {

@@ -5,7 +5,7 @@ struct HTTPRoute {
     enum Kind {
         case live, ready, server, models, modelMetadata, modelReady, infer, repositoryIndex
         case repositoryLoad, repositoryUnload, statistics, modelConfig, logging, traceSetting, sharedMemory
-        case predictions, feedback, seldonStatus, seldonMetadata, seldonDocument
+        case predictions, feedback, explain, explainV1, seldonStatus, seldonMetadata, seldonDocument
         case predictV1, modelsV1, modelV1, modelMetadataV1, ping, plainLive, plainReady, metrics, none
     }
 
@@ -16,6 +16,8 @@ struct HTTPRoute {
     /// The names in `/seldon/{namespace}/{deployment}`.
     var namespace: UnsafeRawBufferPointer?
     var deployment: UnsafeRawBufferPointer?
+    /// The name in `/seldon/{namespace}/{deployment}-explainer/{predictor}`.
+    var predictor: UnsafeRawBufferPointer?
 
     /// Reads a path whose percent signs have been resolved. No allocation.
     init(_ path: UnsafeRawBufferPointer) {
@@ -27,14 +29,15 @@ struct HTTPRoute {
 
     var isSeldon: Bool {
         switch kind {
-        case .predictions, .feedback, .seldonStatus, .seldonMetadata, .seldonDocument: true
+        case .predictions, .feedback, .explain, .seldonStatus, .seldonMetadata, .seldonDocument: true
         default: false
         }
     }
     /// True for what answers to POST; all else answers to GET and HEAD.
     var isPost: Bool {
         switch kind {
-        case .infer, .predictions, .feedback, .predictV1, .repositoryIndex, .repositoryLoad, .repositoryUnload: true
+        case .infer, .predictions, .feedback, .explain, .explainV1, .predictV1: true
+        case .repositoryIndex, .repositoryLoad, .repositoryUnload: true
         default: false
         }
     }
@@ -74,11 +77,26 @@ struct HTTPRoute {
             guard let next = segments.next() else { return }
             self.namespace = namespace
             deployment = name
+            if let explained = Self.explained(name), !equals(next, "api"), !equals(next, "v2"), !equals(next, "v1"),
+                let after = segments.next()
+            {
+                (deployment, predictor) = (explained, next)
+                return read(after, &segments)
+            }
             return read(next, &segments)
         }
         if equals(first, "ready") || equals(first, "readyz") { kind = .plainReady }
         if equals(first, "live") || equals(first, "healthz") { kind = .plainLive }
         if equals(first, "metrics") || equals(first, "prometheus") { kind = .metrics }
+    }
+
+    /// The deployment's name in `{deployment}-explainer`.
+    private static func explained(_ name: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer? {
+        let ending: StaticString = "-explainer"
+        guard name.count > ending.utf8CodeUnitCount else { return nil }
+        let start = name.count - ending.utf8CodeUnitCount
+        guard equals(UnsafeRawBufferPointer(rebasing: name[start...]), ending) else { return nil }
+        return UnsafeRawBufferPointer(rebasing: name[..<start])
     }
 
     private mutating func readV2(_ segments: inout Segments) {
@@ -122,9 +140,10 @@ struct HTTPRoute {
         guard equals(word, "models") else { return }
         guard let name = segments.next() else { return kind = .modelsV1 }
         if let colon = name.lastIndex(of: UInt8(ascii: ":")) {
-            guard equals(UnsafeRawBufferPointer(rebasing: name[(colon + 1)...]), "predict") else { return }
+            let verb = UnsafeRawBufferPointer(rebasing: name[(colon + 1)...])
+            guard equals(verb, "predict") || equals(verb, "explain") else { return }
             if colon > 0 { model = UnsafeRawBufferPointer(rebasing: name[..<colon]) }
-            return kind = .predictV1
+            return kind = equals(verb, "explain") ? .explainV1 : .predictV1
         }
         model = name
         guard let action = segments.next() else { return kind = .modelV1 }
@@ -147,6 +166,7 @@ struct HTTPRoute {
         else { return }
         if equals(word, "predictions") { kind = .predictions }
         if equals(word, "feedback") { kind = .feedback }
+        if equals(word, "explain") { kind = .explain }
         if equals(word, "doc") { kind = .seldonDocument }
         if equals(word, "ping") { kind = .ping }
         if equals(word, "status") {

@@ -38,6 +38,9 @@ extension InferenceConnection {
                 try state.scratch.terms.limit(
                     milliseconds: UnsafeRawBufferPointer(rebasing: request[exchange.head.expectedTimeout]))
             }
+            if let ask = state.scratch.explain ?? (route.predictor == nil ? nil : .values) {
+                return try explainInfer(plan, ask, body, exchange, isWhole: isWhole, alone: route.predictor != nil)
+            }
             if try runInfer(plan, body, exchange, isWhole: isWhole) { record(exchange, slot, 200, .infer) }
         } catch {
             writeError(error, exchange)

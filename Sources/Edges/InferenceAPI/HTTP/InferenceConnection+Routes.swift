@@ -41,6 +41,8 @@ extension InferenceConnection {
         case .infer: infer(exchange, route, request, bytes)
         case .predictions: predictSeldon(exchange, route, request, bytes)
         case .feedback: takeFeedback(exchange, route, request, bytes)
+        case .explain: explainSeldon(exchange, route, request, bytes)
+        case .explainV1: explainV1(exchange, route, request, bytes)
         case .predictV1: predictV1(exchange, route, request, bytes)
         case _ where route.isRepository: answerRepository(exchange, route, bytes)
         default: answerOther(exchange, route)
@@ -94,7 +96,7 @@ extension InferenceConnection {
                 throw .notFound("there is no deployment \(String(decoding: name, as: UTF8.self)) in \(namespace)")
             }
             // Behind the prefix both the deployment's name and its graph's node are good names for the model.
-            if let model = route.model, !deployment.isNamed(model),
+            if let model = route.model, route.predictor == nil, !deployment.isNamed(model),
                 !deployment.served.predictors.contains(where: { $0.modelName.utf8.elementsEqual(model) })
             {
                 throw .notFound("the deployment has no model \(String(decoding: model, as: UTF8.self))")

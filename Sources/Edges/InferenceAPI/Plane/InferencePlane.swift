@@ -23,6 +23,9 @@ public final class InferencePlane: Sendable {
         public var poolThreads = 2
         /// Requests that may wait for or run on the pool; more are refused with 429 or RESOURCE_EXHAUSTED.
         public var poolCapacity = 256
+        /// The same for explanations, which take up to seconds each.
+        public var explainThreads = 1
+        public var explainCapacity = 64
         /// Where the loops' random numbers begin; `nil` for a random place.
         public var seed: UInt64?
         /// Packs and unpacks bodies; `nil` to refuse those that are packed.
@@ -61,6 +64,7 @@ public final class InferencePlane: Sendable {
     public var coder: (any ContentCoder)? { options.coder }
     let states: [LoopState]
     let pool: InferencePool
+    let explanations: InferencePool
     let statistics: PlaneStatistics
     private let newest = Mutex(ServingPlan(.empty))
     private let threads: MultiThreadedEventLoopGroup
@@ -73,13 +77,17 @@ public final class InferencePlane: Sendable {
         group = threads
         let pool = InferencePool(threads: options.poolThreads, capacity: options.poolCapacity)
         self.pool = pool
+        let explanations = InferencePool(
+            threads: options.explainThreads, capacity: options.explainCapacity, purpose: "explanations")
+        self.explanations = explanations
         let loops = threads.makeIterator().map { $0 }
         let statistics = PlaneStatistics(loops: loops.map { _ in LoopMetrics() })
         self.statistics = statistics
         metrics = statistics.loops
         states = zip(loops, statistics.loops).map { [readiness] in
             LoopState(
-                eventLoop: $0, metrics: $1, pool: pool, options: options, readiness: readiness, statistics: statistics)
+                eventLoop: $0, metrics: $1, pool: pool, explanations: explanations, options: options,
+                readiness: readiness, statistics: statistics)
         }
         for state in states {
             state.eventLoop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { _ in state.sweep() }
@@ -111,6 +119,7 @@ public final class InferencePlane: Sendable {
     public func shutdown() async {
         // The pool first: what it is at ends on the loops.
         await pool.shutdown()
+        await explanations.shutdown()
         for state in states { try? await state.eventLoop.submit { state.recorder?.flush() }.get() }
         try? await threads.shutdownGracefully()
     }

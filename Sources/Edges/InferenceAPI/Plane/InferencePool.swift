@@ -11,11 +11,14 @@ final class InferencePool: Sendable {
     private let refused = Atomic<Int>(0)
     private let shedder: Mutex<QueueShedder>
     let capacity: Int
+    /// What requests wait for, in words.
+    private let purpose: String
 
     /// Requests that were refused because too many waited, or waited too long.
     var refusals: Int { refused.load(ordering: .relaxed) }
 
-    init(threads count: Int, capacity: Int) {
+    init(threads count: Int, capacity: Int, purpose: String = "slow models") {
+        self.purpose = purpose
         threads = NIOThreadPool(numberOfThreads: count)
         threads.start()
         self.capacity = capacity
@@ -31,7 +34,7 @@ final class InferencePool: Sendable {
         waiting.subtract(1, ordering: .relaxed)
         refused.add(1, ordering: .relaxed)
         throw AerieError(
-            .resourceExhausted, "\(count - 1) requests are waiting for slow models; try again shortly",
+            .resourceExhausted, "\(count - 1) requests are waiting for \(purpose); try again shortly",
             reason: "serving.overload")
     }
 

@@ -10,6 +10,8 @@ import Serving
 final class LoopState: HTTPLoop, @unchecked Sendable {
     let metrics: LoopMetrics
     let pool: InferencePool
+    /// For explanations, which take their time and must not keep models waiting.
+    let explanations: InferencePool
     let options: InferencePlane.Options
     var plan = ServingPlan(.empty)
     let scratch = InferScratch()
@@ -33,13 +35,14 @@ final class LoopState: HTTPLoop, @unchecked Sendable {
     private var randomState: UInt64
 
     init(
-        eventLoop: any EventLoop, metrics: LoopMetrics, pool: InferencePool, options: InferencePlane.Options,
-        readiness: Readiness, statistics: PlaneStatistics
+        eventLoop: any EventLoop, metrics: LoopMetrics, pool: InferencePool, explanations: InferencePool,
+        options: InferencePlane.Options, readiness: Readiness, statistics: PlaneStatistics
     ) {
         self.statistics = statistics
         self.readiness = readiness
         self.metrics = metrics
         self.pool = pool
+        self.explanations = explanations
         self.options = options
         recorder = options.predictionSink.map { PredictionRecorder(sink: $0) }
         randomState = options.seed ?? .random(in: .min ... .max)

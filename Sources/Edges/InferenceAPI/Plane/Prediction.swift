@@ -83,7 +83,7 @@ extension LoopState {
 }
 
 extension ServiceKind {
-    var isHTTP: Bool { self == .infer || self == .predictions }
+    var isHTTP: Bool { self == .infer || self == .predictions || self == .explain }
     /// The code of an answer without an error: 200 in HTTP, 0 in gRPC.
     var success: Int { isHTTP ? 200 : 0 }
 }

@@ -17,16 +17,8 @@ extension InferenceConnection {
         var slot = -1
         do throws(AerieError) {
             let deployment = try findDeployment(route, seldonModel: nil)
-            let value: JSONValue
-            do throws(JSONError) { value = try JSONValue.parse(Array(body)) } catch {
-                throw error.asAerieError(in: "request body")
-            }
-            let isColumnar = value["instances"] == nil && value["inputs"] != nil
-            guard let instances = value["instances"] ?? value["inputs"] else {
-                throw .invalid("instances", "is missing; send rows as instances, or columns as inputs")
-            }
-            let payload = isColumnar ? try Self.columns(instances) : try Self.rows(instances)
-            let envelope = SeldonEnvelope(form: .jsonData, message: GraphMessage(payload))
+            let (message, isColumnar) = try messageV1(body)
+            let envelope = SeldonEnvelope(form: .jsonData, message: message)
             state.scratch.clear()
             let puid = state.newPuid()
             let plan: PredictorPlan
@@ -46,6 +38,19 @@ extension InferenceConnection {
             writeError(error, exchange)
             record(exchange, slot, error.code.httpStatus, .infer)
         }
+    }
+
+    /// The rows of a request, and whether they came as columns.
+    func messageV1(_ body: UnsafeRawBufferPointer) throws(AerieError) -> (message: GraphMessage, isColumnar: Bool) {
+        let value: JSONValue
+        do throws(JSONError) { value = try JSONValue.parse(Array(body)) } catch {
+            throw error.asAerieError(in: "request body")
+        }
+        let isColumnar = value["instances"] == nil && value["inputs"] != nil
+        guard let instances = value["instances"] ?? value["inputs"] else {
+            throw .invalid("instances", "is missing; send rows as instances, or columns as inputs")
+        }
+        return (GraphMessage(isColumnar ? try Self.columns(instances) : try Self.rows(instances)), isColumnar)
     }
 
     /// A list of rows; numbers by themselves are rows of one.

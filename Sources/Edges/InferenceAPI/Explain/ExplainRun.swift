@@ -1,0 +1,105 @@
+import AerieCore
+import AerieData
+import AerieHTTP
+import AerieJSON
+import AerieTelemetry
+import Explain
+import NIOCore
+import Serving
+
+/// What a request wants explained.
+enum ExplainAsk: Sendable {
+    case values
+    /// How columns work together as well.
+    case interactions
+}
+
+/// One request for an explanation, by whichever protocol it came.
+struct ExplainRun: Sendable {
+    let plan: PredictorPlan
+    var message: GraphMessage
+    let ask: ExplainAsk
+    /// Whether the model's own outputs are in the answer too.
+    var withOutputs = false
+
+    /// An explanation as the protocols answer it, made into text where there is time for it.
+    struct Answer: Sendable {
+        /// alibi's JSON, by itself and as an output.
+        var json: String
+        var tensor: Tensor
+        var outputs: [Tensor] = []
+        var features: FeatureReport?
+    }
+
+    /// The columns that a request names, for the feature store.
+    fileprivate var columns: [Tensor]? {
+        if case .tensors(let tensors) = message.payload, tensors.count > 1 || tensors.first?.name.isEmpty == false {
+            return tensors
+        }
+        return message.namedColumns
+    }
+
+    /// Blocks for as long as the method takes.
+    fileprivate func run(_ interest: Interest, features: FeatureReport?) -> Result<Answer, AerieError> {
+        do throws(AerieError) {
+            let explanation = try plan.served.explainer.explain(
+                message, interactions: ask == .interactions, interest: interest)
+            let json = explanation.json.text()
+            var answer = Answer(json: json, tensor: Explanation.tensor(json), features: features)
+            if withOutputs { answer.outputs = try plan.model.infer(try plan.served.inputs(of: message)) }
+            return .success(answer)
+        } catch { return .failure(error) }
+    }
+}
+
+extension LoopState {
+    /// Explains on the pool for explanations, after the features have been read where the deployment names a feature
+    /// service. `completion` is called on this loop, once; not at all if `interest` has ended.
+    /// - Throws: `resourceExhausted` if too many explanations are waiting; what the request itself has wrong.
+    func explain(
+        _ run: ExplainRun, _ service: ServiceKind, interest: Interest,
+        completion: @escaping @Sendable (Result<ExplainRun.Answer, AerieError>) -> Void
+    ) throws(AerieError) {
+        guard let binding = run.plan.features, let columns = run.columns,
+            let fetch = try FeatureFetch(binding, columns)
+        else { return try submit(run, features: nil, interest, completion) }
+        if let read = try readFeatures(fetch, run.plan, service) {
+            return try submit(try run.filled(fetch, read), features: read.report, interest, completion)
+        }
+        readFeaturesLater(fetch, run.plan, service, interest: interest) { [self] result in
+            do throws(AerieError) {
+                let read = try result.get()
+                try submit(try run.filled(fetch, read), features: read.report, interest, completion)
+            } catch { completion(.failure(error)) }
+        }
+    }
+
+    /// A request's inputs as tensors, however much of them has been read into rows already.
+    func explainedTensors(
+        _ plan: PredictorPlan, _ body: UnsafeRawBufferPointer, isWhole: Bool
+    ) throws(AerieError) -> [Tensor] {
+        guard plan.directType != nil, !isWhole else { return try TensorBuilder(scratch: scratch, body: body).build() }
+        let (rows, count) = try RowAssembler(plan: plan, scratch: scratch).assemble()
+        return [rowTensor(plan, rows, count)]
+    }
+
+    private func submit(
+        _ run: ExplainRun, features: FeatureReport?, _ interest: Interest,
+        _ completion: @escaping @Sendable (Result<ExplainRun.Answer, AerieError>) -> Void
+    ) throws(AerieError) {
+        let eventLoop = self.eventLoop
+        try explanations.submit {
+            if interest.hasEnded { return }
+            let result = run.run(interest, features: features)
+            eventLoop.execute { if !interest.hasEnded { completion(result) } }
+        }
+    }
+}
+
+extension ExplainRun {
+    fileprivate func filled(_ fetch: FeatureFetch, _ read: ReadFeatures) throws(AerieError) -> ExplainRun {
+        var run = self
+        run.message = GraphMessage(.tensors([try fetch.rows(read.features)]))
+        return run
+    }
+}

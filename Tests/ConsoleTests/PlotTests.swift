@@ -75,6 +75,26 @@ import Testing
         #expect(html.components(separatedBy: "data-at=").count == 5 && html.contains("<circle"))
     }
 
+    @Test("the plots begin with what most runs have, numbers across, powers on a logarithmic scale until axes are chosen")
+    func mostFirst() {
+        let runs = (0..<6).map { number in
+            run(
+                number,
+                params: [("booster", number % 2 == 0 ? "gbdt" : "dart"), ("rate", number < 3 ? "0.001" : "0.5")]
+                    + (number == 0 ? [("C", "1")] : number == 1 ? [("C", "2")] : []), auc: Double(number))
+        }
+        var page = PlotsPage(
+            experiment: Experiment(
+                id: ExperimentID("1"), name: "e", artifactLocation: "", creationTime: Timestamp(milliseconds: 0),
+                lastUpdateTime: Timestamp(milliseconds: 0)), query: PlotsQuery(), runs: runs, isMore: false)
+        let keys = ["params.C", "params.booster", "params.rate", "metrics.auc"]
+        let chosen = page.chosen(among: keys)
+        #expect(chosen.axes == ["params.booster", "params.rate", "params.C", "metrics.auc"])
+        #expect(chosen.x == "params.rate" && chosen.logs == ["params.rate"])
+        page.query.axes = ["params.rate", "metrics.auc"]
+        #expect(page.chosen(among: keys).logs.isEmpty)
+    }
+
     @Test("a line has a gap where a value is no number")
     func gaps() {
         let points = (0..<10).map { (x: Double($0), y: $0 == 4 ? .nan : Double($0)) }

@@ -43,6 +43,13 @@ struct PlotAxis {
         place(drawn.map { value in value.flatMap { isLog ? ($0 > 0 ? log10($0) : nil) : $0 } })
     }
 
+    /// Whether its numbers are so far apart, all above 0, that a linear axis would show most of them at one end.
+    var spansPowers: Bool {
+        let numbers = texts.compactMap { $0.flatMap(Double.init) }.filter(\.isFinite)
+        guard isNumeric, let low = numbers.min(), let high = numbers.max() else { return false }
+        return low > 0 && high / low >= 100
+    }
+
     private mutating func place(_ values: [Double?]) {
         let known = values.compactMap { $0 }
         guard var low = known.min(), var high = known.max() else {

@@ -4,19 +4,18 @@ import Foundation
 import NIOCore
 
 extension PlatformClient {
-    /// Writes an answer's body to a file, under another name first, so that the file is whole or not there.
+    /// Writes an answer's body to a file, which appears when it is whole.
     func save(_ response: HTTPClientResponse, to output: String) async throws {
-        let part = output + ".part"
-        guard FileManager.default.createFile(atPath: part, contents: nil),
-            let file = FileHandle(forWritingAtPath: part)
-        else { throw AerieError(.permissionDenied, "\(output) cannot be written") }
+        let file = try ExportFile(path: output)
         do {
-            for try await piece in response.body { try file.write(contentsOf: Data(piece.readableBytesView)) }
-            try file.close()
+            for try await piece in response.body { try file.write(Data(piece.readableBytesView)) }
+            try file.finish()
+        } catch let error as AerieError {
+            file.discard()
+            throw error
         } catch {
-            try? FileManager.default.removeItem(atPath: part)
+            file.discard()
             throw unreachable(error)
         }
-        guard rename(part, output) == 0 else { throw AerieError(.permissionDenied, "\(output) cannot be written") }
     }
 }

@@ -47,13 +47,25 @@ final class ExportFile: Sendable {
         PartialFiles.remove(temporaryPath)
     }
 
+    /// Writes a whole text.
+    static func write(_ text: String, to path: String) throws(AerieError) {
+        let file = try ExportFile(path: path)
+        do throws(AerieError) {
+            try file.write(text)
+            try file.finish()
+        } catch {
+            file.discard()
+            throw error
+        }
+    }
+
     func discard() {
         unlink(temporaryPath)
         PartialFiles.remove(temporaryPath)
     }
 
     private func unwritable(_ error: any Error) -> AerieError {
-        AerieError(.resourceExhausted, "\(path.visible) cannot be written: the disk may be full", cause: error)
+        .diskFull("\(path.visible) cannot be written: the disk may be full", cause: error)
     }
 }
 

@@ -70,33 +70,28 @@ enum LoadRows {
     /// The columns of the inputs by name where the head has them, else all in their order; flags count 0 and 1.
     /// - Throws: `invalidArgument` naming the line and the column of what is no number.
     static func csv(_ path: String, width: Int, names: [String]) throws(AerieError) -> [[Double]] {
-        guard let text = try? String(contentsOfFile: path, encoding: .utf8) else {
-            throw .invalid("--data", "\(path) cannot be read")
-        }
-        var lines = text.split(whereSeparator: \.isNewline)
-        guard !lines.isEmpty else { throw .invalid("--data", "\(path) is empty") }
-        let head = lines.removeFirst().split(separator: ",", omittingEmptySubsequences: false).map(String.init)
-        let named = names.map { head.firstIndex(of: $0) }
-        let columns = !names.isEmpty && named.allSatisfy { $0 != nil } ? named.compactMap { $0 } : Array(head.indices)
+        let file = try CSVFile(path: path, field: "--data", limit: 100_000)
+        let named = names.map(file.column)
+        let isNamed = !names.isEmpty && named.allSatisfy { $0 != nil }
+        let columns = isNamed ? named.compactMap { $0 } : Array(file.head.indices)
         guard columns.count == width else {
-            throw .invalid("--data", "\(path) has \(head.count) columns; the model takes \(width) numbers a row")
+            throw .invalid("--data", "\(path) has \(file.head.count) columns; the model takes \(width) numbers a row")
         }
         var rows: [[Double]] = []
-        for (number, line) in lines.enumerated().prefix(100_000) {
-            let cells = line.split(separator: ",", omittingEmptySubsequences: false)
-            var row: [Double] = []
+        for row in file.rows {
+            var numbers: [Double] = []
             for column in columns {
-                guard column < cells.count, let value = Self.number(cells[column]) else {
-                    throw .invalid("--data", "\(path): column \(head[column]) is no number", line: number + 2)
+                guard let value = Self.number(row.cells[column]) else {
+                    throw .invalid("--data", "\(path): column \(file.head[column]) is no number", line: row.line)
                 }
-                row.append(value)
+                numbers.append(value)
             }
-            rows.append(row)
+            rows.append(numbers)
         }
         return rows
     }
 
-    private static func number(_ cell: Substring) -> Double? {
+    private static func number(_ cell: String) -> Double? {
         switch cell.lowercased() {
         case "": .nan
         case "true": 1

@@ -196,13 +196,6 @@ struct BenchCommand: AsyncParsableCommand {
     private func write(_ value: JSONValue) throws(AerieError) {
         guard let json else { return }
         if json == "-" { return print(value.text()) }
-        let file = try ExportFile(path: json)
-        do throws(AerieError) {
-            try file.write(value.text() + "\n")
-            try file.finish()
-        } catch {
-            file.discard()
-            throw error
-        }
+        try ExportFile.write(value.text() + "\n", to: json)
     }
 }

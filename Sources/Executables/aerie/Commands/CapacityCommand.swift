@@ -47,8 +47,8 @@ struct CapacityCommand: AsyncParsableCommand {
                     perSecond: rps, perPod: perPod, overhead: overhead, podsPerNode: podsPerNode, zones: zones,
                     maintenance: maintenance), prices: try prices())
             let day = try simulate(perPod)
-            if let chart { try Self.write(DayChart.svg(day, maximum: rps * (1 + max(0, burst))), to: chart) }
-            if let csv { try Self.write(DayChart.csv(day), to: csv) }
+            if let chart { try ExportFile.write(DayChart.svg(day, maximum: rps * (1 + max(0, burst))), to: chart) }
+            if let csv { try ExportFile.write(DayChart.csv(day), to: csv) }
             if json { return print((["plan": plan.json(), "day": day.json()] as JSONValue).text()) }
             print(Self.table(plan, day), terminator: "")
         }
@@ -154,17 +154,6 @@ struct CapacityCommand: AsyncParsableCommand {
                     + "\(BenchTable.whole(day.shed)) requests turned away",
         ])
         return rows.map { $0[0].padding(toLength: 24, withPad: " ", startingAt: 0) + $0[1] + "\n" }.joined()
-    }
-
-    private static func write(_ text: String, to path: String) throws(AerieError) {
-        let file = try ExportFile(path: path)
-        do throws(AerieError) {
-            try file.write(text)
-            try file.finish()
-        } catch {
-            file.discard()
-            throw error
-        }
     }
 }
 

@@ -34,34 +34,21 @@ struct ImportMLflowCommand: AsyncParsableCommand {
             """)
     var from: String
     @Option(help: "Beside a file: the folder of the server's artifacts, its --artifacts-destination.") var artifacts: String?
-    @Flag(help: "Count what there is, and change nothing.") var dryRun = false
-    @Option(help: "table or json.") var output = "table"
-    @OptionGroup var server: ServerOptions
+    @OptionGroup var options: ImportOptions
 
     func run() async throws {
         try await ClientOutput.reporting {
-            guard ["table", "json"].contains(output) else {
-                throw AerieError.invalid("--output", "\"\(output)\" is neither table nor json")
-            }
-            var body: JSONObject = ["from": .string(try Self.place(from)), "dry_run": .bool(dryRun)]
+            var body: JSONObject = ["from": .string(try Self.place(from)), "dry_run": .bool(options.dryRun)]
             if let artifacts { body["artifacts"] = .string(Self.absolute(artifacts)) }
-            let report = try await follow(try server.client(), .object(body))
-            if output == "json" {
-                print(report.text(indent: 2))
-            } else {
-                print(Self.table(report))
-            }
+            let report = try await follow(try options.server.client(), .object(body))
+            options.output.show(report) { table(report) }
         }
     }
 
     /// The server reads it, so the path of a file has to be whole.
     private static func place(_ text: String) throws(AerieError) -> String {
         if ["http://", "https://"].contains(where: { text.lowercased().hasPrefix($0) }) { return text }
-        if text.hasPrefix("sqlite:///") {
-            let path = String(text.dropFirst("sqlite:///".count))
-            // Four slashes are an absolute path, three one from here.
-            return absolute(path)
-        }
+        if let path = ImportOptions.path(ofSQLite: text) { return absolute(path) }
         guard !text.contains("://") else {
             throw .invalid(
                 "--from",
@@ -95,8 +82,8 @@ struct ImportMLflowCommand: AsyncParsableCommand {
         return report
     }
 
-    private static func table(_ report: JSONValue) -> String {
-        let isDryRun = report["dry_run"]?.bool ?? false
+    private func table(_ report: JSONValue) -> String {
+        let isDryRun = options.dryRun
         let kinds = ["experiments", "runs", "logged_models", "traces", "registered_models", "files"]
         let rows = kinds.filter { !(isDryRun && $0 == "files") }.map { kind in
             [
@@ -104,12 +91,12 @@ struct ImportMLflowCommand: AsyncParsableCommand {
                 "\(report["present"]?[kind]?.int ?? 0)",
             ]
         }
-        let head = ["WHAT", isDryRun ? "THERE" : "BROUGHT OVER", isDryRun ? "" : "HERE ALREADY"]
+        let head = ["WHAT", options.newTitle, isDryRun ? "" : "HERE ALREADY"]
         var text = ClientOutput.table(head, rows)
         if let bytes = report["bytes"]?.int, bytes > 0 { text += "\(GCCommand.size(bytes)) of files\n" }
         if let warnings = report["warnings"]?.array, !warnings.isEmpty {
             text += "\(warnings.count) warnings, see above\n"
         }
-        return String(text.dropLast())
+        return text
     }
 }

@@ -22,24 +22,18 @@ struct ImportFeastCommand: AsyncParsableCommand {
     @Option(help: "The registry: a file as registry_type file has it, or the SQLite file of registry_type sql.")
     var from: String
     @Option(help: "The only project to bring over.") var project: String?
-    @Flag(help: "Count what there is, and change nothing.") var dryRun = false
-    @Option(help: "table or json.") var output = "table"
-    @OptionGroup var server: ServerOptions
+    @OptionGroup var options: ImportOptions
 
     func run() async throws {
         try await ClientOutput.reporting {
-            guard ["table", "json"].contains(output) else {
-                throw AerieError.invalid("--output", "\"\(output)\" is neither table nor json")
-            }
-            let path = from.hasPrefix("sqlite:///") ? String(from.dropFirst("sqlite:///".count)) : from
-            let report = try await send(try FeastRegistryFile.read(path))
-            print(output == "json" ? report.text(indent: 2) : Self.table(report, isDryRun: dryRun))
+            let report = try await send(try FeastRegistryFile.read(ImportOptions.path(ofSQLite: from) ?? from))
+            options.output.show(report) { table(report) }
         }
     }
 
     private func send(_ registry: [UInt8]) async throws(AerieError) -> JSONValue {
-        let client = try server.client()
-        var query = [("dry_run", dryRun ? "true" : "false")]
+        let client = try options.server.client()
+        var query = [("dry_run", options.dryRun ? "true" : "false")]
         if let project { query.append(("project", project)) }
         var request = client.request(.POST, "/api/aerie/v1/imports/feast", query, nil)
         request.headers.add(name: "content-type", value: "application/octet-stream")
@@ -52,12 +46,12 @@ struct ImportFeastCommand: AsyncParsableCommand {
         } catch { throw client.unreachable(error) }
     }
 
-    private static func table(_ report: JSONValue, isDryRun: Bool) -> String {
+    private func table(_ report: JSONValue) -> String {
         let rows = (report["kinds"]?.object?.members ?? []).map { [$0.key, "\($0.value.int ?? 0)"] }
-        var text = ClientOutput.table(["WHAT", isDryRun ? "THERE" : "BROUGHT OVER"], rows)
+        var text = ClientOutput.table(["WHAT", options.newTitle], rows)
         let projects = (report["projects"]?.array ?? []).compactMap(\.string)
         text += "projects: \(projects.joined(separator: ", "))\n"
         for problem in (report["problems"]?.array ?? []).compactMap(\.string) { text += "note: \(problem)\n" }
-        return String(text.dropLast())
+        return text
     }
 }

@@ -82,17 +82,7 @@ struct PredictionsExport: AsyncParsableCommand {
             let request = client.request(.GET, "/api/aerie/v1/predictions/export", options.query, nil)
             let response = try await client.execute(request, deadline: .distantFuture)
             if response.status.code >= 400 { throw await PlatformClient.error(response) }
-            let file = try ExportFile(path: output)
-            do {
-                for try await piece in response.body { try file.write(Data(piece.readableBytesView)) }
-                try file.finish()
-            } catch let error as AerieError {
-                file.discard()
-                throw error
-            } catch {
-                file.discard()
-                throw client.unreachable(error)
-            }
+            try await client.save(response, to: output)
             ClientOutput.note("\(response.headers.first(name: "x-aerie-rows") ?? "?") rows written to \(output)")
         }
     }
@@ -130,23 +120,17 @@ struct PredictionsLabel: AsyncParsableCommand {
             guard let puid, let value else { throw .invalid("PUID VALUE", "name a request and its label, or a --file") }
             return [["puid": .string(puid), "value": .double(value), "row": .int(Int64(row))]]
         }
-        guard let text = try? String(contentsOfFile: file, encoding: .utf8) else {
-            throw .invalid("--file", "\(file) cannot be read")
-        }
-        var lines = text.split(whereSeparator: \.isNewline)
-        guard !lines.isEmpty else { throw .invalid("--file", "\(file) is empty") }
-        let head = lines.removeFirst().split(separator: ",", omittingEmptySubsequences: false).map(String.init)
-        guard let puidAt = head.firstIndex(of: "puid"), let valueAt = head.firstIndex(of: "value") else {
+        let table = try CSVFile(path: file, field: "--file")
+        guard let puidAt = table.column("puid"), let valueAt = table.column("value") else {
             throw .invalid("--file", "\(file) has no columns puid and value", line: 1)
         }
-        let rowAt = head.firstIndex(of: "row")
+        let rowAt = table.column("row")
         var labels: [JSONValue] = []
-        for (index, line) in lines.enumerated() {
-            let cells = line.split(separator: ",", omittingEmptySubsequences: false)
-            guard cells.count == head.count, let value = Double(cells[valueAt]),
-                let row = rowAt.map({ Int64(cells[$0]) }) ?? 0
-            else { throw .invalid("--file", "\(file): not puid, value and row as in its head", line: index + 2) }
-            labels.append(["puid": .string(String(cells[puidAt])), "value": .double(value), "row": .int(row)])
+        for line in table.rows {
+            guard let value = Double(line.cells[valueAt]), let row = rowAt.map({ Int64(line.cells[$0]) }) ?? 0 else {
+                throw .invalid("--file", "\(file): not puid, value and row as in its head", line: line.line)
+            }
+            labels.append(["puid": .string(line.cells[puidAt]), "value": .double(value), "row": .int(row)])
         }
         return labels
     }

@@ -60,7 +60,8 @@ private enum RunsChange {
 struct RunsArtifacts: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "artifacts", abstract: "List, download and upload a run's files.",
-        subcommands: [RunsArtifactsList.self, RunsArtifactsDownload.self, RunsArtifactsUpload.self])
+        subcommands: [RunsArtifactsList.self, RunsArtifactsDownload.self, RunsArtifactsUpload.self],
+        defaultSubcommand: RunsArtifactsList.self)
 }
 
 extension TrackingClient {

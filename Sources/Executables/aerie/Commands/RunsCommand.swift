@@ -195,7 +195,8 @@ struct RunsMetrics: AsyncParsableCommand {
         commandName: "metrics", abstract: "Show a run's metrics, or the history of one.")
 
     @Argument(help: "The run.") var reference: String
-    @Option(help: "The metric whose history to show.") var key: String?
+    @Argument(help: "The metric whose history to show.") var metric: String?
+    @Option(help: "The same, by name.") var key: String?
     @OptionGroup var output: TrackingOutput
     @OptionGroup var server: ServerOptions
 
@@ -203,7 +204,11 @@ struct RunsMetrics: AsyncParsableCommand {
         try await ClientOutput.reporting {
             let tracking = try server.tracking()
             let json = try await tracking.run(reference)
-            if let key { try await history(RunRecord(json), key, tracking) } else { try await overview(json, tracking) }
+            if let key = metric ?? key {
+                try await history(RunRecord(json), key, tracking)
+            } else {
+                try await overview(json, tracking)
+            }
         }
     }
 

@@ -44,7 +44,7 @@ struct PlotsPage {
     func page() -> ConsolePage {
         let keys = keys()
         let chosen = chosen(among: keys)
-        func axis(_ key: String) -> PlotAxis { PlotAxis(key, of: runs, wantsLog: query.logs.contains(key)) }
+        func axis(_ key: String) -> PlotAxis { PlotAxis(key, of: runs, wantsLog: chosen.logs.contains(key)) }
         let names = runs.map { (name: ExperimentPages.name($0), path: ExperimentPages.path($0)) }
         let color = chosen.color.isEmpty ? nil : axis(chosen.color)
         let error: HTML = problem.map { "<div class=\"notice bad\" id=\"problem\" role=\"alert\">\($0)</div>" } ?? ""
@@ -83,17 +83,25 @@ struct PlotsPage {
         return Set(most + query.axes).sorted { ($0.hasPrefix("m") ? 1 : 0, $0) < ($1.hasPrefix("m") ? 1 : 0, $1) }
     }
 
-    typealias Choice = (axes: [String], x: String, y: String, color: String)
+    typealias Choice = (axes: [String], x: String, y: String, color: String, logs: Set<String>)
 
-    /// What the address names, or else the parameters that vary and some metrics.
+    /// What the address names, or else the parameters that vary, those that most runs have first, and some metrics.
     func chosen(among keys: [String]) -> Choice {
-        func varies(_ key: String) -> Bool { Set(PlotAxis(key, of: runs).texts).count > 1 }
-        let params = keys.filter { $0.hasPrefix("params.") }.prefix(30).filter(varies)
         let metrics = keys.filter { $0.hasPrefix("metrics.") }
+        let drawn = keys.filter { $0.hasPrefix("params.") }.prefix(30).map { PlotAxis($0, of: runs) }
+        let varying = drawn.filter { Set($0.texts).count > 1 }.enumerated()
+            .map { (axis: $0.element, place: $0.offset, count: $0.element.texts.count { $0 != nil }) }
+            .sorted { ($1.count, $0.place) < ($0.count, $1.place) }
+        let params = varying.map(\.axis.key)
+        // Among those that as many runs have, numbers spread better than words.
+        let across = varying.first { $0.axis.isNumeric && $0.count == varying[0].count }?.axis.key ?? params.first
         let color = query.color.isEmpty ? metrics.first ?? "" : query.color
         let axes = query.axes.isEmpty ? Array(params.prefix(5)) + metrics.prefix(3) : query.axes
-        let x = query.x.isEmpty ? params.first ?? metrics.dropFirst().first ?? "" : query.x
-        return (axes, x, query.y.isEmpty ? metrics.first ?? "" : query.y, color)
+        let x = query.x.isEmpty ? across ?? metrics.dropFirst().first ?? "" : query.x
+        // Who has chosen axes has chosen their scales.
+        let isChosen = !query.axes.isEmpty || !query.logs.isEmpty
+        let logs = isChosen ? query.logs : Set(drawn.filter(\.spansPowers).map(\.key))
+        return (axes, x, query.y.isEmpty ? metrics.first ?? "" : query.y, color, logs)
     }
 
     private func form(_ keys: [String], _ chosen: Choice) -> HTML {
@@ -124,7 +132,7 @@ struct PlotsPage {
             <button class="primary">Draw</button></div>\
             <details class="chooser"><summary>Axes and scales</summary><div class="panel">\
             <fieldset><legend>Axes (at most \(PlotsQuery.axisLimit))</legend>\(boxes("axis", { chosen.axes.contains($0) }, keys))</fieldset>\
-            <fieldset><legend>Logarithmic</legend>\(boxes("log", { query.logs.contains($0) }, keys.filter { seen.contains($0) }))</fieldset>\
+            <fieldset><legend>Logarithmic</legend>\(boxes("log", { chosen.logs.contains($0) }, keys.filter { seen.contains($0) }))</fieldset>\
             <button>Draw</button></div></details></form>
             """
     }

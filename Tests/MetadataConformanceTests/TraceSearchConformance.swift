@@ -25,6 +25,17 @@ extension TrackingConformance {
             #expect(try await found(stores, "span.attributes.`a.b c` != 'x'") == ["tr-2"])
             #expect(try await found(stores, "span.attributes.none != 'x'") == [])
         },
+        TrackingConformance("a regular expression finds the text that holds a match of it, and is the caller's if it is none") {
+            stores in
+            try await fill(stores)
+            #expect(try await found(stores, "span.name RLIKE '^(ask|none)$'") == ["tr-1", "tr-2"])
+            #expect(try await found(stores, "span.name RLIKE 'al+'") == ["tr-1"])
+            #expect(try await found(stores, "span.name RLIKE '^ASK$'") == [])
+            #expect(try await found(stores, "span.attributes.model RLIKE 'c.au' AND span.name = 'call'") == ["tr-1"])
+            #expect(try await found(stores, "trace_id RLIKE '\\d$' AND span.name RLIKE 'ask'") == ["tr-1", "tr-2"])
+            let wrong = await #expect(throws: AerieError.self) { try await found(stores, "span.name RLIKE '('") }
+            #expect(wrong?.code == .invalidArgument)
+        },
         TrackingConformance("a content that is no JSON has no attributes and harms no search") { stores in
             try await fill(stores)
             let odd = Span(traceID: "tr-9", id: "a", name: "odd", start: 1_000_000, content: "{\"attributes\": model")

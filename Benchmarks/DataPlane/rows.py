@@ -10,10 +10,6 @@ import struct
 import subprocess
 import sys
 
-nginx_port, plane, rpc, seconds, work = sys.argv[1:]
-nginx = f"http://127.0.0.1:{nginx_port}/"
-work = pathlib.Path(work)
-infer = f"{plane}/v2/models/fraud/infer"
 COLUMNS = 15
 
 
@@ -53,7 +49,7 @@ def body_grpc(rows):
     return b"\0" + struct.pack(">I", len(message)) + message
 
 
-def lua(name, body=None, headers=None, pipelined=1):
+def lua(work, name, body=None, headers=None, pipelined=1):
     """A script for wrk; the body as Lua's decimal escapes, which hold any byte."""
     path = work / f"{name}.lua"
     lines = []
@@ -77,7 +73,8 @@ def milliseconds(text):
     return float(number) * UNITS[unit]
 
 
-def wrk(url, script=None, connections=32):
+def wrk(url, seconds, script=None, connections=32):
+    """Requests a second, and the P99 in milliseconds."""
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", *(["-s", str(script)] if script else []), url]
     out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     if "Non-2xx" in out:
@@ -86,7 +83,11 @@ def wrk(url, script=None, connections=32):
     return rate, milliseconds(re.search(r"^\s+99%\s+(\S+)", out, re.M)[1])
 
 
-def h2load(rows, connections, streams):
+def wrk_rate(url, seconds, script=None):
+    return wrk(url, seconds, script)[0]
+
+
+def h2load(rpc, seconds, work, rows, connections, streams):
     payload = work / f"grpc-{rows}.bin"
     payload.write_bytes(body_grpc(rows))
     out = subprocess.run(
@@ -106,23 +107,31 @@ def line(name, reached, must, beside=""):
     print(f"{name:<46} {reached:<34} {must:<30} {beside}", flush=True)
 
 
-line("row", "reached", "must reach", "beside it")
-plain, _ = wrk(nginx)
-json_body = body_json(1).encode()
-headers = {"Content-Type": "application/json"}
-pipelined_nginx, _ = wrk(nginx, lua("nginx-pipelined", pipelined=16))
-rate, p99 = wrk(infer, lua("json-pipelined", json_body, headers, pipelined=16))
-line("one row, JSON, 16 pipelined", f"{rate:,.0f}/s", "2 x nginx pipelined", f"{rate / pipelined_nginx:.2f} x {pipelined_nginx:,.0f}")
-for connections in (2, 4, 8):
-    binary, head = body_binary(256)
-    script = lua("binary", binary, {"Content-Type": "application/octet-stream", "Inference-Header-Content-Length": head})
-    rate, p99 = wrk(infer, script, connections)
-    line(f"256 rows, binary HTTP, {connections} connections", f"{rate * 256:,.0f} rows/s, P99 {p99:.2f} ms",
-         "1,000,000 rows/s, P99 < 5 ms")
-plain, _ = wrk(nginx)
-rate, mean, worst = h2load(1, 4, 8)
-line("one row, gRPC, 32 in flight", f"{rate:,.0f}/s, mean {mean:.2f} ms", "0.5 x nginx", f"{rate / plain:.2f} x {plain:,.0f}")
-for connections, streams in ((2, 1), (2, 2), (4, 2)):
-    rate, mean, worst = h2load(256, connections, streams)
-    line(f"256 rows, gRPC, {connections} connections x {streams}",
-         f"{rate * 256:,.0f} rows/s, mean {mean:.2f}, worst {worst:.1f} ms", "1,000,000 rows/s, P99 < 5 ms")
+def main(nginx_port, plane, rpc, seconds, work):
+    nginx = f"http://127.0.0.1:{nginx_port}/"
+    work = pathlib.Path(work)
+    infer = f"{plane}/v2/models/fraud/infer"
+    line("row", "reached", "must reach", "beside it")
+    json_body = body_json(1).encode()
+    headers = {"Content-Type": "application/json"}
+    beside, _ = wrk(nginx, seconds, lua(work, "nginx-pipelined", pipelined=16))
+    rate, _ = wrk(infer, seconds, lua(work, "json-pipelined", json_body, headers, pipelined=16))
+    line("one row, JSON, 16 pipelined", f"{rate:,.0f}/s", "2 x nginx pipelined", f"{rate / beside:.2f} x {beside:,.0f}")
+    for connections in (2, 4, 8):
+        binary, head = body_binary(256)
+        script = lua(work, "binary", binary,
+                     {"Content-Type": "application/octet-stream", "Inference-Header-Content-Length": head})
+        rate, p99 = wrk(infer, seconds, script, connections)
+        line(f"256 rows, binary HTTP, {connections} connections", f"{rate * 256:,.0f} rows/s, P99 {p99:.2f} ms",
+             "1,000,000 rows/s, P99 < 5 ms")
+    plain = wrk_rate(nginx, seconds)
+    rate, mean, _ = h2load(rpc, seconds, work, 1, 4, 8)
+    line("one row, gRPC, 32 in flight", f"{rate:,.0f}/s, mean {mean:.2f} ms", "0.5 x nginx", f"{rate / plain:.2f} x {plain:,.0f}")
+    for connections, streams in ((2, 1), (2, 2), (4, 2)):
+        rate, mean, worst = h2load(rpc, seconds, work, 256, connections, streams)
+        line(f"256 rows, gRPC, {connections} connections x {streams}",
+             f"{rate * 256:,.0f} rows/s, mean {mean:.2f}, worst {worst:.1f} ms", "1,000,000 rows/s, P99 < 5 ms")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -31,7 +31,7 @@ final class FuzzedPlane: @unchecked Sendable {
         options.http.limits.bodyBytes = 1 << 20
         let pool = InferencePool(threads: 1, capacity: 16)
         state = LoopState(
-            eventLoop: loop, metrics: metrics, pool: pool, options: options, readiness: Readiness(),
+            eventLoop: loop, metrics: metrics, pool: pool, explanations: pool, options: options, readiness: Readiness(),
             statistics: statistics)
         let trees = ProjectFiles.trees
         let deployments = [

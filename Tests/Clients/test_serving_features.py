@@ -160,6 +160,37 @@ def test_the_request_has_the_last_word(served):
     assert "parameters" not in answer
 
 
+def test_features_on_demand_are_computed_with_the_read(served):
+    served.cli("apply", "-f", "-", input="""
+apiVersion: aerie.dev/v1
+kind: FeatureView
+metadata: {name: against_usual}
+spec:
+  onDemand:
+    inputs: ["user_stats:avg_amount", "user_stats:is_new"]
+    request: [{name: amount, dtype: DOUBLE}, {name: hour, dtype: INT64}]
+  features:
+  - {name: n_logins, dtype: DOUBLE, expression: "CASE WHEN is_new THEN 30.0 ELSE amount / avg_amount + hour END"}
+---
+apiVersion: aerie.dev/v1
+kind: FeatureService
+metadata: {name: computed_features}
+spec: {features: ["user_stats:avg_amount", "user_stats:is_new", "against_usual:n_logins"]}
+""")
+    served.cli("apply", "-f", "-", input=deployment("computed", served.uri, "computed_features"))
+    wait_until_available(served, "computed")
+    inputs = [{"name": "user_id", "datatype": "INT64", "shape": [3], "data": [1, 2, 99]},
+              {"name": "amount", "datatype": "FP64", "shape": [3], "data": [60.0, 61.0, 62.0]},
+              {"name": "hour", "datatype": "INT32", "shape": [3], "data": [7, 8, 9]}]
+    answer = infer(served, inputs, name="computed")
+    want = served.booster.predict(pandas.DataFrame({
+        "avg_amount": [40.0, 80.25, 12.5], "amount": [60.0, 61.0, 62.0], "is_new": [0.0, 1.0, 1.0],
+        "n_logins": [60 / 40 + 7, 30.0, numpy.nan]})[COLUMNS])
+    assert answer["outputs"][0]["data"] == pytest.approx(list(want), abs=1e-9)
+    # What a feature is computed of has to come along.
+    assert "hour" in infer(served, inputs[:2], 400, "computed")["error"]
+
+
 def test_tritons_clients(served):
     users, amounts = numpy.array([2, 1, 9], dtype=numpy.int64), numpy.array([1.5, 2.5, 100], dtype=numpy.float64)
     wanted = expected(served, users.tolist(), amounts.tolist())

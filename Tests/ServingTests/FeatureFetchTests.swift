@@ -7,11 +7,16 @@ import Testing
 final class FakeLookup: FeatureLookup {
     let service = "risk"
     let keys: [FeatureKey]
+    let requestColumns: [String]
     let features: [String]
     let fingerprint: String
 
-    init(keys: [FeatureKey] = [FeatureKey(name: "user_id", entity: "user")], features: [String] = ["a", "b"]) {
+    init(
+        keys: [FeatureKey] = [FeatureKey(name: "user_id", entity: "user")], request: [String] = [],
+        features: [String] = ["a", "b"]
+    ) {
         self.keys = keys
+        requestColumns = request
         self.features = features
         fingerprint = "\(keys)\(features)"
     }
@@ -46,6 +51,19 @@ struct FeatureFetchTests {
 
     private func amounts(_ values: [Double], name: String = "amount") -> Tensor {
         Tensor(name: name, dataType: .fp64, shape: [values.count, 1], elements: values)
+    }
+
+    @Test func whatFeaturesAreComputedOfComesWithTheRequest() throws {
+        let lookup = FakeLookup(request: ["amount", "is_new"])
+        let binding = try binding(lookup, columns: ["b", "amount", "a"])
+        let flags = Tensor(name: "is_new", dataType: .bool, shape: [2], elements: [UInt8(1), 0])
+        let fetch = try #require(try FeatureFetch(binding, [ids([2, 3]), amounts([5, 7]), flags]))
+        #expect(fetch.rows.request == [.numbers([5, 7]), .integers([1, 0])])
+        // What is a column of the model too goes to both.
+        let fetched = try #require(try binding.lookup.readNow(fetch.rows))
+        #expect(Array(try fetch.rows(fetched).elements(as: Float.self)[..<2]) == [2, 5])
+        let missing = #expect(throws: AerieError.self) { try FeatureFetch(binding, [ids([2, 3]), amounts([5, 7])]) }
+        #expect(missing?.message.contains("is_new") == true)
     }
 
     @Test func rowsAreMadeOfWhatTheStoreHasAndWhatTheRequestGives() throws {

@@ -5,7 +5,7 @@ public import AerieTelemetry
 public import Logging
 
 /// Looks after the feature store while the process runs: goes on with materializations that a crash has cut off, takes
-/// values out that have outlived their view's time to live, and measures freshness and memory.
+/// values out that have outlived their view's time to live where the view says so, and measures freshness and memory.
 public final class FeatureUpkeep: Sendable {
     public struct Options: Sendable {
         /// Between two measurements.
@@ -95,12 +95,13 @@ public final class FeatureUpkeep: Sendable {
         }
     }
 
-    /// Takes out what is older than its view allows.
+    /// Takes out what is older than its view allows, of views that drop what has expired: a read that is not strict
+    /// gives it, as Feast's does.
     /// - Returns: how many rows went.
     public func sweep() async throws(AerieError) -> Int {
         var count = 0
         for view in try await views() {
-            guard let life = view.definition.timeToLive else { continue }
+            guard view.definition.dropsExpired, let life = view.definition.timeToLive else { continue }
             let gone = try await store.online.sweep(view.online, before: store.clock.now().milliseconds * 1000 - life)
             count += gone
             metrics.counter(

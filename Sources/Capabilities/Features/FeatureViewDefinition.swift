@@ -18,6 +18,8 @@ public struct FeatureViewDefinition: Sendable, Hashable {
     public var entities: [String]
     /// How long a value holds after its time, the last instant included, in microseconds; `nil` for ever.
     public var timeToLive: Int64?
+    /// Whether rows that do not hold any more are taken out of the online store.
+    public var dropsExpired = false
     /// `parquet`, `csv`, `table`, `duckdb`, `postgres`, `push` or `bigquery`.
     public var sourceType: String
     /// The path of the files or the name of the table.
@@ -113,6 +115,8 @@ public struct FeatureViewDefinition: Sendable, Hashable {
                 )
             }
         }
+        view.dropsExpired = spec["dropExpired"]?.bool ?? false
+        if view.dropsExpired, view.timeToLive == nil { wrong("dropExpired", "needs a ttl, which says what has expired") }
         if let freshness = spec["freshness"], !freshness.isNull {
             view.freshness = microseconds(freshness)
             if view.freshness == nil || view.freshness == 0 {

@@ -19,6 +19,7 @@ public struct FeatureViewKind: ResourceKind {
     public static let specSchema = FieldSchema.object([
         Field("entities", .array(.string)),
         Field("ttl", .any),
+        Field("dropExpired", .bool),
         Field(
             "source",
             .object([

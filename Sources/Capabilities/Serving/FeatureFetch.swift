@@ -36,9 +36,20 @@ public struct FeatureFetch: Sendable {
         guard !overflow, cells <= RowMatrix.maximumByteCount / 8 else {
             throw AerieError(.resourceExhausted, "inputs: \(total) rows are too many for one request")
         }
+        var request: [EntityRows.Column] = []
+        for name in lookup.requestColumns {
+            guard let place = inputs.firstIndex(where: { $0.name == name }) else {
+                throw .invalid(
+                    "inputs", "there is no input \(name), of which feature service \(lookup.service) computes features")
+            }
+            let column = try Self.requestColumn(inputs[place], at: place)
+            if column.count != total { throw Self.lengths(place, column.count, total) }
+            request.append(column.values)
+        }
         var given = [Tensor?](repeating: nil, count: binding.columns.count)
         for (place, input) in inputs.enumerated() where !keys.contains(place) {
             guard let column = binding.columns.firstIndex(of: input.name) else {
+                if lookup.requestColumns.contains(input.name) { continue }
                 throw .invalid(
                     "inputs[\(place)].name",
                     "\(input.name) is neither a join key of \(lookup.service) nor a column of the model")
@@ -54,7 +65,7 @@ public struct FeatureFetch: Sendable {
         }
         self.binding = binding
         self.given = given
-        rows = EntityRows(count: total, keys: columns)
+        rows = EntityRows(count: total, keys: columns, request: request)
     }
 
     private static func lengths(_ place: Int, _ count: Int, _ rows: Int) -> AerieError {
@@ -135,6 +146,23 @@ public struct FeatureFetch: Sendable {
                 "\(tensor.dataType.rawValue) cannot name an entity; send INT64 or BYTES")
         }
         return (.integers(numbers), numbers.count)
+    }
+
+    private static func requestColumn(
+        _ tensor: Tensor, at place: Int
+    ) throws(AerieError) -> (values: EntityRows.Column, count: Int) {
+        switch tensor.dataType {
+        case .fp64:
+            let numbers = tensor.elements(as: Double.self)
+            return (.numbers(numbers), numbers.count)
+        case .fp32:
+            let numbers = tensor.elements(as: Float.self).map(Double.init)
+            return (.numbers(numbers), numbers.count)
+        case .bool:
+            let flags = tensor.elements(as: UInt8.self).map { Int64($0 == 0 ? 0 : 1) }
+            return (.integers(flags), flags.count)
+        default: return try keys(tensor, at: place)
+        }
     }
 
     private static func texts(_ tensor: Tensor, at place: Int) throws(AerieError) -> [String] {

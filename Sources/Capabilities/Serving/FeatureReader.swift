@@ -13,6 +13,9 @@ public protocol FeatureLookup: AnyObject, Sendable {
     var service: String { get }
     /// What a request names its entities by, in the order of `EntityRows.keys`.
     var keys: [FeatureKey] { get }
+    /// What a request must bring along besides, for features that are computed of it, in the order of
+    /// `EntityRows.request`.
+    var requestColumns: [String] { get }
     /// The names of the features in the order of `FetchedFeatures.columns`.
     var features: [String] { get }
     /// The same text for two lookups that a request could not tell apart.
@@ -37,11 +40,14 @@ public struct FeatureKey: Sendable, Hashable {
     }
 }
 
-/// The entities of some rows, a column for each join key.
+/// The entities of some rows, a column for each join key, and what the request says of them.
 public struct EntityRows: Sendable, Hashable {
     public enum Column: Sendable, Hashable {
+        /// Also flags, as 0 and 1.
         case integers([Int64])
         case texts([String])
+        /// Never of a key.
+        case numbers([Double])
     }
 
     public var count: Int
@@ -49,10 +55,13 @@ public struct EntityRows: Sendable, Hashable {
     public var keys: [Column]
     /// Whether the answer is to tell how long each view took (`FetchedFeatures.views`).
     public var timesViews = false
+    /// In the order of the lookup's request columns.
+    public var request: [Column]
 
-    public init(count: Int, keys: [Column]) {
+    public init(count: Int, keys: [Column], request: [Column] = []) {
         self.count = count
         self.keys = keys
+        self.request = request
     }
 }
 

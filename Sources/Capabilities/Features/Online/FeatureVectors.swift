@@ -19,39 +19,32 @@ public struct FeatureVectors: Sendable {
     public let names: [String]
     /// Over all views, in the order in which they are first needed.
     public let keys: [FeatureCatalog.JoinKey]
+    /// What comes with a request for the features that are computed of it, by name.
+    public let request: [OnDemandDefinition.Column]
     private let plan: OnlinePlan
     /// For each feature what stands in for a value.
     private let fallbacks: [Double]
     /// For each part the places of its keys in `keys`.
     private let keyPlaces: [[Int]]
-    private let online: any OnlineStore
-    private let clock: any WallClock
+    private let store: FeatureStore
 
-    init(
-        service: String, plan: OnlinePlan, online: any OnlineStore, clock: any WallClock
-    ) throws(AerieError) {
+    init(service: String, plan: OnlinePlan, store: FeatureStore) throws(AerieError) {
         self.service = service
         self.plan = plan
-        self.online = online
-        self.clock = clock
+        self.store = store
         names = plan.outputs.map(\.name)
-        if let output = plan.outputs.first(where: { $0.computation != nil }) {
-            throw AerieError(
-                .invalidArgument,
-                "feature \(output.name) is computed on demand, which predictions do not do: leave it out of the service, "
-                    + "and compute it in the request", reason: "feature.onDemand")
-        }
+        request = try Self.request(plan)
         var fallbacks: [Double] = []
         for output in plan.outputs {
+            if let place = output.computation {
+                let computation = plan.computations[place]
+                try Self.check(computation.plan.types[computation.feature], output.name)
+                fallbacks.append(.nan)
+                continue
+            }
             let part = plan.parts[output.part]
             let feature = part.view.definition.features[part.features[output.place]]
-            guard feature.type.isNumeric else {
-                throw AerieError(
-                    .invalidArgument,
-                    "feature \(part.view.definition.name):\(feature.name) is \(feature.type.rawValue); a model takes "
-                        + "numbers, so leave it out of the service or declare it as one",
-                    reason: "feature.notNumeric")
-            }
+            try Self.check(feature.type, "\(part.view.definition.name):\(feature.name)")
             fallbacks.append(feature.fallback?.number ?? .nan)
         }
         self.fallbacks = fallbacks
@@ -70,6 +63,33 @@ public struct FeatureVectors: Sendable {
         self.keyPlaces = keyPlaces
     }
 
+    private static func check(_ type: FeatureType, _ name: String) throws(AerieError) {
+        guard type.isNumeric else {
+            throw AerieError(
+                .invalidArgument,
+                "feature \(name) is \(type.rawValue); a model takes numbers, so leave it out of the service or declare it "
+                    + "as one", reason: "feature.notNumeric")
+        }
+    }
+
+    /// The columns that all computations read together.
+    private static func request(_ plan: OnlinePlan) throws(AerieError) -> [OnDemandDefinition.Column] {
+        var columns: [OnDemandDefinition.Column] = []
+        for column in plan.computations.flatMap(\.plan.request) {
+            guard let known = columns.first(where: { $0.name == column.name }) else {
+                columns.append(column)
+                continue
+            }
+            guard known.type == column.type else {
+                throw AerieError(
+                    .invalidArgument,
+                    "two views on demand take the request's column \(column.name) as \(known.type.rawValue) and as "
+                        + "\(column.type.rawValue)", reason: "feature.onDemand")
+            }
+        }
+        return columns
+    }
+
     /// The same text for what a reader could not tell apart.
     public var fingerprint: String {
         let parts = plan.parts.map { part in
@@ -80,39 +100,43 @@ public struct FeatureVectors: Sendable {
         }
         let columns = zip(names, fallbacks).map { "\($0)=\($1)" }
         let keys = keys.map { "\($0.name)/\($0.entity):\($0.type?.rawValue ?? "")" }
-        return [service, parts.joined(separator: ";"), columns.joined(separator: ","), keys.joined(separator: ",")]
-            .joined(separator: "|")
+        let computed = plan.computations.map { "\($0.plan) \($0.feature) \($0.sources)" }
+        return [
+            service, parts.joined(separator: ";"), columns.joined(separator: ","), keys.joined(separator: ","),
+            computed.joined(separator: ";"),
+        ].joined(separator: "|")
     }
 
     /// On the caller's thread; `nil` where the store is not in this process.
     /// - Parameters:
     ///   - entities: a column of `rows` values for each of `keys`.
+    ///   - request: the same for each of `request`.
     ///   - timed: whether each view is read by itself, and its time told.
     /// - Throws: `invalidArgument` for a key that is null; `unavailable`.
     public func readNow(
-        _ entities: [[FeatureValue]], rows: Int, timed: Bool = false
+        _ entities: [[FeatureValue]], request: [[FeatureValue]] = [], rows: Int, timed: Bool = false
     ) throws(AerieError) -> Columns? {
-        guard let store = online as? any ImmediateOnlineStore else { return nil }
+        guard let online = store.online as? any ImmediateOnlineStore else { return nil }
         let reads = try reads(entities, rows)
-        guard timed else { return columns(try store.readNow(reads), rows) }
+        guard timed else { return columns(try online.readNow(reads), entities, request, rows) }
         var records: [[OnlineRecord?]] = []
         var times: [(view: String, start: UInt64, end: UInt64)] = []
         for (part, read) in zip(plan.parts, reads) {
             let start = monotonicNanoseconds()
-            records += try store.readNow([read])
+            records += try online.readNow([read])
             times.append((part.view.definition.name, start, monotonicNanoseconds()))
         }
-        var columns = columns(records, rows)
+        var columns = columns(records, entities, request, rows)
         columns.reads = times
         return columns
     }
 
     /// As `readNow`, over the network: all views in one message, which therefore share its time.
     public func read(
-        _ entities: [[FeatureValue]], rows: Int, timed: Bool = false
+        _ entities: [[FeatureValue]], request: [[FeatureValue]] = [], rows: Int, timed: Bool = false
     ) async throws(AerieError) -> Columns {
         let start = monotonicNanoseconds()
-        var columns = columns(try await online.read(try reads(entities, rows)), rows)
+        var columns = columns(try await store.online.read(try reads(entities, rows)), entities, request, rows)
         if timed {
             let end = monotonicNanoseconds()
             columns.reads = plan.parts.map { ($0.view.definition.name, start, end) }
@@ -142,25 +166,46 @@ public struct FeatureVectors: Sendable {
         return reads
     }
 
-    private func columns(_ records: [[OnlineRecord?]], _ rows: Int) -> Columns {
-        let now = clock.now().milliseconds * 1000
+    private func columns(
+        _ records: [[OnlineRecord?]], _ entities: [[FeatureValue]], _ request: [[FeatureValue]], _ rows: Int
+    ) -> Columns {
+        let now = store.clock.now().milliseconds * 1000
+        if store.sampling.isDue() { sample(records, entities, at: now) }
+        let brought = Dictionary(
+            zip(self.request.map(\.name), request).map { ($0, $1) }, uniquingKeysWith: { first, _ in first })
         var columns = Columns(values: [], missing: [], stale: [])
         for (place, output) in plan.outputs.enumerated() {
-            let limit = plan.parts[output.part].view.definition.timeToLive
             var values = [Double](repeating: fallbacks[place], count: rows)
             var (missing, stale) = (0, 0)
-            for (row, record) in records[output.part].enumerated() {
-                guard let record, let number = record.values[output.place].number else {
-                    missing += 1
-                    continue
+            if let computation = output.computation {
+                let column = FeatureStore.computed(
+                    plan.computations[computation], name: output.name, plan, records, brought, rows: rows,
+                    isStrict: false, now: now)
+                for (row, value) in column.values.enumerated() {
+                    if let number = value.number { values[row] = number } else { missing += 1 }
                 }
-                if let limit, now - record.time > limit { stale += 1 } else { values[row] = number }
+            } else {
+                let limit = plan.parts[output.part].view.definition.timeToLive
+                for (row, record) in records[output.part].enumerated() {
+                    guard let record, let number = record.values[output.place].number else {
+                        missing += 1
+                        continue
+                    }
+                    if let limit, now - record.time > limit { stale += 1 } else { values[row] = number }
+                }
             }
             columns.values.append(values)
             columns.missing.append(missing)
             columns.stale.append(stale)
         }
         return columns
+    }
+
+    private func sample(_ records: [[OnlineRecord?]], _ entities: [[FeatureValue]], at now: Int64) {
+        for (place, part) in plan.parts.enumerated() where part.view.online.windows == nil {
+            store.sample(
+                records[place], keys: keyPlaces[place].map { entities[$0] }, of: part.view.online, part.features, at: now)
+        }
     }
 }
 
@@ -169,7 +214,7 @@ extension FeatureStore {
     /// - Throws: `notFound`, or `invalidArgument` for features that are no numbers.
     public func vectors(service: String, namespace: String = "default") async throws(AerieError) -> FeatureVectors {
         let plan = try await plan(Selection(service: service), namespace: namespace)
-        return try FeatureVectors(service: service, plan: plan, online: online, clock: clock)
+        return try FeatureVectors(service: service, plan: plan, store: self)
     }
 }
 

@@ -8,11 +8,15 @@ public final class ReadSampling: Sendable {
     /// One read in so many; 0 for none.
     public let every: Int
     private let pending = Atomic<Int>(0)
+    private let count = Atomic<Int>(0)
 
     /// Samples that may wait for the disk; more are passed over, as reads never wait for it.
     private static let limit = 64
 
     public init(every: Int) { self.every = every }
+
+    /// Whether the read that asks is one of those; counts it. Readers of one loop count by themselves.
+    func isDue() -> Bool { every > 0 && count.wrappingAdd(1, ordering: .relaxed).newValue % every == 0 }
 
     fileprivate func begin() -> Bool {
         if pending.add(1, ordering: .relaxed).newValue <= Self.limit { return true }
@@ -39,11 +43,43 @@ extension FeatureStore {
             }
             if !lines.isEmpty { records.append(("reads/\(plan.view.project)/\(plan.view.name)", lines)) }
         }
-        let (kept, gate) = (records, sampling)
+        keep(records, in: log)
+    }
+
+    /// After `begin`.
+    private func keep(_ records: [(log: String, lines: [[UInt8]])], in log: any FeatureLog) {
+        let gate = sampling
         Task {
-            for record in kept { try? await log.append(record.log, record.lines) }
+            for record in records { try? await log.append(record.log, record.lines) }
             gate.end()
         }
+    }
+
+    /// The same for one view's records.
+    /// - Parameters:
+    ///   - keys: a column for each key of the view, in its order.
+    ///   - features: the places in the view of a record's values.
+    func sample(
+        _ records: [OnlineRecord?], keys: [[FeatureValue]], of view: OnlineView, _ features: [Int], at now: Int64
+    ) {
+        guard let log, sampling.begin() else { return }
+        var lines: [[UInt8]] = []
+        for (row, record) in records.prefix(Self.entitiesPerSample).enumerated() {
+            guard let record else { continue }
+            var values = JSONObject()
+            for (place, value) in zip(features, record.values) { values[view.features[place]] = value.json }
+            let names = keys.map { column -> JSONValue in
+                if case .timestamp(let seconds) = column[row] { return .int(seconds) }
+                return column[row].json
+            }
+            lines.append(Self.line(at: now, keys: names, values))
+        }
+        keep([("reads/\(view.project)/\(view.name)", lines)], in: log)
+    }
+
+    private static func line(at now: Int64, keys: [JSONValue], _ values: JSONObject) -> [UInt8] {
+        let record: JSONValue = ["at": .int(now), "keys": .array(keys), "values": .object(values)]
+        return record.utf8()
     }
 
     /// - Returns: `nil` for an entity that is not known, of which there is nothing to compare.
@@ -70,8 +106,7 @@ extension FeatureStore {
             else { continue }
             values[plan.view.features[place]] = value.json
         }
-        let record: JSONValue = ["at": .int(now), "keys": .array(keys), "values": .object(values)]
-        return record.utf8()
+        return line(at: now, keys: keys, values)
     }
 
     /// How many sampled reads are kept.

@@ -4,9 +4,9 @@ import Streaming
 
 /// What is done with the messages of a log.
 ///
-/// Contract: `take` is given messages of one partition in their order, and may be given them again. When it returns, they
-/// count, those that are no events or rows are set aside, and how far the partition is has been noted, lastingly. It
-/// throws what may be better the next time.
+/// Contract: `take` is given messages of one partition in their order, and may be given them again. When it returns,
+/// they count, those that are no events or rows are set aside, and how far the partition is has been noted, lastingly.
+/// It throws what may be better the next time.
 protocol StreamIntake: Sendable {
     func take(_ messages: [EventMessage]) async throws(AerieError)
 }

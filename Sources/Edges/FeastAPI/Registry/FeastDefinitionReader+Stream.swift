@@ -109,8 +109,8 @@ extension FeastDefinitionReader {
     /// What Feast cuts windows into where `enable_tiling` is set without a size.
     private static let defaultHop: Int64 = 300 * 1_000_000
 
-    /// `Aggregation` messages as `spec.aggregations`. A feature's name and type are those of the schema where one stands
-    /// there; `nil` if one cannot be computed here.
+    /// `Aggregation` messages as `spec.aggregations`; `nil` if one cannot be computed here. A feature's name and type
+    /// are those of the schema where one stands there.
     private mutating func windows(_ aggregations: [ProtobufMessage]) throws(AerieError) -> [JSONValue]? {
         let message = object.spec
         var declared = Dictionary(try message.messages(4).map { ($0.text(1), $0) }) { first, _ in first }

@@ -22,6 +22,7 @@ final class ServiceLookup: FeatureLookup {
     let fingerprint: String
     var service: String { vectors.service }
     var features: [String] { vectors.names }
+    var requestColumns: [String] { vectors.request.map(\.name) }
 
     init(_ vectors: FeatureVectors) {
         self.vectors = vectors
@@ -30,11 +31,15 @@ final class ServiceLookup: FeatureLookup {
     }
 
     func readNow(_ rows: EntityRows) throws(AerieError) -> FetchedFeatures? {
-        try vectors.readNow(try entities(rows), rows: rows.count, timed: rows.timesViews).map(fetched)
+        try vectors.readNow(
+            try entities(rows), request: try request(rows), rows: rows.count, timed: rows.timesViews
+        ).map(fetched)
     }
 
     func read(_ rows: EntityRows) async throws(AerieError) -> FetchedFeatures {
-        fetched(try await vectors.read(try entities(rows), rows: rows.count, timed: rows.timesViews))
+        fetched(
+            try await vectors.read(
+                try entities(rows), request: try request(rows), rows: rows.count, timed: rows.timesViews))
     }
 
     func defaults(rows: Int) -> FetchedFeatures { fetched(vectors.defaults(rows: rows)) }
@@ -61,12 +66,48 @@ final class ServiceLookup: FeatureLookup {
                 entities.append(narrow.map(FeatureValue.int32))
             case (.texts(let texts), .string), (.texts(let texts), nil):
                 entities.append(texts.map(FeatureValue.string))
-            case (.integers, let type?), (.texts, let type?):
+            case (.integers, let type?), (.texts, let type?), (.numbers, let type?):
                 throw .invalid(
                     "inputs.\(key.name)",
                     "the entity's key is \(type.rawValue); send BYTES for a text and INT64 for a whole number")
+            case (.numbers, nil): throw .invalid("inputs.\(key.name)", "a number with a point names no entity")
             }
         }
         return entities
+    }
+
+    /// What the request brings along, as the views on demand declare it. What is no number there is null.
+    private func request(_ rows: EntityRows) throws(AerieError) -> [[FeatureValue]] {
+        var columns: [[FeatureValue]] = []
+        for (declared, column) in zip(vectors.request, rows.request) {
+            func values<Value>(_ list: [Value], _ make: (Value) -> FeatureValue?) throws(AerieError) -> [FeatureValue] {
+                let made = list.compactMap(make)
+                guard made.count == list.count else {
+                    throw .invalid("inputs.\(declared.name)", "a value does not fit \(declared.type.rawValue)")
+                }
+                return made
+            }
+            switch (column, declared.type) {
+            case (.texts(let texts), .string): columns.append(texts.map(FeatureValue.string))
+            case (.numbers(let numbers), .double): columns.append(numbers.map { $0.isNaN ? .null : .double($0) })
+            case (.numbers(let numbers), .float): columns.append(numbers.map { $0.isNaN ? .null : .float(Float($0)) })
+            case (.integers(let numbers), .double): columns.append(numbers.map { .double(Double($0)) })
+            case (.integers(let numbers), .float): columns.append(numbers.map { .float(Float($0)) })
+            case (.integers(let numbers), .int64): columns.append(numbers.map(FeatureValue.int64))
+            case (.integers(let numbers), .timestamp): columns.append(numbers.map(FeatureValue.timestamp))
+            case (.integers(let numbers), .int32):
+                columns.append(try values(numbers) { Int32(exactly: $0).map(FeatureValue.int32) })
+            case (.integers(let numbers), .bool):
+                columns.append(try values(numbers) { (0...1).contains($0) ? .bool($0 == 1) : nil })
+            case (.numbers(let numbers), .int64):
+                columns.append(try values(numbers) { Int64(exactly: $0).map(FeatureValue.int64) })
+            case (.numbers(let numbers), .int32):
+                columns.append(try values(numbers) { Int32(exactly: $0).map(FeatureValue.int32) })
+            default:
+                throw .invalid(
+                    "inputs.\(declared.name)", "features are computed of it as \(declared.type.rawValue), which it is not")
+            }
+        }
+        return columns
     }
 }

@@ -153,6 +153,7 @@ capability("Predictions", uses: ["AerieCore", "AerieData", "AerieJSON", "AerieTe
 capability("RequestTracing", uses: ["AerieCore", "AerieTelemetry"], packages: [log])
 capability("Capacity", uses: ["AerieCore", "AerieJSON"])
 capability("Load", uses: ["AerieCore", "AerieData", "AerieJSON", "AerieWire"], packages: [histogram])
+capability("Optimization", uses: ["AerieCore", "AerieData", "AerieJSON", "Load", "Serving"])
 
 // MARK: Adapters
 
@@ -176,6 +177,7 @@ adapter("InferTrees", uses: ["AerieCore", "AerieJSON", "AerieData", "Explain", "
 adapter("InferONNX", uses: ["COnnxRuntime", "AerieCore", "AerieJSON", "AerieData", "Serving"])
 adapter("TrainLightGBM", uses: ["CLightGBM", "AerieCore", "AerieJSON", "AerieData", "Training"])
 adapter("RunSubprocess", uses: ["AerieCore", "AerieJSON", "AerieResources", "Pipelines"], packages: [log])
+adapter("ConvertModels", uses: ["AerieCore", "AerieData", "AerieJSON", "Optimization", "Pipelines"], tests: false)
 adapter("StorePredictions", uses: ["AerieCore", "AerieJSON", "Datasets", "Predictions"], tests: false)
 adapter("SendOTLP", uses: ["AerieCore", "AerieWire", "RequestTracing"], packages: [httpClient, nioCore, nioPosix, nioHTTP1, nioHTTP2, nioHPACK], tests: false)
 adapter("SendLoad", uses: ["AerieCore", "Load"], packages: [nioCore, nioPosix, nioHPACK])

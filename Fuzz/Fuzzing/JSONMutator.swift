@@ -64,7 +64,9 @@ struct JSONMutator {
         case (.object(let object), _): return .object(change(object, &random))
         case (.int(let number), 3): return .int(number &+ Int64(random.below(5) - 2))
         case (.int(let number), 4): return .double(Double(number) + 0.5)
-        case (.string(let text), 3): return .string(String(repeating: text, count: 1 + random.below(300)))
+        case (.string(let text), 3):
+            let most = min(300, 1 + 8000 / (1 + text.utf8.count))
+            return .string(String(repeating: text, count: 1 + random.below(most)))
         case (.string(let text), 4): return .string(String(text.dropLast(1 + random.below(3))))
         default: return scalar(&random)
         }
@@ -77,7 +79,10 @@ struct JSONMutator {
         switch random.below(6) {
         case 0: list.remove(at: at)
         case 1: list.insert(list[at], at: at)
-        case 2: list.append(contentsOf: Array(repeating: list[at], count: random.below(300)))
+        case 2:
+            // What was repeated before is not repeated as often again, or a value of a few bytes fills the memory.
+            let most = 1 + 2000 / Self.count(list[at])
+            list.append(contentsOf: Array(repeating: list[at], count: random.below(min(most, 300))))
         case 3: list[at] = scalar(&random)
         case 4: list.swapAt(at, random.below(list.count))
         default: list = []

@@ -111,7 +111,9 @@ struct ProtobufMutator {
         case 2: fields[at].number = random.isOnce(in: 8) ? (1 << 29) - 1 : 1 + UInt64(random.below(12))
         case 3: fields[at] = number(fields[at].number, &random)
         case 4: fields.swapAt(at, random.below(fields.count))
-        case 5: fields += Array(repeating: fields[at], count: random.isOnce(in: 4) ? random.below(500) : 2)
+        case 5:
+            let most = 1 + 8000 / max(1, Self.encode([fields[at]]).count)
+            fields += Array(repeating: fields[at], count: random.isOnce(in: 4) ? random.below(min(most, 500)) : 2)
         case 6: nest(&fields[at], &random)
         case 7: lie(&fields[at], &random)
         default: changeValue(&fields[at], other, &random)

@@ -23,7 +23,10 @@ struct Aerie: AsyncParsableCommand {
                 name: "Tracking", subcommands: [ExperimentsCommand.self, RunsCommand.self, ModelsCommand.self]),
             CommandGroup(name: "Features", subcommands: [FeaturesCommand.self]),
             CommandGroup(
-                name: "Inference", subcommands: [PredictionsCommand.self, BenchCommand.self, CapacityCommand.self]),
+                name: "Inference",
+                subcommands: [
+                    PredictionsCommand.self, BenchCommand.self, CapacityCommand.self, OptimizeCommand.self,
+                ]),
             CommandGroup(
                 name: "Pipelines",
                 subcommands: [PipelineCommand.self, ApproveCommand.self, RejectCommand.self, StepCommand.self]),

@@ -10,8 +10,8 @@ import Synchronization
 public protocol ArrowSQLEngine: SQLEngine {
     /// Runs one `SELECT` and gives its rows away as they come: the columns first, then batches, in order. What is not
     /// taken yet is not in memory.
-    /// - Parameter take: runs on the engine's own thread, which waits for it; it must not call the engine. What it throws
-    ///   ends the statement.
+    /// - Parameter take: runs on the engine's own thread, which waits for it; it must not call the engine. What it
+    ///   throws ends the statement.
     func arrow(
         _ sql: String, _ take: @escaping @Sendable (ArrowPiece) throws(AerieError) -> Void
     ) async throws(AerieError)

@@ -203,8 +203,8 @@ public struct FeatureVectors: Sendable {
 
     private func sample(_ records: [[OnlineRecord?]], _ entities: [[FeatureValue]], at now: Int64) {
         for (place, part) in plan.parts.enumerated() where part.view.online.windows == nil {
-            store.sample(
-                records[place], keys: keyPlaces[place].map { entities[$0] }, of: part.view.online, part.features, at: now)
+            let keys = keyPlaces[place].map { entities[$0] }
+            store.sample(records[place], keys: keys, of: part.view.online, part.features, at: now)
         }
     }
 }

@@ -3,9 +3,12 @@ import argparse
 import json
 import pathlib
 import re
+import statistics
 import subprocess
 import sys
 import time
+import urllib.parse
+import urllib.request
 
 import fill
 from servers import Server, Workspace, aerie_binary, call, start_aerie, start_mlflow
@@ -18,6 +21,13 @@ SEARCHES = {
     "a metric, ordered by it": {"filter": "metrics.auc > 0.9", "order_by": ["metrics.auc DESC"]},
     "a param and a metric": {"filter": "params.depth = '3' and metrics.f1 > 0.5", "order_by": ["metrics.f1 DESC"]},
     "ordered by name": {"order_by": ["attributes.run_name ASC"]},
+}
+# Addresses of the console's runs table.
+PAGES = {
+    "default order": "",
+    "ordered by a metric": "?sort=metrics.auc",
+    "a common tag": "?q=" + urllib.parse.quote("tags.team = 'team7'"),
+    "a metric, ordered by it": "?sort=metrics.auc&q=" + urllib.parse.quote("metrics.auc > 0.9"),
 }
 
 
@@ -134,6 +144,9 @@ def search(work: pathlib.Path, runs: int, seconds: int, peer: bool, imported: bo
             if runs > 100_000:
                 medians["deep", server.name] = deep(server, where)
                 medians["memory", server.name] = server.memory()
+                if server.name == "aerie":
+                    for name, query in PAGES.items():
+                        medians[name, server.name] = page(f"{server.url}/console/experiments/{where}{query}")
         finally:
             server.stop()
     asked = "30x" if runs <= 10_000 else "< 20 ms"
@@ -142,8 +155,21 @@ def search(work: pathlib.Path, runs: int, seconds: int, peer: bool, imported: bo
         label = "page 51 of 1,000 each" if name == "deep" else name
         beside(f"search, 100 of {runs:,}: {label}", "ms", ours, theirs, "-" if name == "deep" else asked)
     if runs > 100_000:
+        for name in PAGES:
+            beside(f"console, 50 of {runs:,}: {name}", "ms", medians[name, "aerie"], float("nan"), "-")
         theirs = medians.get(("memory", "mlflow"), float("nan"))
         beside(f"resident memory after searching {runs:,}", "MB", medians["memory", "aerie"], theirs, "< 200 MB")
+
+
+def page(url: str) -> float:
+    """The median of 20 fetches of a page, in milliseconds."""
+    took = []
+    for _ in range(20):
+        began = time.monotonic()
+        with urllib.request.urlopen(url, timeout=120) as answer:
+            answer.read()
+        took.append((time.monotonic() - began) * 1000)
+    return statistics.median(took)
 
 
 def deep(server: Server, where: str) -> float:

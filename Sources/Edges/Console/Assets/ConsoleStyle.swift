@@ -28,6 +28,8 @@ enum ConsoleStyle {
         .tile .n{font-size:26px;font-weight:650;font-variant-numeric:tabular-nums}.tile .l{color:var(--soft);font-size:13px}
         .scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
         th,td{text-align:left;padding:8px 12px;border-bottom:1px solid var(--line);white-space:nowrap}
+        table.beside{table-layout:fixed}table.beside th{width:150px}table.beside th:first-child{width:220px}
+        table.beside th,table.beside td{overflow:hidden;text-overflow:ellipsis}
         th{font-weight:600;color:var(--soft);font-size:12px}th.sort{cursor:pointer;user-select:none}
         th.sort:hover{color:var(--ink)}th[data-dir=up]::after{content:" ▲";font-size:9px}th[data-dir=down]::after{content:" ▼";font-size:9px}
         tbody tr:hover{background:var(--bg)}tbody tr:last-child td{border-bottom:0}td.num,th.num{text-align:right}

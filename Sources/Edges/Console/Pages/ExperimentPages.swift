@@ -106,10 +106,10 @@ enum ExperimentPages {
             let cells = values.map { value -> HTML in
                 "<td class=\"num\" title=\"\(value ?? "")\">\(short(value ?? "–", 40))</td>"
             }
-            return "<tr\(differs)><td>\(key)</td>\(cells)</tr>"
+            return "<tr\(differs)><td title=\"\(key)\">\(key)</td>\(cells)</tr>"
         }
         return """
-            <div class="panel flush"><div class="scroll"><table><thead><tr><th></th>\(head)</tr></thead>\
+            <div class="panel flush"><div class="scroll"><table class="beside"><thead><tr><th></th>\(head)</tr></thead>\
             <tbody>\(rows)</tbody></table></div></div>
             """
     }

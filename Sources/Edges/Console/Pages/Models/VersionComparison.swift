@@ -74,10 +74,10 @@ enum VersionComparison {
             let cells = found.map { value -> HTML in
                 "<td class=\"num\" title=\"\(value ?? "")\">\(ExperimentPages.short(value ?? "–", 60))</td>"
             }
-            return "<tr\(mark)><td>\(key)</td>\(cells)</tr>"
+            return "<tr\(mark)><td title=\"\(key)\">\(key)</td>\(cells)</tr>"
         }
         return """
-            <div class="panel flush"><div class="scroll"><table><thead><tr><th></th>\(head)</tr></thead><tbody>\(rows)</tbody>\
+            <div class="panel flush"><div class="scroll"><table class="beside"><thead><tr><th></th>\(head)</tr></thead><tbody>\(rows)</tbody>\
             </table></div></div>
             """
     }

@@ -150,6 +150,7 @@ capability("Explain", uses: ["AerieCore", "AerieJSON"])
 capability("Serving", uses: ["AerieCore", "AerieJSON", "AerieYAML", "AerieData", "AerieTelemetry", "AerieResources", "Explain", "Registry"], packages: [crypto, log])
 capability("Predictions", uses: ["AerieCore", "AerieData", "AerieJSON", "AerieTelemetry", "Datasets", "Serving"], packages: [log],
            testUses: ["StoreDuckDB", "StorePredictions"])
+capability("CloudEvents", uses: ["AerieCore", "AerieTelemetry"], packages: [log])
 capability("RequestTracing", uses: ["AerieCore", "AerieTelemetry"], packages: [log])
 capability("Capacity", uses: ["AerieCore", "AerieJSON"])
 capability("Load", uses: ["AerieCore", "AerieData", "AerieJSON", "AerieWire"], packages: [histogram])
@@ -179,6 +180,7 @@ adapter("TrainLightGBM", uses: ["CLightGBM", "AerieCore", "AerieJSON", "AerieDat
 adapter("RunSubprocess", uses: ["AerieCore", "AerieJSON", "AerieResources", "Pipelines"], packages: [log])
 adapter("ConvertModels", uses: ["AerieCore", "AerieData", "AerieJSON", "Optimization", "Pipelines"], tests: false)
 adapter("StorePredictions", uses: ["AerieCore", "AerieJSON", "Datasets", "Predictions"], tests: false)
+adapter("SendCloudEvents", uses: ["AerieCore", "CloudEvents"], packages: [httpClient, nioCore, nioHTTP1], tests: false)
 adapter("SendOTLP", uses: ["AerieCore", "AerieWire", "RequestTracing"], packages: [httpClient, nioCore, nioPosix, nioHTTP1, nioHTTP2, nioHPACK], tests: false)
 adapter("SendLoad", uses: ["AerieCore", "Load"], packages: [nioCore, nioPosix, nioHPACK])
 
@@ -191,7 +193,7 @@ edge("PlatformAPI", uses: ["AerieCore", "AerieJSON", "ErrorMapping", "AerieResou
      packages: [hummingbird, log], testUses: ["StoreSQLite"])
 edge("FeastAPI", uses: ["AerieCore", "AerieJSON", "AerieWire", "AerieHTTP", "AerieGRPC", "AerieArrow", "AerieTelemetry", "AerieResources", "ErrorMapping", "Datasets", "Features"],
      packages: [hummingbird, nioCore, log], testUses: ["StoreSQLite", "StoreLMDB", "StoreDuckDB"])
-edge("InferenceAPI", uses: ["AerieCore", "AerieJSON", "AerieData", "AerieHTTP", "AerieGRPC", "AerieTelemetry", "ErrorMapping", "Explain", "Serving", "RequestTracing"],
+edge("InferenceAPI", uses: ["AerieCore", "AerieJSON", "AerieData", "AerieHTTP", "AerieGRPC", "AerieTelemetry", "ErrorMapping", "Explain", "Serving", "RequestTracing", "CloudEvents"],
      packages: [nioCore, nioPosix, nioHTTP2, log], testUses: ["CompressZlib"])
 edge("Console", uses: ["AerieCore", "AerieJSON", "AerieYAML", "AerieTelemetry", "ErrorMapping", "AerieResources", "Experiments", "Features", "Registry", "Pipelines", "Serving"],
      packages: [hummingbird, log])

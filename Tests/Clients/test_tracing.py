@@ -248,7 +248,7 @@ def test_wrong_settings_are_told(tmp_path):
     from conftest import BINARY
     for flags, word in [(["--otlp-endpoint", "localhost:4318"], "http://host:4318"),
                         (["--otlp-endpoint", "https://c:4317", "--otlp-protocol", "grpc"], "http/protobuf"),
-                        (["--otlp-protocol", "thrift"], "http/protobuf or grpc"), (["--trace-ratio", "2"], "from 0 to 1"),
+                        (["--otlp-protocol", "thrift"], "grpc or http/protobuf"), (["--trace-ratio", "2"], "from 0 to 1"),
                         (["--trace-slow", "fast"], "5ms"), (["--otlp-headers", "a"], "name=value")]:
         done = subprocess.run([BINARY, "up", "--data-dir", str(tmp_path), *flags], capture_output=True, text=True, timeout=60)
         assert done.returncode == 2 and word in done.stderr, done.stderr

@@ -195,7 +195,7 @@ public actor SeldonDeploymentController: Reconciler {
             name: asked.name, weight: asked.traffic, modelName: asked.modelName, modelVersion: location.version,
             modelURI: asked.modelURI, model: model, metricsSlot: slot, labels: labels,
             features: outcome.features, modelIdentity: location.identity, policy: asked.policy,
-            explainer: outcome.explainer)
+            explainer: outcome.explainer, logger: asked.graph.logger)
     }
 
     /// Predictions are counted for a model with one number a row, unless it says that the number is no probability and
@@ -324,7 +324,7 @@ extension ServedPredictor {
     fileprivate func isSame(as other: ServedPredictor) -> Bool {
         name == other.name && weight == other.weight && modelName == other.modelName && modelURI == other.modelURI
             && modelVersion == other.modelVersion && model === other.model && metricsSlot == other.metricsSlot
-            && labels == other.labels && policy == other.policy && hasSameFeatures(as: other)
+            && labels == other.labels && policy == other.policy && logger == other.logger && hasSameFeatures(as: other)
             && explainer.isSame(as: other.explainer)
     }
 

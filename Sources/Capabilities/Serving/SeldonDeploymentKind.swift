@@ -64,6 +64,10 @@ public struct SeldonDeploymentKind: ResourceKind {
         if let uri = node?["modelUri"]?.string, ["gs", "s3"].contains(ModelURI.scheme(uri)) {
             warnings.append("\(path).modelUri: \(uri) cannot be fetched by this build; use models:/NAME/VERSION")
         }
+        if let logger = node?["logger"], spec.logger == nil || !isRoot {
+            let why = logger["url"] == nil ? "without a url nothing is logged" : "only the graph's first node logs"
+            warnings.append("\(path).logger: \(why)")
+        }
         for (index, child) in (node?["children"]?.array ?? []).enumerated() {
             warn(child, at: "\(path).children[\(index)]", isRoot: false, &warnings)
         }
@@ -135,11 +139,11 @@ enum SeldonDeploymentSchema {
         accepted("serviceAccountName", .string, "models are fetched with the server's own rights"),
         accepted("envSecretRefName", .string, "models are fetched with the server's own rights"),
         accepted("storageInitializerImage", .string, "models are fetched by the server itself"),
-        accepted(
+        Field(
             "logger",
             .object([
                 Field("url", .string), Field("mode", .choice(["all", "request", "response"])),
-            ]), "requests are not logged to another service"),
+            ])),
     ])
 
     /// Prepackaged servers; the format is recognized from the files, whatever stands here.

@@ -124,12 +124,14 @@ public final class ServedPredictor: Sendable {
     public let modelIdentity: String
     public let policy: ServingPolicy
     public let explainer: PredictorExplainer
+    /// Where copies of requests and answers go; `nil` where none are made.
+    public let logger: RequestLogger?
 
     public init(
         name: String, weight: Int, modelName: String, modelVersion: String, modelURI: String,
         model: any InferenceModel, metricsSlot: Int, labels: PredictionLabels? = nil,
         features: FeatureBinding? = nil, modelIdentity: String = "", policy: ServingPolicy = ServingPolicy(),
-        explainer: PredictorExplainer? = nil
+        explainer: PredictorExplainer? = nil, logger: RequestLogger? = nil
     ) {
         self.name = name
         self.weight = weight
@@ -145,5 +147,6 @@ public final class ServedPredictor: Sendable {
         self.modelIdentity = modelIdentity
         self.policy = policy
         self.explainer = explainer ?? PredictorExplainer(model)
+        self.logger = logger
     }
 }

@@ -36,6 +36,11 @@ struct GraphRules {
         checkImplementations(graph, at: path)
     }
 
+    private mutating func checkLogger(_ node: GraphSpec, at path: String) {
+        guard let logger = node.logger, let problem = RequestLogger.problem(logger.url) else { return }
+        report(path + ".logger.url", problem)
+    }
+
     private mutating func check(_ node: GraphSpec, at path: String) {
         if let unknown = node.unknownMethod {
             report(
@@ -48,6 +53,7 @@ struct GraphRules {
             let types = method.roles.map(\.rawValue).joined(separator: " or ")
             return report(path + ".type", "\(node.role.rawValue) does not fit \(method.rawValue), a \(types)")
         }
+        checkLogger(node, at: path)
         checkChildren(node, at: path)
         checkModel(node, at: path)
         checkMethod(node, at: path)

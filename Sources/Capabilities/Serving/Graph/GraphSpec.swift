@@ -17,6 +17,8 @@ struct GraphSpec: Sendable, Hashable {
     var modelURI: String
     var parameters: NodeParameters
     var children: [GraphSpec]
+    /// Where copies of its requests and answers go.
+    var logger: RequestLogger?
 
     init(_ node: JSONValue?) {
         name = node?["name"]?.string ?? ""
@@ -31,6 +33,7 @@ struct GraphSpec: Sendable, Hashable {
         method = asked.flatMap { NodeMethod(rawValue: $0) } ?? implementation.flatMap { NodeMethod(seldon: $0) }
         unknownMethod = asked.flatMap { NodeMethod(rawValue: $0) == nil ? $0 : nil }
         role = node?["type"]?.string.flatMap { Role(rawValue: $0) } ?? method?.usualRole ?? .model
+        logger = RequestLogger(node?["logger"])
         children = (node?["children"]?.array ?? []).map { GraphSpec($0) }
     }
 

@@ -32,10 +32,18 @@ public struct InferenceServiceKind: ResourceKind {
             return [.init(field: path + ".storageUri", problem: "is required: models:/NAME/VERSION or a path")]
         }
         if let problem = ModelURI.problem(uri) { return [.init(field: path + ".storageUri", problem: problem)] }
+        if let url = predictor?["logger"]?["url"]?.string, let problem = RequestLogger.problem(url) {
+            return [.init(field: "spec.predictor.logger.url", problem: problem)]
+        }
         do throws(AerieError) {
             _ = try SeldonDeploymentSpec.explainer(Self.explainer(resource), at: "spec.explainer.alibi")
         } catch { return error.details }
         return []
+    }
+
+    public func warnings(_ resource: Resource) -> [String] {
+        guard let logger = resource.spec["predictor"]?["logger"], logger["url"] == nil else { return [] }
+        return ["spec.predictor.logger: without a url nothing is logged"]
     }
 
     /// The explainer as a `SeldonDeployment` has it.
@@ -91,7 +99,7 @@ public struct InferenceServiceKind: ResourceKind {
             accepted("minReplicas", .integer(0...1_000_000), pods), accepted("maxReplicas", .integer(0...1_000_000), pods),
             accepted("scaleTarget", .anyInteger, pods), accepted("scaleMetric", .string, pods),
             accepted("containerConcurrency", .anyInteger, pods), accepted("serviceAccountName", .string, container),
-            accepted("containers", .any, container), accepted("logger", .any, "requests are kept in the prediction log"),
+            accepted("containers", .any, container), Field("logger", logger),
             accepted("batcher", .any, "batching is asked for by the annotation aerie.dev/batching"),
             accepted("nodeSelector", .any, container), accepted("tolerations", .any, container),
             accepted("affinity", .any, container), accepted("annotations", .any, container),
@@ -110,6 +118,13 @@ public struct InferenceServiceKind: ResourceKind {
         accepted("minReplicas", .integer(0...1_000_000), pods), accepted("maxReplicas", .integer(0...1_000_000), pods),
         accepted("containers", .any, container), accepted("art", .any, container),
         accepted("timeout", .anyInteger, container),
+    ])
+
+    private static let logger = FieldSchema.object([
+        Field("url", .string), Field("mode", .choice(["all", "request", "response"])),
+        accepted("metadataHeaders", .array(.string), "events have the attributes of CloudEvents and KServe, no others"),
+        accepted("metadataAnnotations", .array(.string), "events have the attributes of CloudEvents and KServe, no others"),
+        accepted("storage", .any, "requests are logged as events, not as files"),
     ])
 
     private static let spec = FieldSchema.object([
@@ -158,10 +173,12 @@ public struct InferenceServiceController: Reconciler {
     static func deployment(_ resource: Resource, stable: String?) -> Resource {
         let (uri, percent) = asked(resource)
         let name = resource.metadata.name
+        let logger = RequestLogger(resource.spec["predictor"]?["logger"], dialect: .kserve)
         func predictor(_ predictor: String, _ uri: String, _ traffic: Int) -> JSONValue {
+            var graph: JSONObject = ["name": .string(name), "modelUri": .string(uri)]
+            graph["logger"] = logger?.json
             var all: JSONObject = [
-                "name": .string(predictor), "traffic": .int(Int64(traffic)),
-                "graph": ["name": .string(name), "modelUri": .string(uri)],
+                "name": .string(predictor), "traffic": .int(Int64(traffic)), "graph": .object(graph),
             ]
             all["explainer"] = InferenceServiceKind.explainer(resource)
             return .object(all)

@@ -59,6 +59,7 @@ final class ModelInferCall: @unchecked Sendable {
             state.route(to: plan)
         }
         slot = plan.served.metricsSlot
+        tap(message)
         try BinaryTensors.readRaw(in: scratch, rowType: plan.directType)
         try state.selectOutputs(plan, into: &state.selection)
         if let ask = scratch.explain { return try explain(plan, ask, message, id: Array(request.id)) }
@@ -308,7 +309,21 @@ final class ModelInferCall: @unchecked Sendable {
         writer.packed(3, shape)
     }
 
+    /// Keeps the request where its deployment logs requests.
+    private func tap(_ message: UnsafeRawBufferPointer) {
+        guard let tap = state.flow.tap, call.header("seldon-skip-logging") == nil else { return }
+        tap.take(message, type: Self.messageType, id: call.header("x-request-id") ?? "", spoken: "v2")
+    }
+
+    private static let messageType = "application/x-protobuf"
+
+    private func log(_ answer: ByteBuffer?) {
+        guard let tap = state.flow.tap, state.flow.timeline.start == start else { return }
+        state.log(tap, answer: answer.map { (Array($0.readableBytesView), Self.messageType, "") })
+    }
+
     private func send(_ message: ByteBuffer) {
+        log(message)
         if isStream {
             call.send(message)
             record(0)
@@ -323,6 +338,7 @@ final class ModelInferCall: @unchecked Sendable {
     /// A stream tells an error in a message and goes on.
     private func fail(_ error: AerieError) {
         state.noteFailure(error.message)
+        log(nil)
         if isStream {
             var writer = ProtobufWriter()
             writer.text(1, error.message.utf8)

@@ -47,6 +47,7 @@ extension InferenceConnection {
         case _ where route.isRepository: answerRepository(exchange, route, bytes)
         default: answerOther(exchange, route)
         }
+        if route.isPrediction { tapRequest(exchange, route, request, bytes) }
     }
 
     private func answerOther(_ exchange: HTTPExchange, _ route: HTTPRoute) {

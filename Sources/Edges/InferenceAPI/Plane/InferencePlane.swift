@@ -1,6 +1,7 @@
 public import AerieCore
 public import AerieHTTP
 public import AerieTelemetry
+public import CloudEvents
 public import NIOCore
 import NIOPosix
 public import Serving
@@ -46,6 +47,8 @@ public final class InferencePlane: Sendable {
         public var sharedResponses: (any SharedResponses)?
         /// The text of `/metrics`, if the data plane is to serve it. Called on the pool.
         public var metricsText: (@Sendable () -> String)?
+        /// Takes copies of requests and answers of deployments that ask for it; `nil` where none are made.
+        public var events: CloudEventQueue?
         /// Takes the traces of requests; `nil` where none are traced.
         public var tracer: Tracer?
         /// Who keeps the predictions of deployments that ask for it.

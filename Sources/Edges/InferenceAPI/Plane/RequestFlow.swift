@@ -12,8 +12,10 @@ struct RequestFlow: Sendable {
     var timeline = RequestTimeline()
     /// Set where requests are traced.
     var note: TraceNote?
+    /// Set where the request and its answer are copied for somebody.
+    var tap: PayloadTap?
 
-    var isKept: Bool { timeline.isMeasured }
+    var isKept: Bool { timeline.isMeasured || tap != nil }
 }
 
 /// When a model worked on a request, on the monotonic clock in nanoseconds.
@@ -73,6 +75,7 @@ extension LoopState {
     func route(to plan: PredictorPlan) {
         if flow.timeline.routed == 0 { flow.timeline.markRouted() }
         flow.note?.plan = plan
+        if let logger = plan.served.logger { flow.tap = PayloadTap(plan, logger) }
     }
 
     /// What is told of an error to who asked.

@@ -65,6 +65,7 @@ private final class SeldonCall: @unchecked Sendable {
             let plan = choose(deployment, envelope, puid)
             slot = plan.served.metricsSlot
             state.route(to: plan)
+            tap(message, puid)
             let run = try SeldonRun(plan, envelope, puid: puid, service: .grpc)
             let result = try state.run(run, interest: call.interest) { [self] result in
                 call.onEarlyEnd = nil
@@ -77,8 +78,22 @@ private final class SeldonCall: @unchecked Sendable {
         }
     }
 
+    /// Keeps the request where its deployment logs requests.
+    private func tap(_ message: ByteBuffer, _ puid: String) {
+        guard let tap = state.flow.tap, call.header("seldon-skip-logging") == nil else { return }
+        message.withUnsafeReadableBytes { tap.take($0, type: Self.messageType, id: puid, spoken: "seldon") }
+    }
+
+    private static let messageType = "application/x-protobuf"
+
+    private func log(_ answer: [UInt8]?) {
+        guard let tap = state.flow.tap, state.flow.timeline.start == start else { return }
+        state.log(tap, answer: answer.map { ($0, Self.messageType, "") })
+    }
+
     private func fail(_ error: AerieError, _ slot: Int) {
         state.noteFailure(error.message)
+        log(nil)
         call.finish(error)
         record(slot, error.code.grpcStatus)
     }
@@ -99,7 +114,9 @@ private final class SeldonCall: @unchecked Sendable {
             let answer = try result.get()
             state.flow.timeline.markSerialize()
             let payload = try SeldonPayload(answer, as: run.envelope.form)
-            call.finish(ByteBuffer(bytes: try SeldonProtobuf.write(payload, meta: answer.meta)))
+            let bytes = try SeldonProtobuf.write(payload, meta: answer.meta)
+            log(bytes)
+            call.finish(ByteBuffer(bytes: bytes))
             record(slot, 0)
         } catch { fail(error, slot) }
     }

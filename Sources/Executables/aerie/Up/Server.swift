@@ -4,6 +4,7 @@ import AerieHTTP
 import AerieJSON
 import AerieResources
 import AerieTelemetry
+import CloudEvents
 import CompressZlib
 import Console
 import ErrorMapping
@@ -126,6 +127,7 @@ final class Server: Sendable {
         options.metricsText = { platform.metrics.exposition() }
         options.predictionSink = platform.predictions
         options.tracer = platform.tracer
+        options.events = platform.graphs.events
         return options
     }
 
@@ -160,6 +162,7 @@ final class Server: Sendable {
                 group.addTask { await platform.streams.run() }
                 group.addTask { await platform.webhookDispatcher.run() }
                 group.addTask { await platform.predictions.run() }
+                group.addTask { await platform.graphs.events.run() }
                 if let tracer = platform.tracer { group.addTask { await tracer.run() } }
                 group.addTask {
                     do { try await platform.runner.run() } catch {

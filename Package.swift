@@ -189,13 +189,13 @@ adapter("SendLoad", uses: ["AerieCore", "Load"], packages: [nioCore, nioPosix, n
 edge("ErrorMapping", uses: ["AerieCore", "AerieGRPC"], tests: false)
 edge("MLflowAPI", uses: ["AerieCore", "AerieJSON", "ErrorMapping", "Experiments", "Registry", "Webhooks"], packages: [hummingbird, crypto, log],
      testUses: ["StoreSQLite", "StoreFiles"])
-edge("PlatformAPI", uses: ["AerieCore", "AerieJSON", "ErrorMapping", "AerieResources", "AerieTelemetry", "Features", "Streaming", "Pipelines", "Serving", "Registry", "Retention", "Imports", "Predictions"],
+edge("PlatformAPI", uses: ["AerieCore", "AerieJSON", "ErrorMapping", "Explain", "AerieResources", "AerieTelemetry", "Features", "Streaming", "Pipelines", "Serving", "Registry", "Retention", "Imports", "Predictions"],
      packages: [hummingbird, log], testUses: ["StoreSQLite"])
 edge("FeastAPI", uses: ["AerieCore", "AerieJSON", "AerieWire", "AerieHTTP", "AerieGRPC", "AerieArrow", "AerieTelemetry", "AerieResources", "ErrorMapping", "Datasets", "Features"],
      packages: [hummingbird, nioCore, log], testUses: ["StoreSQLite", "StoreLMDB", "StoreDuckDB"])
 edge("InferenceAPI", uses: ["AerieCore", "AerieJSON", "AerieData", "AerieHTTP", "AerieGRPC", "AerieTelemetry", "ErrorMapping", "Explain", "Serving", "RequestTracing", "CloudEvents"],
      packages: [nioCore, nioPosix, nioHTTP2, log], testUses: ["CompressZlib"])
-edge("Console", uses: ["AerieCore", "AerieJSON", "AerieYAML", "AerieTelemetry", "ErrorMapping", "AerieResources", "Experiments", "Features", "Registry", "Pipelines", "Serving"],
+edge("Console", uses: ["AerieCore", "AerieJSON", "AerieYAML", "AerieData", "AerieTelemetry", "ErrorMapping", "Explain", "AerieResources", "Experiments", "Features", "Registry", "Pipelines", "Serving"],
      packages: [hummingbird, log])
 
 // MARK: Promises that several adapters keep

@@ -25,7 +25,8 @@ struct Aerie: AsyncParsableCommand {
             CommandGroup(
                 name: "Inference",
                 subcommands: [
-                    PredictionsCommand.self, BenchCommand.self, CapacityCommand.self, OptimizeCommand.self,
+                    PredictionsCommand.self, ExplainCommand.self, BenchCommand.self, CapacityCommand.self,
+                    OptimizeCommand.self,
                 ]),
             CommandGroup(
                 name: "Pipelines",

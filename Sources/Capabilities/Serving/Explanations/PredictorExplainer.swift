@@ -16,8 +16,9 @@ public final class PredictorExplainer: Sendable {
     private let problem: AerieError?
     private let made = Mutex<Explainer?>(nil)
 
+    /// - Parameter background: the rows that the settings name, read.
     /// - Parameter problem: why the deployment's explainer cannot be; thrown at those who ask.
-    init(
+    public init(
         _ model: any InferenceModel, settings: ExplainerSettings? = nil, background: Table? = nil,
         backgroundIdentity: String = "", problem: AerieError? = nil
     ) {
@@ -29,8 +30,8 @@ public final class PredictorExplainer: Sendable {
     }
 
     /// Blocks while the explainer is made: never on an event loop.
-    /// - Throws: `failedPrecondition` where the deployment names no explainer and its model needs one; `unsupported` for
-    ///   a graph of several nodes or a model of something else than rows; what the methods throw.
+    /// - Throws: `failedPrecondition` where the deployment names no explainer and its model needs one; `unsupported`
+    ///   for a graph of several nodes or a model of something else than rows; what the methods throw.
     public func explainer() throws(AerieError) -> Explainer {
         if let problem { throw problem }
         let result: Result<Explainer, AerieError> = made.withLock { made in
@@ -79,6 +80,12 @@ public final class PredictorExplainer: Sendable {
         _ message: GraphMessage, interactions: Bool, interest: Interest
     ) throws(AerieError) -> Explanation {
         try explainer().explain(try rows(message), interactions: interactions) { interest.hasEnded }
+    }
+
+    /// A file of rows as a background.
+    public static func background(_ path: String, columns: [String]) throws(AerieError) -> Table {
+        let rows = try ReferenceTable.read(path, columns: columns, allowsMissing: true)
+        return Table(columnCount: max(1, rows.columns), values: rows.values)
     }
 
     /// Whether nobody could tell the two apart.

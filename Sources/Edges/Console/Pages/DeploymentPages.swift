@@ -53,6 +53,7 @@ enum DeploymentPages {
                 <h2>Predictors</h2>\(split(state, stats: stats))
                 <h2>The last five minutes</h2><div class="wide">\(charts(stats))</div>
                 """))
+            <p>\(Piece.link(ExplanationPage.path(state.name), "Explain a prediction"))</p>
             <h2>Ask it</h2><div class="panel"><pre class="mono">\(example(state, inference: inference))</pre></div>
             """
         return ConsolePage(

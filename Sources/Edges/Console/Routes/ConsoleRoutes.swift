@@ -39,6 +39,7 @@ public struct ConsoleRoutes: Sendable {
         registerTraces(on: router)
         registerFeatures(on: router)
         registerActions(on: router)
+        registerExplanations(on: router)
         page(router, "/console/**") { request, _ throws(AerieError) in
             throw .notFound("there is no page \(request.uri.path)")
         }

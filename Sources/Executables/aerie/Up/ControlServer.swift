@@ -50,6 +50,7 @@ final class ControlServer: Sendable {
         ImportRoutes(imports: platform.imports) { from, artifacts throws(AerieError) in
             try ImportOrigin.open(from, artifacts: artifacts)
         }.addRoutes(to: router)
+        ExplainRoutes(serving: platform.serving).addRoutes(to: router)
         PredictionRoutes(log: platform.predictions, folder: folder + "/predictions").addRoutes(to: router)
         StageHistoryRoutes(registry: platform.registry).addRoutes(to: router)
         MLflowRoutes(

@@ -59,7 +59,8 @@ actor RowStream: StreamIntake {
         _ messages: [EventMessage], _ partition: String, next: Int64
     ) async -> Result<Void, AerieError> {
         do throws(AerieError) {
-            let start = try await positions()[partition] ?? 0
+            var places = try await positions()
+            let start = places[partition] ?? 0
             var result = StreamTotals()
             var change = StreamChange()
             var rows: [(message: EventMessage, values: [JSONValue?])] = []
@@ -82,7 +83,8 @@ actor RowStream: StreamIntake {
             step += 1
             (change.step, change.published) = (step, step)
             try await states.commit(stream, change)
-            known?[partition] = max(next, known?[partition] ?? 0)
+            places[partition] = max(next, start)
+            known = places
             result.deadLetters = change.deadLetters.count
             result.commits = 1
             result.latestArrival = messages.compactMap(\.arrival).max() ?? now

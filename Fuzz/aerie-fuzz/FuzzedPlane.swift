@@ -99,8 +99,8 @@ final class FuzzedPlane: @unchecked Sendable {
 /// A model that gives back what it is given.
 private final class EchoModel: Serving.InferenceModel {
     let description = ModelDescription(
-        platform: "echo", inputs: [TensorSpec(name: "x", dataType: .fp32, shape: [-1, 3])],
-        outputs: [TensorSpec(name: "x", dataType: .fp32, shape: [-1, 3])], nanosecondsPerRow: 1)
+        platform: "echo", inputs: [TensorSpec(name: "x", dataType: .fp32, shape: [-1, -1])],
+        outputs: [TensorSpec(name: "x", dataType: .fp32, shape: [-1, -1])], nanosecondsPerRow: 1)
 
     func infer(_ inputs: [Tensor]) throws(AerieError) -> [Tensor] {
         guard let first = inputs.first else { throw .invalid("inputs", "is empty") }

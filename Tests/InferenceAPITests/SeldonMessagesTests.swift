@@ -200,6 +200,25 @@ struct SeldonMessagesTests {
         #expect(try others[0].doubles().map { Float($0) } == [0.1, 0.9])
     }
 
+    @Test("a shape that means more lists than anybody sends is refused, however few its numbers")
+    func hugeShapes() throws {
+        for shape in ["[1099511627776,0]", "[60000,60000,0]", "[0,1099511627776]", "[\(String(repeating: "1,", count: 40))1]"] {
+            let values = shape.hasSuffix("1]") ? "[7]" : "[]"
+            let value = try JSONValue.parse("{\"data\":{\"tensor\":{\"shape\":\(shape),\"values\":\(values)}}}")
+            #expect(throws: AerieError.self, "\(shape)") { try SeldonJSON.read(value) }
+        }
+        var tensor = AerieWire.ProtobufWriter()
+        tensor.field(1, bytes: [UInt8](repeating: 1, count: 20_000))
+        tensor.field(2, bytes: [0, 0, 0, 0, 0, 0, 0, 0])
+        var data = AerieWire.ProtobufWriter()
+        data.field(2, bytes: tensor.bytes)
+        var message = AerieWire.ProtobufWriter()
+        message.field(3, bytes: data.bytes)
+        #expect(throws: AerieError.self) { try message.bytes.withUnsafeBytes { try SeldonProtobuf.read($0) } }
+        let empty = try JSONValue.parse("{\"data\":{\"tensor\":{\"shape\":[0,3],\"values\":[]}}}")
+        #expect(throws: Never.self) { try SeldonJSON.read(empty) }
+    }
+
     @Test("broken protobuf is an error and no crash")
     func broken() throws {
         var generator = SeededGenerator(state: 4)

@@ -129,7 +129,7 @@ struct SeldonMessage {
                 try reader.skipValue()
             }
         }
-        guard shape.count == 1 || shape.count == 2, Tensor.elementCount(of: shape) == count else {
+        guard shape.count == 1 || shape.count == 2, MessageShape.elementCount(shape) == count else {
             throw JSONError(offset: offset, problem: "tensor.shape \(shape) does not fit its \(count) values")
         }
         rows = shape.count == 2 ? shape[0] : 1

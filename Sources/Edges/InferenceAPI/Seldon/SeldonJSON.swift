@@ -63,7 +63,7 @@ enum SeldonJSON {
         if let tensor = data["tensor"] {
             let shape = (tensor["shape"]?.array ?? []).map { Int(clamping: $0.int ?? -1) }
             guard let numbers = NestedNumbers(tensor["values"] ?? []), numbers.shape.count == 1,
-                !shape.isEmpty, Tensor.elementCount(of: shape) == numbers.values.count
+                !shape.isEmpty, MessageShape.elementCount(shape) == numbers.values.count
             else { throw .invalid("data.tensor", "its shape \(shape) does not fit its values") }
             found.append(tensorEnvelope(.tensor, shape, numbers.values, names))
         }

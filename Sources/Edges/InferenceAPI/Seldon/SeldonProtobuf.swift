@@ -82,7 +82,7 @@ enum SeldonProtobuf {
             case (1, 2): names.append(try reader.text())
             case (2, 2):
                 let (shape, values) = try readTensor(try reader.delimited())
-                guard !shape.isEmpty, Tensor.elementCount(of: shape) == values.count else {
+                guard !shape.isEmpty, MessageShape.elementCount(shape) == values.count else {
                     throw .invalid("data.tensor", "its shape \(shape) does not fit its \(values.count) values")
                 }
                 found = SeldonJSON.tensorEnvelope(.tensor, shape, values, [])

@@ -40,7 +40,7 @@ enum TensorProto {
             let size = dimension["size"]
             return Int(clamping: size?.int ?? size?.string.flatMap { Int64($0) } ?? 0)
         }
-        guard let count = Tensor.elementCount(of: shape) else {
+        guard let count = MessageShape.elementCount(shape) else {
             throw .invalid("data.tftensor.tensorShape", "\(shape) is no shape")
         }
         if let text = value["tensorContent"]?.string, !text.isEmpty {
@@ -151,7 +151,7 @@ enum TensorProto {
         guard let kind = types.first(where: { $0.number == number }) else {
             throw .invalid("data.tftensor.dtype", "\(number) is no element type that is known here")
         }
-        guard let count = Tensor.elementCount(of: shape) else {
+        guard let count = MessageShape.elementCount(shape) else {
             throw .invalid("data.tftensor.tensor_shape", "\(shape) is no shape")
         }
         if !content.isEmpty { return try made(kind, shape, count, content, isContent: true) }

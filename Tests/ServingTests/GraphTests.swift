@@ -35,16 +35,14 @@ private final class AddingModel: Serving.InferenceModel {
 }
 
 private func graph(
-    _ text: String, models: [String: any Serving.InferenceModel] = [:], references: [String: NumberRows] = [:],
-    timeout: Duration? = nil
+    _ text: String, models: [String: any Serving.InferenceModel] = [:], references: [String: NumberRows] = [:]
 ) throws -> GraphModel {
     var builder = GraphBuilder()
     for (name, model) in models { builder.models[name] = (model, "1") }
     builder.references = references
     let root = try builder.node(GraphSpec(try JSONValue.parse(text)))
     return GraphModel(
-        root: root, place: GraphPlace(namespace: "default", deployment: "d", predictor: "p"), fingerprint: text,
-        timeout: timeout)
+        root: root, place: GraphPlace(namespace: "default", deployment: "d", predictor: "p"), fingerprint: text)
 }
 
 private func rows(_ values: [Double], width: Int = 2, names: [String] = []) -> GraphMessage {
@@ -203,14 +201,16 @@ struct GraphTests {
         #expect(error.message.contains("column 1"))
     }
 
-    @Test("errors name their node; a timeout is looked at between nodes")
+    @Test("errors name their node; the deadline is looked at between nodes")
     func failures() throws {
         let chain = try graph(
             model("first", model("second")), models: ["first": AddingModel(1), "second": AddingModel(1)])
         let error = try #require(throws: AerieError.self) { try chain.run(rows([1, 2]), service: .predictions) }
         #expect(error.message.hasPrefix("graph node second: "))
-        let late = try graph(model("m", model("n")), models: ["m": AddingModel(1), "n": AddingModel(1)], timeout: .zero)
-        let timeout = try #require(throws: AerieError.self) { try late.run(rows([1, 2]), service: .predictions) }
+        let late = try graph(model("m", model("n")), models: ["m": AddingModel(1), "n": AddingModel(1)])
+        let timeout = try #require(throws: AerieError.self) {
+            try late.run(rows([1, 2]), service: .predictions, deadline: 1)
+        }
         #expect(timeout.code == .deadlineExceeded)
     }
 

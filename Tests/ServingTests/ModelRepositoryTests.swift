@@ -3,6 +3,7 @@ import AerieJSON
 import AerieResources
 import Foundation
 import Logging
+import Synchronization
 import Testing
 
 @testable import Serving
@@ -176,19 +177,37 @@ struct ModelRepositoryTests {
             } == .failedPrecondition)
     }
 
-    @Test("a thousand small models on one node: each answers when it is asked for, within the memory for a hundred")
-    func thousand() async throws {
-        let controller = controller(memory: 100 << 10)
-        for index in 0..<1000 { _ = try await controller.reconcile(try declare("m\(index)", value: "\(index)")) }
-        #expect(service.current().sleeping.count == 1000)
-        for index in 0..<1000 {
+    @Test("many that are asked for at once with room for one come one after the other; none leaves before it is there")
+    func crowded() async throws {
+        let controller = controller(memory: 1 << 10)
+        let names = (0..<12).map { "m\($0)" }
+        for name in names { _ = try await controller.reconcile(try declare(name)) }
+        let largest = Mutex(0)
+        service.subscribe { table in largest.withLock { $0 = max($0, table.deployments.count) } }
+        let failures = await withTaskGroup(of: AerieError.Code?.self) { group in
+            for name in names {
+                group.addTask { await code { () throws(AerieError) in try await controller.wake(name) } }
+            }
+            return await group.reduce(into: [AerieError.Code]()) { all, one in if let one { all.append(one) } }
+        }
+        #expect(failures.isEmpty && format.loaded.count == 12)
+        #expect(service.current().deployments.count == 1 && service.current().sleeping.count == 11)
+        #expect(largest.withLock { $0 } == 1, "never more than there is room for")
+    }
+
+    @Test("hundreds of small models on one node: each answers when it is asked for, within the memory for a tenth")
+    func hundreds() async throws {
+        let controller = controller(memory: 30 << 10)
+        for index in 0..<300 { _ = try await controller.reconcile(try declare("m\(index)", value: "\(index)")) }
+        #expect(service.current().sleeping.count == 300)
+        for index in 0..<300 {
             try await controller.wake("m\(index)")
             #expect(answer("m\(index)") == Float(index))
             service.current().deployment(named: "m\(index)")?.touch(UInt64(index))
-            #expect(service.current().deployments.count <= 100)
+            #expect(service.current().deployments.count <= 30)
         }
-        #expect(service.current().deployments.count == 100 && service.current().sleeping.count == 900)
-        #expect(Set(service.current().deployments.map(\.name)) == Set((900..<1000).map { "m\($0)" }))
+        #expect(service.current().deployments.count == 30 && service.current().sleeping.count == 270)
+        #expect(Set(service.current().deployments.map(\.name)) == Set((270..<300).map { "m\($0)" }))
     }
 }
 
@@ -198,10 +217,11 @@ struct ModelBudgetTests {
     func admission() throws {
         var budget = ModelBudget(capacity: 100)
         let used: [String: UInt64] = ["a": 3, "b": 1, "c": 2]
-        func admit(_ name: String, _ bytes: Int) throws -> [String] {
-            try budget.admit(name, bytes: bytes) { used[$0] ?? 0 }
+        func admit(_ name: String, _ bytes: Int, staying: Set<String> = []) throws -> [String]? {
+            try budget.admit(name, bytes: bytes, staying: staying) { used[$0] ?? 0 }
         }
         for name in ["a", "b", "c"] { #expect(try admit(name, 30) == []) }
+        #expect(try admit("d", 40, staying: ["a", "b", "c"]) == nil && budget.used == 90, "nothing has changed")
         #expect(try admit("d", 40) == ["b"])
         #expect(budget.used == 100 && !budget.holds("b"))
         #expect(try admit("e", 60) == ["d", "c"])

@@ -71,6 +71,7 @@ extension SeldonDeploymentController: ModelRepository {
             if isOnDemand(resource) { try await makeRoom(for: resource) }
             _ = try await reconcile(resource)
             if let problem = problem(name) { throw problem }
+            touch(resource)
         } catch {
             repository.policies[name] = before.policies[name]
             if before.known[name] == nil {
@@ -118,22 +119,22 @@ extension SeldonDeploymentController: ModelRepository {
         if service.served(namespace: resource.metadata.namespace, name: name) != nil { return }
         repositoryMetrics.wake()
         let flight = Task { () -> Result<Void, AerieError> in
+            // On this actor, like all here: it begins once it is in the list, and has left it when it is waited for.
+            defer { repository.flights[name] = nil }
             do throws(AerieError) {
                 try await bringUp(resource)
                 return .success(())
             } catch { return .failure(error) }
         }
         repository.flights[name] = flight
-        let result = await flight.value
-        repository.flights[name] = nil
-        try result.get()
+        try await flight.value.get()
     }
 
     private func bringUp(_ resource: Resource) async throws(AerieError) {
         let name = resource.metadata.name
         try await makeRoom(for: resource)
         _ = try await reconcile(resource)
-        guard let problem = problem(name) else { return }
+        guard let problem = problem(name) else { return touch(resource) }
         if service.served(namespace: resource.metadata.namespace, name: name) == nil {
             repository.budget.remove(name)
             repositoryMetrics.update(repository.budget)
@@ -151,15 +152,35 @@ extension SeldonDeploymentController: ModelRepository {
             let location = try await source.fetch(predictor.modelURI).computed(by: predictor.policy.providers)
             bytes += predictor.policy.memory ?? ModelFootprint.bytes(at: location.path)
         }
-        let leaving = try repository.budget.admit(name, bytes: bytes) { name in
-            service.current().deployment(named: name)?.lastUsed ?? 0
-        }
+        let leaving = try await admit(name, bytes: bytes)
         repositoryMetrics.update(repository.budget, evicted: leaving.count)
         for name in leaving {
             guard let resource = repository.known[name] else { continue }
             logger.info("model leaves memory", metadata: ["deployment": "\(resource.key)"])
             _ = try await reconcile(resource)
         }
+    }
+
+    private func admit(_ name: String, bytes: Int) async throws(AerieError) -> [String] {
+        while true {
+            let table = service.current()
+            let leaving = try repository.budget.admit(name, bytes: bytes, staying: Set(repository.flights.keys)) {
+                table.deployment(named: $0)?.lastUsed ?? 0
+            }
+            if let leaving { return leaving }
+            // One of those that are on their way has to be there before it can leave. They wait for nobody.
+            let others = repository.flights.filter { $0.key != name && repository.budget.holds($0.key) }
+            guard let other = others.first?.value else {
+                throw AerieError(.unavailable, "there is no room for \(name) now; try again shortly")
+            }
+            _ = await other.value
+        }
+    }
+
+    /// What has just come was not asked yet, and is not the first to leave for that.
+    private func touch(_ resource: Resource) {
+        service.served(namespace: resource.metadata.namespace, name: resource.metadata.name)?
+            .touch(monotonicNanoseconds() >> 20)
     }
 
     // MARK: For reconcile

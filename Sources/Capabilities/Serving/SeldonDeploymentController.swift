@@ -78,6 +78,8 @@ public actor SeldonDeploymentController: Reconciler {
         }
         var outcomes: [Outcome] = []
         for predictor in asked { outcomes.append(await load(predictor, namespace: namespace, old: old, name: name)) }
+        // Others may have taken its room meanwhile, or a request have unloaded it.
+        if restReason(resource) != nil { return try await reconcile(resource) }
         let problems = outcomes.filter { !$0.problem.isEmpty }.map { "\($0.asked.name): \($0.problem)" }
         let served = serve(resource, outcomes, old: old, failed: !problems.isEmpty)
         let stale = served === old && !problems.isEmpty
@@ -195,7 +197,7 @@ public actor SeldonDeploymentController: Reconciler {
             name: asked.name, weight: asked.traffic, modelName: asked.modelName, modelVersion: location.version,
             modelURI: asked.modelURI, model: model, metricsSlot: slot, labels: labels,
             features: outcome.features, modelIdentity: location.identity, policy: asked.policy,
-            explainer: outcome.explainer, logger: asked.graph.logger)
+            explainer: outcome.explainer, logger: asked.graph.logger, limits: asked.limits)
     }
 
     /// Predictions are counted for a model with one number a row, unless it says that the number is no probability and
@@ -324,7 +326,8 @@ extension ServedPredictor {
     fileprivate func isSame(as other: ServedPredictor) -> Bool {
         name == other.name && weight == other.weight && modelName == other.modelName && modelURI == other.modelURI
             && modelVersion == other.modelVersion && model === other.model && metricsSlot == other.metricsSlot
-            && labels == other.labels && policy == other.policy && logger == other.logger && hasSameFeatures(as: other)
+            && labels == other.labels && policy == other.policy && limits == other.limits
+            && logger == other.logger && hasSameFeatures(as: other)
             && explainer.isSame(as: other.explainer)
     }
 

@@ -34,11 +34,6 @@ public struct SeldonDeploymentKind: ResourceKind {
             let path = "spec.predictors[\(index)]"
             warn(predictor["graph"], at: path + ".graph", isRoot: true, &warnings)
         }
-        let shared = SeldonDeploymentSpec.texts(resource.spec["annotations"])
-            .merging(resource.metadata.annotations) { _, own in own }
-        for setting in LimitSetting.allCases where shared[setting.rawValue] != nil {
-            warnings.append("annotations: \(setting.rawValue) \(setting.reach)")
-        }
         if let name = resource.spec["name"]?.string, name != resource.metadata.name {
             warnings.append("spec.name: requests name the deployment by metadata.name, \(resource.metadata.name)")
         }

@@ -17,8 +17,8 @@ struct SeldonDeploymentSpec {
         /// The whole graph, and its text, by which one graph is told from another.
         var graph: GraphSpec
         var graphText: String
-        /// What one request may take in a graph.
-        var timeout: Duration?
+        /// What one request may take and be.
+        var limits = RequestLimits()
         /// What the deployment says of its classes; `nil` where it says nothing.
         var labels: PredictionLabels?
         /// The feature service that the model reads, and the milliseconds it may take.
@@ -55,7 +55,7 @@ struct SeldonDeploymentSpec {
                 modelURI: graph?["modelUri"]?.string ?? "",
                 graph: GraphSpec(graph),
                 graphText: (graph ?? .null).text(),
-                timeout: settings[LimitSetting.restTimeout.rawValue].flatMap { Int($0) }.map { .milliseconds($0) },
+                limits: LimitSetting.limits(settings),
                 labels: Self.labels(settings),
                 featureService: settings[FeatureSetting.service.rawValue],
                 featureTimeout: settings[FeatureSetting.timeout.rawValue].flatMap { Int($0) }

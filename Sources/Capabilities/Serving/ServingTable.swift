@@ -67,7 +67,7 @@ public final class ServedDeployment: Sendable {
         self.totalWeight = predictors.reduce(0) { $0 + UInt64($1.weight) }
     }
 
-    /// When it was last asked, on the clock of those who call `touch`.
+    /// When it was last asked: the monotonic clock in units of 2^20 ns, about a millisecond.
     public var lastUsed: UInt64 { used.load(ordering: .relaxed) }
 
     /// Notes that it is asked now. A store only if the time has moved, so that loops do not take the line from each
@@ -126,12 +126,13 @@ public final class ServedPredictor: Sendable {
     public let explainer: PredictorExplainer
     /// Where copies of requests and answers go; `nil` where none are made.
     public let logger: RequestLogger?
+    public let limits: RequestLimits
 
     public init(
         name: String, weight: Int, modelName: String, modelVersion: String, modelURI: String,
         model: any InferenceModel, metricsSlot: Int, labels: PredictionLabels? = nil,
         features: FeatureBinding? = nil, modelIdentity: String = "", policy: ServingPolicy = ServingPolicy(),
-        explainer: PredictorExplainer? = nil, logger: RequestLogger? = nil
+        explainer: PredictorExplainer? = nil, logger: RequestLogger? = nil, limits: RequestLimits = RequestLimits()
     ) {
         self.name = name
         self.weight = weight
@@ -148,5 +149,6 @@ public final class ServedPredictor: Sendable {
         self.policy = policy
         self.explainer = explainer ?? PredictorExplainer(model)
         self.logger = logger
+        self.limits = limits
     }
 }

@@ -4,9 +4,11 @@ import Synchronization
 /// done; safe to use from any thread, without a lock.
 public final class Interest: Sendable {
     private let ended = Atomic<Bool>(false)
+    private let outer: Interest?
 
-    public init() {}
+    /// - Parameter outer: ends this one with it.
+    public init(within outer: Interest? = nil) { self.outer = outer }
 
-    public var hasEnded: Bool { ended.load(ordering: .relaxed) }
+    public var hasEnded: Bool { ended.load(ordering: .relaxed) || (outer?.hasEnded ?? false) }
     public func end() { ended.store(true, ordering: .relaxed) }
 }

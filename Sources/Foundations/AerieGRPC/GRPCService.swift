@@ -52,6 +52,8 @@ public final class GRPCCall: @unchecked Sendable {
     private weak var stream: GRPCStream?
     /// Ends with the call: when its client has given up, or its deadline has passed.
     public let interest = Interest()
+    /// The instant by which its client wants the answer, on the monotonic clock in nanoseconds; 0 for none.
+    public internal(set) var deadline: UInt64 = 0
     /// Called if the call ends before its work: with the status, 1 (cancelled) or 4 (deadline exceeded).
     public var onEarlyEnd: ((Int) -> Void)?
     /// Called when answers can be sent again, after `isWritable` was false.

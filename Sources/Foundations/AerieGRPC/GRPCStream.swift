@@ -166,6 +166,7 @@ final class GRPCStream: ChannelDuplexHandler {
         guard let limit = grpcTimeout(text) else {
             return finish(status: 13, message: "grpc-timeout is not a number of up to eight digits and a unit")
         }
+        call?.deadline = monotonicNanoseconds() &+ UInt64(max(0, limit.nanoseconds))
         deadline = context.eventLoop.assumeIsolated().scheduleTask(in: limit) { [weak self] in
             self?.finish(status: 4, message: "the deadline has passed")
         }

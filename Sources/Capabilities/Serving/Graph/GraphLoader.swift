@@ -26,8 +26,7 @@ struct GraphLoader: Sendable {
             if let uri = node.parameters["reference"] { tables[node.name] = try await fetch(uri, for: node) }
         }
         let identities = nodes.flatMap { [locations[$0.name]?.identity ?? "", tables[$0.name]?.identity ?? ""] }
-        let limit = predictor.timeout.map { "\($0)" } ?? ""
-        let fingerprint = ([predictor.graphText, predictor.version, limit] + identities).joined(separator: "\n")
+        let fingerprint = ([predictor.graphText, predictor.version] + identities).joined(separator: "\n")
         var versions: [String] = []
         for node in nodes {
             if let version = locations[node.name]?.version, !versions.contains(version) { versions.append(version) }
@@ -76,7 +75,7 @@ struct GraphLoader: Sendable {
         }
         return GraphModel(
             root: try builder.node(predictor.graph), place: place, fingerprint: fingerprint,
-            decisions: bandits?.decisions, metrics: metrics, timeout: predictor.timeout)
+            decisions: bandits?.decisions, metrics: metrics)
     }
 
     private func bandit(

@@ -15,19 +15,16 @@ public final class GraphModel: InferenceModel {
     /// Where choices of learning routers are kept; `nil` in a graph without one.
     private let decisions: DecisionLog?
     private let metrics: NodeMetrics?
-    /// Nanoseconds that one request may take.
-    private let timeout: UInt64?
 
     init(
         root: GraphNode, place: GraphPlace, fingerprint: String, decisions: DecisionLog? = nil,
-        metrics: NodeMetrics? = nil, timeout: Duration? = nil
+        metrics: NodeMetrics? = nil
     ) {
         self.root = root
         self.place = place
         self.fingerprint = fingerprint
         self.decisions = decisions
         self.metrics = metrics
-        self.timeout = timeout.map { UInt64(max(0, $0 / .nanoseconds(1))) }
         let first = root.firstModel
         description = ModelDescription(
             platform: "aerie_graph",
@@ -37,10 +34,11 @@ public final class GraphModel: InferenceModel {
     }
 
     /// Runs a message through the graph, and keeps what learning routers chose.
-    /// - Throws: what a node throws, with its name before the message; `deadlineExceeded` past the deployment's
-    ///   timeout, looked at between nodes.
-    public func run(_ message: GraphMessage, service: ServiceKind) throws(AerieError) -> GraphMessage {
-        let deadline = timeout.map { monotonicNanoseconds() &+ $0 }
+    /// - Parameter deadline: an instant of the monotonic clock, looked at between nodes; 0 for none.
+    /// - Throws: what a node throws, with its name before the message; `deadlineExceeded` past the deadline.
+    public func run(
+        _ message: GraphMessage, service: ServiceKind, deadline: UInt64 = 0
+    ) throws(AerieError) -> GraphMessage {
         let run = GraphRun(metrics: metrics, service: service, deadline: deadline)
         let answer = try run.run(root, message)
         let chosen = answer.meta.decisions

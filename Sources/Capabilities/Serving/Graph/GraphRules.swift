@@ -141,29 +141,3 @@ extension BanditRouter.Policy {
             ? .thompsonSampling : .epsilonGreedy(try parameters.number("epsilon", or: 0.1, in: 0.01...1))
     }
 }
-
-/// What a deployment lets one request take and be, by Seldon's own annotations.
-enum LimitSetting: String, CaseIterable {
-    /// Milliseconds.
-    case restTimeout = "seldon.io/rest-timeout"
-    case grpcTimeout = "seldon.io/grpc-timeout"
-    /// Bytes.
-    case grpcMessageSize = "seldon.io/grpc-max-message-size"
-
-    /// How far the setting is carried out, for a warning.
-    var reach: String {
-        switch self {
-        case .restTimeout: "is looked at between the nodes of a graph; one model's work is not cut off"
-        case .grpcTimeout: "has no effect; a call's own deadline counts"
-        case .grpcMessageSize: "has no effect; the server's limit for bodies counts"
-        }
-    }
-
-    /// What is wrong with the setting's value; `nil` if nothing is.
-    func problem(_ value: String) -> String? {
-        guard let number = Int(value), (1...Int(Int32.max)).contains(number) else {
-            return "\"\(value)\" is no whole number from 1 to \(Int32.max)"
-        }
-        return nil
-    }
-}

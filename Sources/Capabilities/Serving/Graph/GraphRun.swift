@@ -13,14 +13,14 @@ import Synchronization
 struct GraphRun: Sendable {
     let metrics: NodeMetrics?
     let service: ServiceKind
-    /// On the monotonic clock.
-    let deadline: UInt64?
+    /// On the monotonic clock; 0 for none.
+    let deadline: UInt64
     /// Children that take longer than this together run side by side. In nanoseconds.
     static let parallelFrom = 200_000.0
 
     func run(_ node: GraphNode, _ message: GraphMessage) throws(AerieError) -> GraphMessage {
-        if let deadline, monotonicNanoseconds() > deadline {
-            throw AerieError(.deadlineExceeded, "graph node \(node.name): the deployment's timeout has passed")
+        if deadline > 0, monotonicNanoseconds() > deadline {
+            throw AerieError(.deadlineExceeded, "graph node \(node.name): the request's time is up")
         }
         var message = message
         message.meta.requestPath[node.name] = node.image

@@ -185,7 +185,9 @@ public struct InferenceServiceController: Reconciler {
         }
         var translated = resource
         if let seconds = resource.spec["predictor"]?["timeout"]?.int {
-            translated.metadata.annotations[LimitSetting.restTimeout.rawValue] = "\(seconds * 1000)"
+            for setting in [LimitSetting.restTimeout, .grpcTimeout] {
+                translated.metadata.annotations[setting.rawValue] = "\(seconds * 1000)"
+            }
         }
         let predictors: [JSONValue]
         if let stable, stable != uri, percent < 100 {

@@ -14,8 +14,10 @@ final class ModelInferCall: @unchecked Sendable {
     private let isStream: Bool
     private let start = monotonicNanoseconds()
     private var slot = -1
-    /// Whether it has waited for its model already.
-    private var hasWaited = false
+    /// Who answers.
+    private var routed: PredictorPlan?
+    /// How often it has waited for its model.
+    private var wakes = 0
     /// Whether the answer is to say that it is the last one of its request.
     private var marksFinal = false
     private var service: ServiceKind { isStream ? .grpcStream : .grpc }
@@ -60,6 +62,9 @@ final class ModelInferCall: @unchecked Sendable {
         }
         slot = plan.served.metricsSlot
         tap(message)
+        routed = plan
+        try plan.checkMessage(message.count, "request")
+        scratch.terms.deadline = plan.deadline(of: call.deadline, start: start)
         try BinaryTensors.readRaw(in: scratch, rowType: plan.directType)
         try state.selectOutputs(plan, into: &state.selection)
         if let ask = scratch.explain { return try explain(plan, ask, message, id: Array(request.id)) }
@@ -104,8 +109,9 @@ final class ModelInferCall: @unchecked Sendable {
 
     /// Whether the message waits for a model that sleeps; it is then answered once that is in memory.
     private func waits(for name: UnsafeRawBufferPointer, _ message: ByteBuffer) throws(AerieError) -> Bool {
-        guard !hasWaited, let name = state.sleepingName(name) else { return false }
-        hasWaited = true
+        guard let name = state.sleepingName(name) else { return false }
+        try state.checkWakes(wakes, name)
+        wakes += 1
         try state.wake(name, interest: call.interest) { [self] result in
             call.onEarlyEnd = nil
             switch result {
@@ -202,9 +208,10 @@ final class ModelInferCall: @unchecked Sendable {
     ) throws(AerieError) {
         let tensors = try TensorBuilder(scratch: state.scratch, body: message).build()
         let envelope = SeldonEnvelope(form: .tensor, message: GraphMessage(.tensors(tensors)))
-        let run = try SeldonRun(plan, envelope, puid: state.newPuid(), service: service)
+        var run = try SeldonRun(plan, envelope, puid: state.newPuid(), service: service)
+        run.deadline = state.scratch.terms.deadline
         let selection = state.selection
-        let result = try state.run(run, interest: call.interest) { [self] result in
+        let result = try state.run(run, interest: call.interest) { [self, run] result in
             call.onEarlyEnd = nil
             finishGraph(run, result, id, selection)
         }
@@ -323,6 +330,7 @@ final class ModelInferCall: @unchecked Sendable {
     }
 
     private func send(_ message: ByteBuffer) {
+        do throws(AerieError) { try routed?.checkMessage(message.readableBytes, "answer") } catch { return fail(error) }
         log(message)
         if isStream {
             call.send(message)

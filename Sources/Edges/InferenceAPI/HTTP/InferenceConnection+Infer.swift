@@ -34,10 +34,7 @@ extension InferenceConnection {
                 state.route(to: plan)
             }
             slot = plan.served.metricsSlot
-            if !exchange.head.expectedTimeout.isEmpty {
-                try state.scratch.terms.limit(
-                    milliseconds: UnsafeRawBufferPointer(rebasing: request[exchange.head.expectedTimeout]))
-            }
+            state.scratch.terms.deadline = try deadline(plan, exchange, request)
             if let ask = state.scratch.explain ?? (route.predictor == nil ? nil : .values) {
                 return try explainInfer(plan, ask, body, exchange, isWhole: isWhole, alone: route.predictor != nil)
             }

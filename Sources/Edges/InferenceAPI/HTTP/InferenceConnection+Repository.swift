@@ -154,8 +154,9 @@ struct RepositoryIndex {
 
     func lines(onlyReady: Bool) -> [(name: String, version: String, state: String, reason: String)] {
         var lines: [(name: String, version: String, state: String, reason: String)] = []
+        let reasons = Dictionary(states.map { ($0.name, $0.reason) }) { first, _ in first }
         for deployment in plan.deployments {
-            let reason = states.first { $0.name == deployment.served.name }?.reason ?? ""
+            let reason = reasons[deployment.served.name] ?? ""
             for version in versions(of: deployment) { lines.append((deployment.served.name, version, "READY", reason)) }
         }
         if onlyReady { return lines }

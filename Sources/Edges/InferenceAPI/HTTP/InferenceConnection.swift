@@ -6,8 +6,8 @@ final class InferenceConnection: HTTPConnection, @unchecked Sendable {
     let state: LoopState
     /// How the present answer may be packed.
     var coding: ContentCoding?
-    /// Whether the present request has waited for its model already.
-    var hasWaited = false
+    /// How often the present request has waited for its model.
+    var wakes = 0
 
     init(state: LoopState) {
         self.state = state
@@ -36,6 +36,7 @@ final class InferenceConnection: HTTPConnection, @unchecked Sendable {
 
     override func finish(_ exchange: HTTPExchange, from start: Int) {
         endFlow(exchange, from: start)
+        wakes = 0
         if let coding { packAnswer(from: start, exchange, coding) }
     }
 }

@@ -13,6 +13,14 @@ extension LoopState {
         return plan.table.sleeping.contains(text) ? text : nil
     }
 
+    /// A model may leave for others between its coming and the request that waited for it.
+    func checkWakes(_ count: Int, _ name: String) throws(AerieError) {
+        guard count >= 3 else { return }
+        throw AerieError(
+            .unavailable, "\(name) leaves memory for other models as soon as it is there; give the server more with "
+                + "--model-memory, or try again shortly", reason: "serving.memory")
+    }
+
     /// Brings a deployment's models into memory. `completion` is called on this loop, once, at the latest when the time
     /// for it is up; not at all if `interest` has ended. The plan then has the deployment.
     /// - Throws: `resourceExhausted` if too many requests wait.
@@ -56,18 +64,18 @@ extension InferenceConnection {
         _ exchange: HTTPExchange, _ route: HTTPRoute, _ request: UnsafeRawBufferPointer, _ body: Range<Int>
     ) -> Bool {
         let header = UnsafeRawBufferPointer(rebasing: request[exchange.head.seldonModel])
-        guard !hasWaited, let asked = route.deployment ?? route.model ?? (header.isEmpty ? nil : header),
+        guard let asked = route.deployment ?? route.model ?? (header.isEmpty ? nil : header),
             let name = state.sleepingName(asked)
         else { return false }
         let kept = Array(request[..<body.upperBound])
         do throws(AerieError) {
+            try state.checkWakes(wakes, name)
             try state.wake(name, interest: interest) { [self] result in
                 complete(exchange) {
                     switch result {
                     case .success:
-                        hasWaited = true
+                        wakes += 1
                         kept.withUnsafeBytes { answer(exchange, $0, body) }
-                        hasWaited = false
                     case .failure(let error): writeError(error, exchange)
                     }
                 }

@@ -10,17 +10,9 @@ import Serving
 struct RequestTerms: Sendable, Equatable {
     /// 1 is the most urgent; 0 for the model's default.
     var priority = 0
-    /// Nanoseconds from its arrival after which the answer is of no use; 0 for no limit.
+    /// Nanoseconds that it may wait for its model, which is Triton's `timeout`; 0 for no limit.
     var timeout: UInt64 = 0
-
-    /// Shortens the time to that of a header field, as proxies in front of the server tell it.
-    mutating func limit(milliseconds text: UnsafeRawBufferPointer) throws(AerieError) {
-        guard let milliseconds = decimalNumber(text), milliseconds < 1 << 40 else {
-            throw .invalid("X-Envoy-Expected-Rq-Timeout-Ms", "is no number of milliseconds")
-        }
-        let limit = UInt64(milliseconds) * 1_000_000
-        if limit > 0 { timeout = timeout == 0 ? limit : min(timeout, limit) }
-    }
+    var deadline = RequestDeadline()
 }
 
 extension LoopState {
@@ -30,23 +22,32 @@ extension LoopState {
     /// - Returns: the result, or `nil` if it will come later through `completion`, on this loop.
     /// - Parameter interest: ended once nobody waits for the answer: work that has not begun is left out, and
     ///   `completion` is not called.
-    /// - Throws: `resourceExhausted` if the pool's queue is full; what the batcher refuses.
+    /// - Throws: `resourceExhausted` if the pool's queue is full; `deadlineExceeded`; what the batcher refuses.
     func run(
         _ job: ModelJob, _ service: ServiceKind, interest: Interest,
         completion: @escaping @Sendable (Result<[Tensor], AerieError>) -> Void
     ) throws(AerieError) -> Result<[Tensor], AerieError>? {
         let completion = keepingFlow(completion)
         defer { takeRun() }
-        guard isLogged(job.plan) else { return try answer(job, service, interest: interest, completion: completion) }
+        guard isLogged(job.plan) else { return try begin(job, service, interest, completion) }
         var job = job
         job.logID = scratch.id.map { Array(scratch.text[$0]) } ?? []
         let logged = job
-        let result = try answer(job, service, interest: interest) { [self] result in
+        let result = try begin(job, service, interest) { [self] result in
             log(logged, result)
             completion(result)
         }
         if let result { log(logged, result) }
         return result
+    }
+
+    private func begin(
+        _ job: ModelJob, _ service: ServiceKind, _ interest: Interest,
+        _ completion: @escaping @Sendable (Result<[Tensor], AerieError>) -> Void
+    ) throws(AerieError) -> Result<[Tensor], AerieError>? {
+        try within(job.terms.deadline, interest, completion) { interest, completion throws(AerieError) in
+            try answer(job, service, interest: interest, completion: completion)
+        }
     }
 
     private func answer(

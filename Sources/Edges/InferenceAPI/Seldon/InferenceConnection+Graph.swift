@@ -17,8 +17,9 @@ extension InferenceConnection {
         let tensors = try TensorBuilder(scratch: state.scratch, body: body).build()
         let asked = keepAsked()
         let envelope = SeldonEnvelope(form: .tensor, message: GraphMessage(.tensors(tensors)))
-        let run = try SeldonRun(plan, envelope, puid: state.newPuid(), service: .infer)
-        let result = try state.run(run, interest: interest) { [self] result in
+        var run = try SeldonRun(plan, envelope, puid: state.newPuid(), service: .infer)
+        run.deadline = state.scratch.terms.deadline
+        let result = try state.run(run, interest: interest) { [self, run] result in
             complete(exchange, asked) { finishGraph(run, result, exchange) }
         }
         if let result { finishGraph(run, result, exchange) } else { isBusy = true }

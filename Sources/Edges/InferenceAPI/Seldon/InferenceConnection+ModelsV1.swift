@@ -17,6 +17,7 @@ extension InferenceConnection {
         var slot = -1
         do throws(AerieError) {
             let deployment = try findDeployment(route, seldonModel: nil)
+            deployment.served.touch(exchange.start >> 20)
             let (message, isColumnar) = try messageV1(body)
             let envelope = SeldonEnvelope(form: .jsonData, message: message)
             state.scratch.clear()
@@ -29,7 +30,8 @@ extension InferenceConnection {
             }
             slot = plan.served.metricsSlot
             state.route(to: plan)
-            let run = try SeldonRun(plan, envelope, puid: puid, service: .infer)
+            var run = try SeldonRun(plan, envelope, puid: puid, service: .infer)
+            run.deadline = try deadline(plan, exchange, request)
             let result = try state.run(run, interest: interest) { [self] result in
                 complete(exchange) { writeV1(result, plan, isColumnar, exchange) }
             }

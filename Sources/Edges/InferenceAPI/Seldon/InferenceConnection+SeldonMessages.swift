@@ -19,9 +19,10 @@ extension InferenceConnection {
         let puid = envelope.message.meta.puid.isEmpty ? puid : envelope.message.meta.puid
         let plan = chooseForMessage(deployment, envelope, puid: puid, exchange, request)
         state.route(to: plan)
-        let run = try SeldonRun(plan, envelope, puid: puid, service: .predictions)
+        var run = try SeldonRun(plan, envelope, puid: puid, service: .predictions)
+        run.deadline = try deadline(plan, exchange, request)
         let event = CloudEventHead(exchange, request, puid: puid, deployment: plan.deploymentName)
-        let result = try state.run(run, interest: interest) { [self] result in
+        let result = try state.run(run, interest: interest) { [self, run] result in
             complete(exchange) { writeMessage(result, run, event, exchange) }
         }
         if let result { writeMessage(result, run, event, exchange) } else { isBusy = true }

@@ -13,6 +13,7 @@ struct SeldonRun: Sendable {
     let plan: PredictorPlan
     var envelope: SeldonEnvelope
     let service: ServiceKind
+    var deadline = RequestDeadline()
 
     /// - Parameter puid: of the request's header; empty to take the message's own.
     /// - Throws: `invalidArgument` for a puid that no header field can hold.
@@ -47,7 +48,8 @@ struct SeldonRun: Sendable {
     func run() -> Result<GraphMessage, AerieError> {
         do throws(AerieError) {
             if let graph = plan.served.graph {
-                return .success(complete(try graph.run(envelope.message, service: service)))
+                let answer = try graph.run(envelope.message, service: service, deadline: deadline.instant)
+                return .success(complete(answer))
             }
             var message = envelope.message
             message.payload = .tensors(try plan.served.model.infer(try plan.served.inputs(of: message)))
@@ -89,6 +91,15 @@ extension LoopState {
         _ run: SeldonRun, interest: Interest,
         completion: @escaping @Sendable (Result<GraphMessage, AerieError>) -> Void
     ) throws(AerieError) -> Result<GraphMessage, AerieError>? {
+        try within(run.deadline, interest, keepingFlow(completion)) { interest, completion throws(AerieError) in
+            try begin(run, interest, completion)
+        }
+    }
+
+    private func begin(
+        _ run: SeldonRun, _ interest: Interest,
+        _ completion: @escaping @Sendable (Result<GraphMessage, AerieError>) -> Void
+    ) throws(AerieError) -> Result<GraphMessage, AerieError>? {
         guard let fetch = try run.fetch() else { return try compute(run, interest, completion) }
         if let read = try readFeatures(fetch, run.plan, run.service) {
             return try compute(try run.filled(fetch, read), interest, completion)
@@ -113,7 +124,6 @@ extension LoopState {
             takeRun()
             return result
         }
-        let completion = keepingFlow(completion)
         let queued = monotonicNanoseconds()
         let eventLoop = eventLoop
         try pool.enter()
@@ -123,6 +133,7 @@ extension LoopState {
             let start = monotonicNanoseconds()
             let result = run.run()
             let times = ModelRunTimes(queued: queued, start: start, end: monotonicNanoseconds())
+            pool.record(waited: start &- queued, service: times.end &- start)
             eventLoop.execute {
                 self.settle(run, result, times)
                 if interest.hasEnded { self.lastRun = nil } else { completion(result) }

@@ -34,6 +34,8 @@ private final class SeldonCall: @unchecked Sendable {
     private let state: LoopState
     private let call: GRPCCall
     private let start = monotonicNanoseconds()
+    /// How often it has waited for its model.
+    private var wakes = 0
 
     init(state: LoopState, call: GRPCCall) {
         self.state = state
@@ -53,11 +55,30 @@ private final class SeldonCall: @unchecked Sendable {
         return found
     }
 
+    /// Whether the message waits for a model that sleeps; it is then answered once that is in memory.
+    private func waits(_ message: ByteBuffer) throws(AerieError) -> Bool {
+        guard let asked = call.header("seldon") ?? call.header("seldon-model") else { return false }
+        guard let name = Array(asked.utf8).withUnsafeBytes({ state.sleepingName($0) }) else { return false }
+        try state.checkWakes(wakes, name)
+        wakes += 1
+        try state.wake(name, interest: call.interest) { [self] result in
+            call.onEarlyEnd = nil
+            switch result {
+            case .success: predict(message)
+            case .failure(let error): fail(error, -1)
+            }
+        }
+        call.onEarlyEnd = { [self] status in record(-1, status) }
+        return true
+    }
+
     func predict(_ message: ByteBuffer) {
         var slot = -1
         state.begin(at: start, "seldon.protos.Seldon/Predict") { call.traceContext }
         do throws(AerieError) {
+            if try waits(message) { return }
             let deployment = try deployment()
+            deployment.served.touch(start >> 20)
             let envelope = try read(message) { bytes throws(AerieError) in try SeldonProtobuf.read(bytes) }
             state.scratch.clear()
             var puid = envelope.message.meta.puid
@@ -66,8 +87,10 @@ private final class SeldonCall: @unchecked Sendable {
             slot = plan.served.metricsSlot
             state.route(to: plan)
             tap(message, puid)
-            let run = try SeldonRun(plan, envelope, puid: puid, service: .grpc)
-            let result = try state.run(run, interest: call.interest) { [self] result in
+            try plan.checkMessage(message.readableBytes, "request")
+            var run = try SeldonRun(plan, envelope, puid: puid, service: .grpc)
+            run.deadline = plan.deadline(of: call.deadline, start: start)
+            let result = try state.run(run, interest: call.interest) { [self, run] result in
                 call.onEarlyEnd = nil
                 finish(run, result)
             }
@@ -114,9 +137,10 @@ private final class SeldonCall: @unchecked Sendable {
             let answer = try result.get()
             state.flow.timeline.markSerialize()
             let payload = try SeldonPayload(answer, as: run.envelope.form)
-            let bytes = try SeldonProtobuf.write(payload, meta: answer.meta)
-            log(bytes)
-            call.finish(ByteBuffer(bytes: bytes))
+            let message = try SeldonProtobuf.write(payload, meta: answer.meta)
+            try run.plan.checkMessage(message.count, "answer")
+            log(message)
+            call.finish(ByteBuffer(bytes: message))
             record(slot, 0)
         } catch { fail(error, slot) }
     }

@@ -1,0 +1,39 @@
+/// What one request to a predictor may take and be, by Seldon's annotations.
+public struct RequestLimits: Hashable, Sendable {
+    /// Nanoseconds from a request's arrival to its answer, over HTTP and over gRPC; 0 for no limit.
+    public var restTimeout: UInt64 = 0
+    public var grpcTimeout: UInt64 = 0
+    /// Bytes of one message over gRPC, both ways; 0 for the server's own limit.
+    public var grpcMessageBytes = 0
+
+    public init() {}
+}
+
+/// The annotations that say so.
+enum LimitSetting: String, CaseIterable {
+    /// Milliseconds.
+    case restTimeout = "seldon.io/rest-timeout"
+    case grpcTimeout = "seldon.io/grpc-timeout"
+    /// Bytes.
+    case grpcMessageSize = "seldon.io/grpc-max-message-size"
+
+    /// What is wrong with the setting's value; `nil` if nothing is.
+    func problem(_ value: String) -> String? {
+        Self.number(value) == nil ? "\"\(value)\" is no whole number from 1 to \(Int32.max)" : nil
+    }
+
+    /// The limits that a deployment's settings make together.
+    /// - Precondition: none of them has a problem; one that does is passed over.
+    static func limits(_ settings: [String: String]) -> RequestLimits {
+        func value(_ setting: LimitSetting) -> Int { settings[setting.rawValue].flatMap(number) ?? 0 }
+        var limits = RequestLimits()
+        limits.restTimeout = UInt64(value(.restTimeout)) * 1_000_000
+        limits.grpcTimeout = UInt64(value(.grpcTimeout)) * 1_000_000
+        limits.grpcMessageBytes = value(.grpcMessageSize)
+        return limits
+    }
+
+    private static func number(_ text: String) -> Int? {
+        Int(text).flatMap { (1...Int(Int32.max)).contains($0) ? $0 : nil }
+    }
+}

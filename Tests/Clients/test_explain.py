@@ -1,12 +1,15 @@
 """Explanations of served models, held against xgboost, LightGBM, shap and lime."""
 import json
+import re
 import time
 import urllib.error
 import urllib.request
+from xml.etree import ElementTree
 
 import lightgbm
 import numpy
 import pytest
+import requests
 import shap
 import tritonclient.grpc
 import tritonclient.http
@@ -239,3 +242,47 @@ def test_what_is_refused(aerie, booster, classifier, folder, background):
     assert post(aerie, "/v1/models/explain-lost:predict", {"instances": ROWS.tolist()})["predictions"]
     code, text = refusal(aerie, "/v1/models/explain-lost:explain", {"instances": ROWS.tolist()})
     assert code == 412 and "lost.csv" in text
+
+
+def test_command_line(aerie, classifier, folder, background):
+    apply(aerie, "explain-against", folder / "binary.txt")
+    with open(folder / "rows.csv", "w") as f:
+        f.write(",".join(reversed(COLUMNS)) + "\n")
+        for row in ROWS.tolist():
+            f.write(",".join(repr(value) for value in reversed(row)) + "\n")
+        # Nothing between two commas is a missing value.
+        f.write("1,2,3,4,\n")
+    rows = numpy.vstack([ROWS, [numpy.nan, 4, 3, 2, 1]])
+    expected = classifier.predict(rows, pred_contrib=True)
+    for target in (["explain-against"], ["--model", str(folder / "binary.txt")]):
+        done = aerie.cli("explain", *target, "--rows", str(folder / "rows.csv"), "--json", "--interactions")
+        told = json.loads(done.stdout)["data"]
+        numpy.testing.assert_allclose(numpy.array(told["shap_values"][0]), expected[:, :-1], atol=2e-5)
+        pairs = numpy.array(told["shap_interaction_values"][0])
+        numpy.testing.assert_allclose(pairs.sum(2), expected[:, :-1], atol=2e-5)
+    picture = folder / "why.svg"
+    done = aerie.cli("explain", "--model", str(folder / "binary.txt"), "--method", "LIME", "--background", background,
+                     "--parameters", '{"num_samples": 500}', "--rows", str(folder / "rows.csv"), "--svg", str(picture))
+    assert done.stdout.startswith("LIME: the model answers") and "amount" in done.stdout
+    names = {text.text for text in ElementTree.parse(picture).iter() if text.tag.endswith("title")}
+    assert any("distance" in name for name in names)
+    wrong = aerie.cli("explain", "--model", str(folder / "binary.txt"), "--rows", str(folder / "rows.csv"),
+                      "--row", "7", check=False)
+    assert wrong.returncode == 2 and "none of the 7 rows" in wrong.stderr
+
+
+def test_console(aerie, classifier, folder):
+    apply(aerie, "explain-against", folder / "binary.txt")
+    page = aerie.http + "/console/deployments/explain-against"
+    assert "/explain" in requests.get(page, timeout=20).text
+    row = ",".join(repr(value) for value in ROWS[0].tolist())
+    shown = requests.get(page + "/explain", params={"row": row}, timeout=20)
+    assert shown.status_code == 200 and 'class="contributions"' in shown.text
+    table = {cells[0]: float(cells[1]) for cells in re.findall(
+        r"<tr><td[^>]*>(\w+) = [^<]*</td><td[^>]*>([^<]+)</td></tr>", shown.text)}
+    expected = classifier.predict(ROWS[:1], pred_contrib=True)[0]
+    assert set(table) == set(COLUMNS)
+    for name, value in zip(COLUMNS, expected):
+        assert table[name] == pytest.approx(value, rel=0.02, abs=1e-3)
+    refused = requests.get(page + "/explain", params={"row": "1,x"}, timeout=20).text
+    assert "is no number" in refused and 'class="contributions"' not in refused

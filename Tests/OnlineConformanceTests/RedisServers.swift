@@ -68,6 +68,14 @@ final class RedisServers: Sendable {
         try Self.run("/usr/bin/redis-cli", ["-p", "\(port)"] + words).output
     }
 
+    /// Commands a line each, with binary words in the quoted form in which answers have them.
+    func cli(_ port: Int, script: [String]) throws -> [String] {
+        let output = try Self.run(
+            "/usr/bin/redis-cli", ["-p", "\(port)", "--no-raw"], input: script.joined(separator: "\n") + "\n"
+        ).output
+        return output.split(separator: "\n").map { String($0) }
+    }
+
     func waitUntilWhole() throws {
         for _ in 0..<400 {
             let isWhole = try ports.filter { port in state.withLock { $0.processes[port] != nil } }.allSatisfy { port in
@@ -88,7 +96,9 @@ final class RedisServers: Sendable {
         try? FileManager.default.removeItem(atPath: folder)
     }
 
-    static func run(_ program: String, _ arguments: [String]) throws -> (status: Int32, output: String) {
+    static func run(
+        _ program: String, _ arguments: [String], input: String? = nil
+    ) throws -> (status: Int32, output: String) {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: program)
         process.arguments = arguments
@@ -96,6 +106,12 @@ final class RedisServers: Sendable {
         process.standardOutput = pipe
         process.standardError = pipe
         process.standardInput = FileHandle.nullDevice
+        let file = NSTemporaryDirectory() + "aerie-redis-" + IdentifierSource.system.hex32()
+        defer { try? FileManager.default.removeItem(atPath: file) }
+        if let input {
+            try input.write(toFile: file, atomically: false, encoding: .utf8)
+            process.standardInput = FileHandle(forReadingAtPath: file)
+        }
         try process.run()
         let data = pipe.fileHandleForReading.readDataToEndOfFile()
         process.waitUntilExit()

@@ -79,7 +79,7 @@ actor RowStream: StreamIntake {
                 result.verdicts[.counted, default: 0] += end - begin - refused.count
                 begin = end
             }
-            change.positions[partition] = next
+            change.positions[partition] = max(next, start)
             step += 1
             (change.step, change.published) = (step, step)
             try await states.commit(stream, change)

@@ -10,6 +10,8 @@ import pyarrow.parquet as parquet
 import pytest
 from feast import Entity, FeatureService, FeatureStore, FeatureView, Field, FileSource, RepoConfig, ValueType
 from feast.errors import FeatureViewNotFoundException
+from feast.feature_logging import LoggingConfig
+from feast.infra.offline_stores.file_source import FileLoggingDestination, SavedDatasetFileStorage
 from feast.infra.offline_stores.remote import RemoteOfflineStore
 from feast.types import Array, Bool, Float32, Int64, String
 
@@ -172,6 +174,45 @@ def test_rows_are_written_to_the_source(server, store):
         RemoteOfflineStore.offline_write_batch(
             store.config, store.get_feature_view("stats"), pa.table({"driver_id": [1]}), None)
     assert len(pd.read_parquet(server.folder / "drivers.parquet")) == len(kept)
+
+
+def test_a_retrieval_is_kept_as_a_saved_dataset(server, store):
+    rows = entity_rows(150, 8)[["driver_id", "event_timestamp", "label"]]
+    job = store.get_historical_features(rows, ["stats:trips", "stats:city"])
+    path = server.folder / "kept" / "set.parquet"
+
+    def keep(**more):
+        return store.create_saved_dataset(
+            from_=job, name="kept", storage=SavedDatasetFileStorage(path=str(path)), tags={"for": "training"}, **more)
+
+    dataset = keep()
+    want = job.to_df().sort_values(["label"], ignore_index=True)
+    pd.testing.assert_frame_equal(pd.read_parquet(path).sort_values(["label"], ignore_index=True), want, check_dtype=False)
+    assert store.get_saved_dataset("kept").tags == {"for": "training"}
+    got = dataset.to_df().sort_values(["label"], ignore_index=True)[list(want.columns)]
+    pd.testing.assert_frame_equal(got, want, check_dtype=False)
+    before = path.read_bytes()
+    with pytest.raises(Exception, match="already exists"):
+        store.get_historical_features(rows.head(3), ["stats:trips"]).persist(SavedDatasetFileStorage(path=str(path)))
+    assert path.read_bytes() == before
+    store.get_historical_features(rows.head(3), ["stats:trips"]).persist(
+        SavedDatasetFileStorage(path=str(path)), allow_overwrite=True)
+    assert len(pd.read_parquet(path)) == 3 and [one.name for one in path.parent.iterdir()] == ["set.parquet"]
+
+
+def test_logged_features_go_to_the_services_folder(server, store):
+    logs = server.folder / "logs"
+    service = FeatureService(
+        name="logged", features=[store.get_feature_view("stats")[["trips"]]],
+        logging_config=LoggingConfig(destination=FileLoggingDestination(path=str(logs))))
+    store.apply([service])
+    table = pa.table({"driver_id": [1, 2], "trips": [3, None], "__log_timestamp": [START, START], "__request_id": ["a", "b"]})
+    for _ in range(2):
+        store.write_logged_features(table, service)
+    assert len(list(logs.iterdir())) == 2
+    assert parquet.read_table(logs).column("trips").to_pylist() == [3, None] * 2
+    with pytest.raises(Exception, match="logging_config"):
+        store.write_logged_features(table, FeatureService(name="svc", features=[], logging_config=service.logging_config))
 
 
 def test_large_tables_come_in_pieces(server, store):

@@ -97,18 +97,26 @@ extension FeastFlightService {
 
     // MARK: Sources
 
-    /// What stands after `FROM` for a data source of the registry. Commands do not say of which project it is.
+    /// What stands after `FROM` for a data source of the registry.
     func relation(ofSource name: String) async throws(AerieError) -> String {
+        try Self.relation(uri: try await location(ofSource: name), name: name)
+    }
+
+    /// Where the file of a data source is. Commands do not say of which project it is. The storage of a saved dataset is
+    /// none of the registry, and is called by its path.
+    func location(ofSource name: String) async throws(AerieError) -> String {
         var found: [String: String] = [:]
         for project in try await registry.entries(.project, project: "") {
             let entry = try await registry.entry(.dataSource, name, project: project.object.name)
             guard let source = entry else { continue }
             var message = source.object.message
             if let batch = try message.message(26) { message = batch }
-            found[project.object.name] = try Self.relation(
-                uri: try message.message(11)?.text(2), name: name)
+            found[project.object.name] = try message.message(11)?.text(2) ?? ""
         }
-        guard let first = found.first else { throw FeastKind.dataSource.missing(name, in: "any") }
+        guard let first = found.first else {
+            if name.hasPrefix("/") || name.hasPrefix("file://") { return name }
+            throw FeastKind.dataSource.missing(name, in: "any")
+        }
         guard Set(found.values).count == 1 else {
             throw AerieError(
                 .failedPrecondition,

@@ -19,8 +19,8 @@ extension FeastFlightService {
         case "validate_data_source":
             let relation = try Self.relation(json: try command.text("data_source_proto"))
             _ = try await upload.engine.columns(of: relation)
-        case "write_logged_features", "persist":
-            throw AerieError(.unsupported, "\(command.api) is not carried out here; write the table where it is to be")
+        case "write_logged_features": try await writeLoggedFeatures(upload)
+        case "persist": try await persist(upload)
         default:
             let path = "\(folder)/flight-\(UUID().uuidString).parquet"
             if upload.columns != nil {
@@ -97,7 +97,7 @@ extension FeastFlightService {
     }
 
     /// Synced before it takes the other's place.
-    private static func replace(_ path: String, by new: String) throws(AerieError) {
+    static func replace(_ path: String, by new: String) throws(AerieError) {
         do {
             let file = try FileHandle(forUpdating: URL(fileURLWithPath: new))
             try file.synchronize()

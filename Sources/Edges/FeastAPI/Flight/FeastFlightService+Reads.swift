@@ -102,8 +102,8 @@ extension FeastFlightService {
         try Self.relation(uri: try await location(ofSource: name), name: name)
     }
 
-    /// Where the file of a data source is. Commands do not say of which project it is. The storage of a saved dataset is
-    /// none of the registry, and is called by its path.
+    /// Where the file of a data source is. Commands do not say of which project it is. The storage of a saved dataset
+    /// is none of the registry, and is called by its path.
     func location(ofSource name: String) async throws(AerieError) -> String {
         var found: [String: String] = [:]
         for project in try await registry.entries(.project, project: "") {

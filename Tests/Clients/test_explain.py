@@ -127,6 +127,10 @@ def test_parameter_of_the_open_inference_protocol(aerie, booster, folder):
             else:
                 numpy.testing.assert_allclose(numpy.array(told["shap_interaction_values"]),
                                               pairs[:, :, :-1, :-1].transpose(1, 0, 2, 3), atol=2e-5)
+        only = client.infer("explain-classes", [tensor], parameters={"explain": True},
+                            outputs=[module.InferRequestedOutput("explanation")])
+        assert only.as_numpy("predict") is None and json.loads(only.as_numpy("explanation")[0, 0])["data"] == {
+            **told, "shap_interaction_values": []}
         client.close()
     alone = post(aerie, "/seldon/default/explain-classes-explainer/main/v2/models/explain-classes/infer", {
         "inputs": [{"name": "input", "shape": list(ROWS.shape), "datatype": "FP32", "data": ROWS.ravel().tolist()}]})

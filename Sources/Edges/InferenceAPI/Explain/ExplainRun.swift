@@ -83,6 +83,23 @@ extension LoopState {
         return [rowTensor(plan, rows, count)]
     }
 
+    /// Which outputs a request with `explain` wants: the model's as ever, and `explanation` at the end, whether it is
+    /// asked for by name or not.
+    /// - Parameter alone: to leave the model's outputs out.
+    func selectExplained(_ plan: PredictorPlan, alone: Bool) throws(AerieError) -> [SelectedOutput] {
+        var isBinary = scratch.binaryByDefault
+        let names = scratch.outputs.count
+        scratch.outputs.removeAll { ask in
+            guard scratch.string(ask.name) == "explanation" else { return false }
+            isBinary = ask.isBinary ?? isBinary
+            return true
+        }
+        let isOnly = alone || names > 0 && scratch.outputs.isEmpty
+        try selectOutputs(plan, into: &selection)
+        let models = isOnly ? [] : selection
+        return models + [SelectedOutput(index: alone ? 0 : plan.outputs.count, isBinary: isBinary)]
+    }
+
     private func submit(
         _ run: ExplainRun, features: FeatureReport?, _ interest: Interest,
         _ completion: @escaping @Sendable (Result<ExplainRun.Answer, AerieError>) -> Void

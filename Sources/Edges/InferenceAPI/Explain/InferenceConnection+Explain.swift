@@ -84,13 +84,11 @@ extension InferenceConnection {
         _ plan: PredictorPlan, _ ask: ExplainAsk, _ body: UnsafeRawBufferPointer, _ exchange: HTTPExchange,
         isWhole: Bool, alone: Bool
     ) throws(AerieError) {
-        try state.selectOutputs(plan, into: &state.selection)
+        let selection = try state.selectExplained(plan, alone: alone)
         let message = GraphMessage(.tensors(try state.explainedTensors(plan, body, isWhole: isWhole)))
         let run = ExplainRun(plan: plan, message: message, ask: ask, withOutputs: !alone)
         var asked = keepAsked()
-        let place = alone ? 0 : plan.outputs.count
-        if alone { asked.selection = [] }
-        asked.selection.append(SelectedOutput(index: place, isBinary: state.scratch.binaryByDefault))
+        asked.selection = selection
         let kept = asked
         let slot = plan.served.metricsSlot
         try state.explain(run, .explain, interest: interest) { [self] result in

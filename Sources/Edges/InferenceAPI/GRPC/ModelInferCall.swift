@@ -66,8 +66,8 @@ final class ModelInferCall: @unchecked Sendable {
         try plan.checkMessage(message.count, "request")
         scratch.terms.deadline = plan.deadline(of: call.deadline, start: start)
         try BinaryTensors.readRaw(in: scratch, rowType: plan.directType)
-        try state.selectOutputs(plan, into: &state.selection)
         if let ask = scratch.explain { return try explain(plan, ask, message, id: Array(request.id)) }
+        try state.selectOutputs(plan, into: &state.selection)
         if plan.served.graph != nil { return try inferGraph(plan, message, id: Array(request.id)) }
         if !request.id.isEmpty { scratch.id = scratch.keep(request.id) }
         let job: ModelJob
@@ -242,7 +242,7 @@ final class ModelInferCall: @unchecked Sendable {
     ) throws(AerieError) {
         let tensors = try state.explainedTensors(plan, message, isWhole: false)
         let run = ExplainRun(plan: plan, message: GraphMessage(.tensors(tensors)), ask: ask, withOutputs: true)
-        let selection = state.selection + [SelectedOutput(index: plan.outputs.count, isBinary: true)]
+        let selection = try state.selectExplained(plan, alone: false)
         try state.explain(run, service, interest: call.interest) { [self] result in
             call.onEarlyEnd = nil
             switch result {

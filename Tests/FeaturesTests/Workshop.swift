@@ -18,7 +18,7 @@ final class Workshop: Sendable {
 
     /// - Parameter folder: one that another workshop has used.
     init(
-        folder: String? = nil, clock: any WallClock = SystemClock(),
+        folder: String? = nil, clock: any WallClock = SystemClock(), sampleEvery: Int = 1000,
         online wrap: (LMDBOnlineStore) -> any OnlineStore = { $0 }
     ) throws {
         self.folder = folder ?? NSTemporaryDirectory() + "aerie-features-" + IdentifierSource.system.hex32().prefix(12)
@@ -34,7 +34,7 @@ final class Workshop: Sendable {
         online = try LMDBOnlineStore(path: self.folder + "/online.mdb", mapSize: 1 << 30)
         store = FeatureStore(
             resources: resources, online: wrap(online), clock: clock,
-            log: try FileFeatureLog(root: self.folder + "/log")
+            log: try FileFeatureLog(root: self.folder + "/log"), sampleEvery: sampleEvery
         ) { () throws(AerieError) in DuckDBEngine(options: .init(threads: 1)) }
     }
 

@@ -1,0 +1,80 @@
+import AerieCore
+import AerieJSON
+import AerieResources
+import Features
+import Testing
+
+/// Features as models read them.
+@Suite struct FeatureVectorsTests {
+    private func make(_ shop: Workshop) async throws -> FeatureVectors {
+        try await shop.makeDrivers(20)
+        _ = try await shop.resources.apply(
+            """
+            apiVersion: aerie.dev/v1
+            kind: FeatureView
+            metadata: {name: per_digit}
+            spec:
+              onDemand:
+                inputs: ["drivers:rate", "drivers:digit"]
+                request: [{name: hours, dtype: INT64}]
+              features:
+              - {name: pace, dtype: DOUBLE, expression: "rate * digit / nullif(hours, 0)"}
+              - {name: word, dtype: STRING, expression: "'w' || digit"}
+            ---
+            apiVersion: aerie.dev/v1
+            kind: FeatureService
+            metadata: {name: scoring}
+            spec: {features: ["drivers:rate", "per_digit:pace"]}
+            ---
+            apiVersion: aerie.dev/v1
+            kind: FeatureService
+            metadata: {name: words}
+            spec: {features: ["per_digit:word"]}
+            """, actor: "test")
+        // Driver 3 as the source has him, driver 4 not.
+        let rows = [(3, 3 / 7.0, 3), (4, 99.0, 4)]
+        _ = try await shop.store.write(
+            view: "drivers",
+            columns: [
+                ("driver_id", rows.map { .int(Int64($0.0)) }), ("rate", rows.map { .double($0.1) }),
+                ("digit", rows.map { .int(Int64($0.2)) }), ("city", rows.map { .string("c\($0.0 % 3)") }),
+                ("event_timestamp", rows.map { .string("2026-10-01T00:00:00.00000\($0.0)Z") }),
+            ])
+        return try await shop.store.vectors(service: "scoring")
+    }
+
+    @Test("a feature on demand is computed with the read, and null where one of its inputs is not known")
+    func onDemand() async throws {
+        let shop = try Workshop()
+        defer { shop.end() }
+        let vectors = try await make(shop)
+        #expect(vectors.request.map(\.name) == ["hours"])
+        let entities: [[FeatureValue]] = [[.int64(3), .int64(4), .int64(50)]]
+        let hours: [[FeatureValue]] = [[.int64(2), .int64(0), .int64(1)]]
+        let now = try #require(try vectors.readNow(entities, request: hours, rows: 3))
+        let later = try await vectors.read(entities, request: hours, rows: 3)
+        for columns in [now, later] {
+            #expect(Array(columns.values[0][..<2]) == [3 / 7.0, 99])
+            #expect(columns.values[1][0] == 3 / 7.0 * 3 / 2)
+            #expect(columns.values[1][1].isNaN && columns.values[1][2].isNaN)
+            #expect(columns.missing == [1, 2] && columns.stale == [0, 0])
+        }
+        let error = await #expect(throws: AerieError.self) { try await shop.store.vectors(service: "words") }
+        #expect(error?.reason == "feature.notNumeric")
+    }
+
+    @Test("what models read is sampled, and compared with what training would have")
+    func sampled() async throws {
+        let shop = try Workshop(sampleEvery: 2)
+        defer { shop.end() }
+        let vectors = try await make(shop)
+        let entities: [[FeatureValue]] = [[.int64(3), .int64(4), .int64(50)]]
+        for _ in 0..<4 { _ = try vectors.readNow(entities, request: [[.int64(1), .int64(1), .int64(1)]], rows: 3) }
+        // Every second read, without the entity that nobody knows; written off the reader's thread.
+        while try await shop.store.sampledReads() < 4 { await Task.yield() }
+        #expect(try await shop.store.sampledReads() == 4)
+        let report = try await shop.store.compareSampledReads()
+        #expect(report.share(view: "drivers", feature: "rate") == 0.5)
+        #expect(report.share(view: "drivers", feature: "digit") == 0)
+    }
+}

@@ -217,12 +217,24 @@ enum PrepareScript {
             path.write_bytes(self.path.read_bytes())
 
 
+    def unpickled(path):
+        needed("sklearn", "reading a scikit-learn model")
+        if path.suffix.lower() == ".joblib":
+            return needed("joblib", "reading it").load(path)
+        import pickle
+        with open(path, "rb") as file:
+            return pickle.load(file)
+
+
     def open_folder(folder):
         yaml = needed("yaml", "reading an MLflow model")
         flavors = yaml.safe_load((folder / "MLmodel").read_text()).get("flavors", {})
         if "onnx" in flavors:
             return ONNX(folder / flavors["onnx"]["data"])
         if "sklearn" in flavors:
+            data = folder / flavors["sklearn"].get("pickled_model", "model.pkl")
+            if data.suffix == ".pkl" and data.exists():
+                return Sklearn(unpickled(data))
             return Sklearn(needed("mlflow.sklearn", "reading an MLflow model of scikit-learn").load_model(str(folder)))
         for flavor, kind in (("xgboost", XGBoost), ("lightgbm", LightGBM)):
             if flavor in flavors:
@@ -250,10 +262,7 @@ enum PrepareScript {
         if ending in (".pt", ".pth"):
             return Torch(path)
         if ending in (".pkl", ".pickle", ".joblib"):
-            needed("sklearn", "reading a scikit-learn model")
-            import pickle
-            with open(path, "rb") as file:
-                return Sklearn(needed("joblib", "reading it").load(file) if ending == ".joblib" else pickle.load(file))
+            return Sklearn(unpickled(path))
         raise Refused("unsupported", f"{path}: the ending is none of .onnx, .pkl, .joblib, .pt, .ubj, .json, .txt")
 
 

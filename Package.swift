@@ -195,7 +195,7 @@ edge("FeastAPI", uses: ["AerieCore", "AerieJSON", "AerieWire", "AerieHTTP", "Aer
      packages: [hummingbird, nioCore, log], testUses: ["StoreSQLite", "StoreLMDB", "StoreDuckDB"])
 edge("InferenceAPI", uses: ["AerieCore", "AerieJSON", "AerieData", "AerieHTTP", "AerieGRPC", "AerieTelemetry", "ErrorMapping", "Explain", "Serving", "RequestTracing", "CloudEvents"],
      packages: [nioCore, nioPosix, nioHTTP2, log], testUses: ["CompressZlib"])
-edge("Console", uses: ["AerieCore", "AerieJSON", "AerieYAML", "AerieData", "AerieTelemetry", "ErrorMapping", "Explain", "AerieResources", "Experiments", "Features", "Registry", "Pipelines", "Serving"],
+edge("Console", uses: ["AerieCore", "AerieJSON", "AerieYAML", "AerieData", "AerieTelemetry", "ErrorMapping", "Explain", "AerieResources", "Experiments", "Features", "Registry", "Pipelines", "Serving", "RequestTracing"],
      packages: [hummingbird, log])
 
 // MARK: Promises that several adapters keep

@@ -196,6 +196,21 @@ def test_stages_are_metrics(traced):
     assert "aerie_trace_spans_exported_total" in text and "aerie_trace_spans_dropped_total" in text
 
 
+def test_the_console_sets_stages_against_the_budget(traced, collector):
+    trace_id = "55555555555555555555555555555555"
+    infer(traced, traced.fraud.rows[:1], traceparent=f"00-{trace_id}-00f067aa0ba902b7-01")
+    page = requests.get(f"{traced.http}/console/deployments/{FraudDeployment.name}/latency", timeout=30).text
+    assert 'svg class="budget"' in page and "Model inference" in page and "2.30 ms" in page
+    assert trace_id in page
+    one = requests.get(f"{traced.http}/console/deployments/{FraudDeployment.name}/latency?trace={trace_id}", timeout=30).text
+    assert one.count('class="spanrow"') == 7 and "Seldon Router" in one and " of 2.30 ms" in one
+    gone = requests.get(f"{traced.http}/console/deployments/{FraudDeployment.name}/latency?trace={'9' * 32}", timeout=30).text
+    assert "not among the newest" in gone
+    assert requests.get(f"{traced.http}/console/deployments/nobody/latency", timeout=30).status_code == 404
+    assert "/latency" in requests.get(f"{traced.http}/console/deployments/{FraudDeployment.name}", timeout=30).text
+    collector.trace(trace_id)
+
+
 def test_grpc_calls_by_grpc(start_aerie, tmp_path):
     """Traced calls over gRPC, told to a collector over gRPC that is away for the first message."""
     collector = GRPCCollector(failures=1)
@@ -252,3 +267,43 @@ def test_wrong_settings_are_told(tmp_path):
                         (["--trace-slow", "fast"], "5ms"), (["--otlp-headers", "a"], "name=value")]:
         done = subprocess.run([BINARY, "up", "--data-dir", str(tmp_path), *flags], capture_output=True, text=True, timeout=60)
         assert done.returncode == 2 and word in done.stderr, done.stderr
+
+
+def test_each_view_is_a_query_of_its_own(collector, start_aerie, tmp_path):
+    """A deployment with a feature service: the fetcher's span, and below it one for each view."""
+    import test_serving_features as features
+    more = features.FEATURES.replace('"user_stats:n_logins", ', '"user_places:n_logins", ') + """
+---
+apiVersion: aerie.dev/v1
+kind: FeatureView
+metadata: {name: user_places}
+spec:
+  entities: [user]
+  pushSource: place_push
+  source: {type: parquet, path: /nowhere.parquet, timestampField: event_timestamp}
+  features: [{name: n_logins, dtype: INT64}]
+"""
+    server = start_aerie(tmp_path, "--otlp-endpoint", collector.url, "--trace-slow", "0ms")
+    server.cli("apply", "-f", "-", input=more)
+    features.push(server, [dict(user_id=1, event_timestamp=features.NOW, **features.USERS[1])])
+    mlflow.set_tracking_uri(server.http)
+    mlflow.set_experiment("features")
+    with mlflow.start_run():
+        logged = mlflow.lightgbm.log_model(features.train(), name="model", pip_requirements=["lightgbm"])
+    server.cli("apply", "-f", "-", input=features.deployment("scoring", logged.model_uri))
+    wait_until_available(server, "scoring")
+    inputs = [features.column("user_id", "INT64", [1]), features.column("amount", "FP64", [10.0])]
+    answer = requests.post(f"{server.inference_http}/v2/models/scoring/infer", json={"inputs": inputs}, timeout=30)
+    assert answer.status_code == 200, answer.text
+    trace_id = answer.headers["traceparent"].split("-")[1]
+    spans, _, _ = collector.trace(trace_id)
+    assert attributes(spans[0])["aerie.sampling.reason"] == "slow"
+    fetcher = next(span for span in spans if span.name == "Feature Fetcher")
+    assert attributes(fetcher)["aerie.budget_ms"] == 0.8
+    queries = [span for span in spans if span.parent_span_id == fetcher.span_id]
+    assert {attributes(span)["feast.feature_view"] for span in queries} == {"user_stats", "user_places"}
+    assert all(span.kind == span.SPAN_KIND_CLIENT for span in queries)
+    assert all(fetcher.start_time_unix_nano <= span.start_time_unix_nano
+               and span.end_time_unix_nano <= fetcher.end_time_unix_nano for span in queries)
+    # Decoding comes before the features, laying them out behind.
+    assert [span.name for span in spans].count("Preprocessing") == 2

@@ -18,6 +18,8 @@ public struct ConsoleServices: Sendable {
     public var serving: ServingService
     /// The live numbers of a deployment; `nil` while there are none.
     public var stats: @Sendable (_ deployment: String) -> DeploymentStats?
+    /// Where the time of a deployment's requests goes.
+    public var latency: @Sendable (_ deployment: String) -> LatencyReport
     /// Where the data plane listens, for the examples.
     public var inferenceAddress: @Sendable () -> String
     /// Shows Parquet files as tables; `nil` where nothing can.
@@ -35,6 +37,7 @@ public struct ConsoleServices: Sendable {
         inferenceAddress: @escaping @Sendable () -> String, tables: (any TablePreviewer)? = nil,
         features: FeatureStore? = nil, dataDirectory: String,
         version: String,
+        latency: @escaping @Sendable (_ deployment: String) -> LatencyReport = { _ in LatencyReport() },
         clock: any WallClock = SystemClock()
     ) {
         self.experiments = experiments
@@ -50,6 +53,7 @@ public struct ConsoleServices: Sendable {
         self.features = features
         self.dataDirectory = dataDirectory
         self.version = version
+        self.latency = latency
         self.clock = clock
     }
 }

@@ -99,6 +99,8 @@ enum ConsoleStyle {
         .pager{margin-top:14px;justify-content:center}kbd{font:12px ui-monospace,monospace;border:1px solid var(--line);border-radius:4px;padding:0 5px;background:var(--panel)}
         .waterfall details{margin:0;border-bottom:1px solid var(--line)}.waterfall summary{display:flex;gap:14px;align-items:center;padding:5px 0;color:var(--ink)}
         .waterfall .what{width:280px;flex:none;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}.waterfall .track{flex:1;min-width:80px}
+        .spanrow{display:flex;gap:14px;align-items:center;padding:5px 0;border-bottom:1px solid var(--line)}.spanrow .name{width:230px}
+        .spanrow .track{flex:1}.spanrow .num{width:150px;text-align:right}
         .waterfall .track i{display:block;height:12px;border-radius:3px;background:var(--accent)}.waterfall .track i.bad{background:var(--bad)}
         .waterfall .took{width:80px;text-align:right;color:var(--soft)}.waterfall .given{padding:6px 0 12px 20px}.waterfall pre{max-height:260px}
         .keys{font-size:12px}h3{font-size:13px;margin:16px 0 8px;color:var(--soft)}.choices label{color:var(--soft);font-size:13px}

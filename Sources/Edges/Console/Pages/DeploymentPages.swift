@@ -50,6 +50,7 @@ enum DeploymentPages {
                 <div class="sub">\(Piece.pill(word(state.state))) changed \(Format.ago(state.changed, now: now))</div>\
                 \(notice)\
                 <div class="grid small">\(tiles(stats?.current))</div>
+                <p>\(Piece.link(LatencyPage.path(state.name), "Where the 5 ms go"))</p>
                 <h2>Predictors</h2>\(split(state, stats: stats))
                 <h2>The last five minutes</h2><div class="wide">\(charts(stats))</div>
                 """))

@@ -90,6 +90,12 @@ public struct ConsoleRoutes: Sendable {
             return DeploymentPages.deployment(
                 state, stats: services.stats(name), inference: services.inferenceAddress(), now: services.clock.now())
         }
+        page(router, "/console/deployments/:name/latency") { request, context throws(AerieError) in
+            let name = try parameter("name", context)
+            guard services.serving.state(named: name) != nil else { throw .notFound("no deployment is named \(name)") }
+            let chosen = request.uri.queryParameters.get("trace")
+            return LatencyPage.page(name, services.latency(name), chosen: chosen)
+        }
         page(router, "/console/resources") { _, _ throws(AerieError) in
             var all: [Resource] = []
             for kind in services.resources.kinds.all { all += try await list(kind.name) }

@@ -1,7 +1,9 @@
 import AerieCore
 import AerieTelemetry
+import Console
 import Logging
 import SendOTLP
+import Serving
 import RequestTracing
 
 /// Makes the tracer of this process.
@@ -21,5 +23,16 @@ enum TracingParts {
         return Tracer(
             exporter: endpoint.exporter(resource: resource, version: Aerie.version), options: options,
             metrics: metrics, logger: logger)
+    }
+}
+
+extension Platform {
+    /// Where the time of a deployment's requests goes, for the console.
+    @Sendable
+    func latency(of deployment: String) -> LatencyReport {
+        let namespace = serving.state(named: deployment)?.namespace ?? "default"
+        return LatencyReport(
+            stages: metrics.stages(namespace: namespace, deployment: deployment),
+            traces: tracer?.recent(deployment: deployment) ?? [])
     }
 }

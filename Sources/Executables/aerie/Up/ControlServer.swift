@@ -75,7 +75,7 @@ final class ControlServer: Sendable {
                 },
                 inferenceAddress: inferenceURL, tables: platform.tables, features: platform.features,
                 dataDirectory: folder,
-                version: Aerie.version), logger: logger
+                version: Aerie.version, latency: platform.latency(of:)), logger: logger
         ).register(on: router)
 
         let (bound, running) = AsyncThrowingStream<Int, any Error>.makeStream()

@@ -242,6 +242,7 @@ struct CodingTests {
             let plain = try await ask(port, post("/v2/models/fraud/infer", long))
             for (header, coding) in [
                 ("gzip, deflate", ContentCoding.gzip), ("deflate", .deflate), ("gzip;q=0, deflate;q=0.5", .deflate),
+                ("x-gzip;q=0.0 , *;level=1; Q=0, DEFLATE", .deflate),
                 ("br, *", .gzip),
             ] {
                 let two = post("/v2/models/fraud/infer", long, headers: "Accept-Encoding: \(header)\r\n")

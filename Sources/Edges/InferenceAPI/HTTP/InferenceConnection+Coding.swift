@@ -102,25 +102,46 @@ func contentCoding(_ name: UnsafeRawBufferPointer) -> ContentCoding? {
     return equalsIgnoringCase(name, "deflate") ? .deflate : nil
 }
 
-/// The coding that a client takes by its `Accept-Encoding`: gzip where it takes both; `nil` where it takes none.
+/// The coding that a client takes by its `Accept-Encoding`: gzip where it takes both; `nil` where it takes none. No
+/// allocation: most clients send the field with every request.
 func acceptedCoding(_ header: UnsafeRawBufferPointer) -> ContentCoding? {
     var accepted: ContentCoding?
-    for entry in header.split(separator: UInt8(ascii: ",")) {
-        let parts = entry.split(separator: UInt8(ascii: ";"))
-        guard let first = parts.first else { continue }
-        func trimmed(_ part: Slice<UnsafeRawBufferPointer>) -> String {
-            String(decoding: part, as: UTF8.self).lowercased().filter { $0 != " " && $0 != "\t" }
-        }
-        let refused = parts.dropFirst().contains { part in
-            let text = trimmed(part)
-            return text.hasPrefix("q=") && Double(text.dropFirst(2)) == 0
-        }
-        if refused { continue }
-        switch trimmed(first) {
-        case "gzip", "x-gzip", "*": return .gzip
-        case "deflate": accepted = .deflate
-        default: break
+    var start = 0
+    while start < header.count {
+        let end = header[start...].firstIndex(of: UInt8(ascii: ",")) ?? header.count
+        let entry = header[start..<end]
+        start = end + 1
+        let nameEnd = entry.firstIndex(of: UInt8(ascii: ";")) ?? end
+        if isRefused(entry[nameEnd...]) { continue }
+        let name = trimmed(entry[..<nameEnd])
+        if name.elementsEqual("*".utf8) { return .gzip }
+        switch contentCoding(name) {
+        case .gzip: return .gzip
+        case .deflate: accepted = .deflate
+        case nil: break
         }
     }
     return accepted
+}
+
+/// Whether the parameters behind a coding's name give it no weight: `;q=0`, or with up to three further zeros.
+private func isRefused(_ parameters: Slice<UnsafeRawBufferPointer>) -> Bool {
+    var rest = parameters
+    while let semicolon = rest.firstIndex(of: UInt8(ascii: ";")) {
+        let next = rest[(semicolon + 1)...].firstIndex(of: UInt8(ascii: ";")) ?? rest.endIndex
+        let parameter = trimmed(rest[(semicolon + 1)..<next])
+        rest = rest[next...]
+        guard parameter.count > 2, parameter[0] | 0x20 == UInt8(ascii: "q"), parameter[1] == UInt8(ascii: "=") else {
+            continue
+        }
+        if parameter.dropFirst(2).allSatisfy({ $0 == UInt8(ascii: "0") || $0 == UInt8(ascii: ".") }) { return true }
+    }
+    return false
+}
+
+private func trimmed(_ bytes: Slice<UnsafeRawBufferPointer>) -> UnsafeRawBufferPointer {
+    var bytes = bytes
+    while let first = bytes.first, first == 0x20 || first == 0x09 { bytes.removeFirst() }
+    while let last = bytes.last, last == 0x20 || last == 0x09 { bytes.removeLast() }
+    return UnsafeRawBufferPointer(rebasing: bytes)
 }

@@ -77,7 +77,7 @@ struct AerieFuzz: ParsableCommand {
         }
         let plan = CaseRunner.Plan(seed: seed, cases: smoke ? min(cases, 3000) : cases, seconds: smoke ? 1 : seconds)
         let program = Bundle.main.executablePath ?? CommandLine.arguments[0]
-        let supervisor = FuzzSupervisor(command: [program], folder: folder)
+        let supervisor = FuzzSupervisor(command: [program], folder: folder, hangSeconds: smoke ? 30 : 5)
         print("seed \(seed), \(fuzzers.count) fuzzers")
         let place = Mutex(0)
         let bad = Mutex(0)

@@ -70,7 +70,7 @@ public struct OptimizationReport: Sendable {
     }
 
     public static let titles = [
-        "variant", "rows/s", "P50 µs", "P99 µs", "KiB", "max difference", "labels %", "",
+        "variant", "rows/s", "p50 us", "p99 us", "KiB", "max difference", "labels %", "note",
     ]
 
     /// A row of text for each variant, in the order of `titles`.

@@ -28,27 +28,44 @@ struct VariantBenchmark {
     var seconds: Double
 
     /// Blocking. Ends early, with `cancelled`, if `isCancelled` says so.
+    ///
+    /// A tree model is called as the data plane calls it, over rows of its own type; all others with tensors.
     func run(_ model: any InferenceModel, isCancelled: () -> Bool) throws(AerieError) -> VariantSpeed {
         let rows = inputs.first?.shape.first ?? 1
         let size = max(1, min(batch, rows))
-        let single = (0..<min(rows, 256)).map { row in inputs.map { $0.rows(row..<(row + 1)) } }
-        let batches = stride(from: 0, through: rows - size, by: size).map { at in
-            inputs.map { $0.rows(at..<(at + size)) }
-        }
+        let tabular = inputs.count == 1 ? model as? any TabularModel : nil
         let names = model.description.inputs.map(\.name)
-        for index in 0..<min(20, single.count) { _ = try model.infer(named(single[index], names)) }
+        func part(_ range: Range<Int>) throws(AerieError) -> [Tensor] {
+            let tensors = named(inputs.map { $0.rows(range) }, names)
+            guard let tabular else { return tensors }
+            return [try tensors[0].converted(to: tabular.rowType)]
+        }
+        var single: [[Tensor]] = []
+        for row in 0..<min(rows, 256) { single.append(try part(row..<(row + 1))) }
+        var batches: [[Tensor]] = []
+        for at in stride(from: 0, through: rows - size, by: size) { batches.append(try part(at..<(at + size))) }
+        let width = max(1, tabular?.outputCount ?? 1) * 8
+        let output = UnsafeMutableRawPointer.allocate(byteCount: size * width, alignment: 64)
+        defer { output.deallocate() }
+        func call(_ tensors: [Tensor], _ count: Int) throws(AerieError) {
+            guard let tabular else {
+                _ = try model.infer(tensors)
+                return
+            }
+            tensors[0].bytes.withUnsafeBytes { tabular.predict(rows: $0.baseAddress!, count: count, into: output) }
+        }
+        for index in 0..<min(20, single.count) { try call(single[index], 1) }
         var latency = LatencyRecord()
         var at = 0
         try timed(isCancelled) { () throws(AerieError) in
-            let tensors = named(single[at % single.count], names)
             let start = monotonicNanoseconds()
-            _ = try model.infer(tensors)
+            try call(single[at % single.count], 1)
             latency.record(nanoseconds: monotonicNanoseconds() - start)
             at += 1
         }
         at = 0
         let elapsed = try timed(isCancelled) { () throws(AerieError) in
-            _ = try model.infer(named(batches[at % batches.count], names))
+            try call(batches[at % batches.count], size)
             at += 1
         }
         return VariantSpeed(
@@ -86,6 +103,18 @@ struct VariantBenchmark {
 }
 
 extension Tensor {
+    /// Numbers as the other of the two types that tree models take.
+    func converted(to type: DataType) throws(AerieError) -> Tensor {
+        switch (dataType, type) {
+        case let (own, wanted) where own == wanted: self
+        case (.fp32, .fp64):
+            Tensor(name: name, dataType: type, shape: shape, elements: elements(as: Float.self).map { Double($0) })
+        case (.fp64, .fp32):
+            Tensor(name: name, dataType: type, shape: shape, elements: elements(as: Double.self).map { Float($0) })
+        default: throw AerieError(.unsupported, "\(dataType.rawValue) are no rows of a tree model")
+        }
+    }
+
     /// Some of the rows, which are the first dimension.
     func rows(_ range: Range<Int>) -> Tensor {
         let stride = bytes.count / max(1, shape.first ?? 1)

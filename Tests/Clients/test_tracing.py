@@ -193,6 +193,12 @@ def test_stages_are_metrics(traced):
     assert set(counts) == {"route", "preprocess", "inference", "postprocess", "serialize"}
     assert len(set(counts.values())) == 1 and counts["route"] >= 5
     assert 'aerie_inference_stage_seconds_bucket{deployment_name="clients-fraud",' in text and 'le="5e-05"' in text
+    # The names of Triton and of Seldon Core 2 beside them.
+    for name in ("nv_inference_compute_input_duration_us", "nv_inference_compute_output_duration_us",
+                 "nv_inference_compute_infer_duration_us", "nv_inference_queue_duration_us"):
+        assert f'{name}{{model="clients-fraud",' in text
+    assert 'seldon_model_infer_total{model="clients-fraud",model_internal="classifier",method_type="rest",code="200"}' in text
+    assert "seldon_model_infer_seconds_total{" in text
     assert "aerie_trace_spans_exported_total" in text and "aerie_trace_spans_dropped_total" in text
 
 

@@ -39,6 +39,13 @@ struct LoopSnapshot {
     private var predictions: [String: Int] = [:]
     private var rows: [String: Int] = [:]
     private var unrouted: [String: Int] = [:]
+    /// By Seldon Core 2's labels.
+    private var modelRequests: [String: Part] = [:]
+
+    private struct Part {
+        var count = 0
+        var nanoseconds = 0
+    }
 
     init(
         _ loops: [(series: [LoopMetrics.Series], counts: [LoopMetrics.Counts])], labels: (Int) -> SlotLabels?
@@ -68,6 +75,15 @@ struct LoopSnapshot {
         ]
         switch series.part {
         case .server:
+            let model = Exposition.labels([
+                ("model", slot.deployment), ("model_internal", slot.modelName),
+                ("method_type", series.service.isGRPC ? "grpc" : "rest"),
+                ("code", OutcomeCode.label(series.codeIndex, series.service)),
+            ])
+            if series.service != .explain {
+                modelRequests[model, default: Part()].count += series.histogram.count
+                modelRequests[model, default: Part()].nanoseconds += series.histogram.sumNanoseconds
+            }
             server[Exposition.labels(predictor + outcome), default: .init()].merge(series.histogram)
         case .features:
             features[Exposition.labels(predictor + outcome), default: .init()].merge(series.histogram)
@@ -100,11 +116,22 @@ struct LoopSnapshot {
         latency("\(name)_server_requests_seconds", "Duration of inference requests, by outcome", server, &out)
         latency("\(name)_client_requests_seconds", "The model's part of inference requests", client, &out)
         latency("aerie_feature_fetch_seconds", "The read of features inside inference requests", features, &out)
+        counts("seldon_model_infer_total", "Requests to a model", modelRequests.mapValues(\.count), &out)
+        writeModelSeconds(to: &out)
         counts("aerie_features_missing_total", "Features without a value, at inference", missingFeatures, &out)
         counts("aerie_features_stale_total", "Features whose value was too old, at inference", staleFeatures, &out)
         counts("model_predictions_total", "Predictions by class, by the deployment's threshold", predictions, &out)
         counts("aerie_inference_rows_total", "Rows predicted", rows, &out)
         counts("aerie_inference_unrouted_requests_total", "Requests for no known deployment", unrouted, &out)
+    }
+
+    private func writeModelSeconds(to out: inout String) {
+        guard !modelRequests.isEmpty else { return }
+        let name = "seldon_model_infer_seconds_total"
+        out += Exposition.header(name, "Time of requests to a model", "counter")
+        for (labels, part) in modelRequests.sorted(by: { $0.key < $1.key }) {
+            out += "\(name)\(labels) \(Exposition.seconds(part.nanoseconds))\n"
+        }
     }
 
     private func latency(_ name: String, _ help: String, _ series: [String: LatencyHistogram], _ out: inout String) {

@@ -16,6 +16,9 @@ public struct SlotTotals: Hashable, Sendable {
     public var failure = Part()
     /// Calls of the model that gave an answer, one for each request.
     public var model = Part()
+    /// Reading requests and writing answers, of the requests whose stages are measured. In nanoseconds.
+    public var preprocessNanoseconds = 0
+    public var serializeNanoseconds = 0
     public var rows = 0
     /// The second of the epoch in which the last request was answered.
     public var lastSecond = 0
@@ -31,6 +34,15 @@ extension LoopMetrics {
             totals[count.slot, default: SlotTotals()].rows += count.rows
             let last = max(totals[count.slot]?.lastSecond ?? 0, count.lastSecond)
             totals[count.slot]?.lastSecond = last
+        }
+        for entry in readStages() {
+            switch entry.stage {
+            case .preprocess:
+                totals[entry.slot, default: SlotTotals()].preprocessNanoseconds += entry.histogram.sumNanoseconds
+            case .postprocess, .serialize:
+                totals[entry.slot, default: SlotTotals()].serializeNanoseconds += entry.histogram.sumNanoseconds
+            default: break
+            }
         }
         for entry in series where entry.slot >= 0 {
             // The first code of a service is its success.

@@ -50,6 +50,12 @@ extension InferencePlane {
             ("nv_inference_queue_duration_us", "Time that requests waited for the model", true, {
                 Int($0.executions.queue.nanoseconds / 1000)
             }),
+            ("nv_inference_compute_input_duration_us", "Time of reading requests, of those measured by stage", true, {
+                $0.totals.preprocessNanoseconds / 1000
+            }),
+            ("nv_inference_compute_output_duration_us", "Time of writing answers, of those measured by stage", true, {
+                $0.totals.serializeNanoseconds / 1000
+            }),
             ("nv_inference_compute_infer_duration_us", "Time of the model's calls, for each request", true, {
                 Int($0.compute.nanoseconds / 1000)
             }),

@@ -15,6 +15,8 @@ import tritonclient.grpc
 import tritonclient.http
 import xgboost
 from lime.lime_tabular import LimeTabularExplainer
+from skl2onnx import to_onnx
+from sklearn.linear_model import LogisticRegression
 
 from conftest import wait_until_available
 
@@ -290,3 +292,19 @@ def test_console(aerie, classifier, folder):
         assert table[name] == pytest.approx(value, rel=0.02, abs=1e-3)
     refused = requests.get(page + "/explain", params={"row": "1,x"}, timeout=20).text
     assert "is no number" in refused and 'class="contributions"' not in refused
+
+
+def test_kernel_shap_of_an_onnx_model(aerie, folder, background):
+    classes = numpy.digitize(SCORE, [-0.7, 0.7])
+    linear = LogisticRegression().fit(TRAINING, classes)
+    made = to_onnx(linear, TRAINING[:1].astype(numpy.float32), options={"zipmap": False}, target_opset=17)
+    (folder / "linear.onnx").write_bytes(made.SerializeToString())
+    apply(aerie, "explain-onnx", folder / "linear.onnx", {
+        "type": "KernelShap", "modelUri": background, "initParameters": json.dumps({"background_rows": BACKGROUND})})
+    reference = shap.KernelExplainer(linear.predict_proba, TRAINING[:BACKGROUND])
+    expected = reference.shap_values(ROWS[:2], silent=True, l1_reg=False)
+    data = explain(aerie, "explain-onnx", ROWS[:2], names=[])["data"]
+    # The engine computes in 32 bits.
+    numpy.testing.assert_allclose(numpy.array(data["shap_values"]), numpy.moveaxis(expected, -1, 0), atol=1e-5)
+    numpy.testing.assert_allclose(data["expected_value"], reference.expected_value, atol=1e-5)
+    assert data["feature_names"] == [f"f{column}" for column in range(5)] or data["feature_names"] == COLUMNS

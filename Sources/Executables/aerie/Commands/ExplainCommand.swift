@@ -34,7 +34,7 @@ struct ExplainCommand: AsyncParsableCommand {
 
     func validate() throws {
         if (deployment == nil) == (model == nil) { throw ValidationError("Name either a deployment or --model.") }
-        if deployment != nil, method != nil || background != nil {
+        if deployment != nil, method != nil || background != nil || parameters != "{}" {
             throw ValidationError("A deployment's explainer decides on the method and the background rows.")
         }
     }
@@ -75,7 +75,7 @@ struct ExplainCommand: AsyncParsableCommand {
         let loader = ModelLoader(formats: [XGBoostFormat(), LightGBMFormat(), ONNXFormat()])
         let loaded = try loader.load(try LocalModelSource.locate(model ?? ""))
         var settings: ExplainerSettings?
-        if method != nil || background != nil {
+        if method != nil || background != nil || parameters != "{}" {
             let value: JSONValue
             do throws(JSONError) { value = try JSONValue.parse(parameters) } catch {
                 throw error.asAerieError(in: "--parameters")
@@ -123,8 +123,8 @@ struct ShownExplanation {
         base = data?["expected_value"]?[chosen]?.double ?? data?["intercept"]?[row]?[chosen]?.double ?? 0
         prediction = data?["raw"]?["prediction"]?[row]?.text() ?? ""
         bars = line.enumerated().map { place, value in
-            let cell = instance?[place] ?? .null
-            let label = labels?[place] ?? "\(names[place]) = \(cell.isNull ? "missing" : cell.text())"
+            let cell = instance?[place]?.double.map(Self.number) ?? "missing"
+            let label = labels?[place] ?? "\(names[place]) = \(cell)"
             return .init(label: label, value: value.double ?? 0)
         }
     }

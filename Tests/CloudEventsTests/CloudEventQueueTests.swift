@@ -7,13 +7,13 @@ import Testing
 
 @Suite("Events on their way to their receivers")
 struct CloudEventQueueTests {
-    /// Keeps what it is given, after as many refusals as it was told.
+    /// Keeps what it is given, or refuses it: one entry of `refusals` an attempt, `nil` to take it.
     private final class Receiver: CloudEventSender {
         let taken = Mutex<[(id: String, url: String)]>([])
-        let refusals: Mutex<[AerieError]>
+        let refusals: Mutex<[AerieError?]>
         let isClosed = Mutex(false)
 
-        init(refusals: [AerieError] = []) { self.refusals = Mutex(refusals) }
+        init(refusals: [AerieError?] = []) { self.refusals = Mutex(refusals) }
 
         func send(_ event: CloudEvent, to url: String) async throws(AerieError) {
             let refusal = refusals.withLock { $0.isEmpty ? nil : $0.removeFirst() }
@@ -75,7 +75,7 @@ struct CloudEventQueueTests {
     @Test("a receiver that is away for a moment gets the event again; one that refuses it does not")
     func retries() async {
         let away = AerieError(.unavailable, "503")
-        let receiver = Receiver(refusals: [away, away, AerieError(.failedPrecondition, "400"), away, away, away])
+        let receiver = Receiver(refusals: [away, away, nil, AerieError(.failedPrecondition, "400"), away, away, away])
         let queue = queue(receiver)
         for id in 1...4 { queue.accept(event(id), for: "http://a") }
         await queue.flush()

@@ -46,12 +46,13 @@ struct DeadlineTests {
     func rest() async throws {
         let model = GatedModel()
         let slow = limited("slow", model) { $0.restTimeout = 30_000_000 }
-        let patient = deployment("patient", GatedModel(isOpen: true), policy: ServingPolicy(), slot: 1)
-        try await withPlane([slow, patient]) { port, grpc, _ in
+        // Answered on the loop: the slow model holds the threads of the pool.
+        let quick = deployment("quick", SumModel(), slot: 1)
+        try await withPlane([slow, quick]) { port, grpc, _ in
             for path in ["/v2/models/slow/infer", "/seldon/default/slow/api/v1.0/predictions", "/v1/models/slow:predict"] {
                 let seldon = #"{"data":{"ndarray":[[1,2]]}}"#
                 let asked = path.hasPrefix("/v2") ? body() : path.hasPrefix("/v1") ? #"{"instances":[[1,2]]}"# : seldon
-                let two = post(path, asked) + post("/v2/models/patient/infer", body())
+                let two = post(path, asked) + post("/v2/models/quick/infer", inferBody())
                 let answers = splitAnswers(try await exchange(port, [Array(two.utf8)], answers: 2))
                 #expect(answers.map(\.status) == [504, 200], "\(path)")
                 #expect(answers.first?.text.contains("time was up") == true)

@@ -39,7 +39,8 @@ struct CaseSource {
                 case .bytes: break
                 }
             }
-            if random.isOnce(in: 4) { change(&input, other) }
+            // What has not that structure any more is changed by its bytes.
+            if input == base || random.isOnce(in: 4) { change(&input, other) }
         }
         if input.count > maximumBytes { input.removeLast(input.count - maximumBytes) }
         return input

@@ -19,7 +19,7 @@ import Testing
                 request: [{name: hours, dtype: INT64}]
               features:
               - {name: pace, dtype: DOUBLE, expression: "rate * digit / nullif(hours, 0)"}
-              - {name: word, dtype: STRING, expression: "'w' || digit"}
+              - {name: word, dtype: STRING, expression: "'w' || CAST(digit AS VARCHAR)"}
             ---
             apiVersion: aerie.dev/v1
             kind: FeatureService

@@ -114,7 +114,8 @@ extension LoopState {
         guard flow.isKept else { return completion }
         let flow = flow
         return { [self] value in
-            self.flow = flow
+            // A completion within another has put back a later state of the same request already.
+            if self.flow.timeline.start != flow.timeline.start { self.flow = flow }
             takeRun()
             completion(value)
         }

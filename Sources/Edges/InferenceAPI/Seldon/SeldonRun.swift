@@ -124,6 +124,8 @@ extension LoopState {
             takeRun()
             return result
         }
+        // Features have been read since the request began: that is to be told, too.
+        let completion = keepingFlow(completion)
         let queued = monotonicNanoseconds()
         let eventLoop = eventLoop
         try pool.enter()

@@ -79,7 +79,7 @@ struct FuzzingTests {
             #expect(first == inputs(1))
             #expect(first != inputs(2))
             #expect(first.allSatisfy { $0.count <= 900 })
-            #expect(Set(first).count > 1000, "\(shape) makes the same inputs again and again")
+            #expect(Set(first).count > 800, "\(shape) makes the same inputs again and again")
         }
     }
 

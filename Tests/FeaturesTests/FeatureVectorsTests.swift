@@ -63,6 +63,37 @@ import Testing
         #expect(error?.reason == "feature.notNumeric")
     }
 
+    @Test("where the store cannot be read, a feature on demand is computed of its inputs' defaults")
+    func defaultsOfInputs() async throws {
+        let shop = try Workshop()
+        defer { shop.end() }
+        let before = try await make(shop)
+        #expect(before.defaults(rows: 1).values.allSatisfy { $0[0].isNaN })
+        _ = try await shop.resources.apply(
+            """
+            apiVersion: aerie.dev/v1
+            kind: FeatureView
+            metadata: {name: drivers}
+            spec:
+              entities: [driver]
+              ttl: "60s"
+              source: {path: \(shop.folder)/drivers.parquet, timestampField: event_timestamp}
+              features:
+              - {name: rate, dtype: DOUBLE, default: 1.5}
+              - {name: digit, dtype: INT64, default: 4}
+              - {name: city, dtype: STRING}
+            """, actor: "test")
+        let vectors = try await shop.store.vectors(service: "scoring")
+        // A deployment that reads the features takes the new defaults.
+        #expect(vectors.fingerprint != before.fingerprint)
+        let columns = vectors.defaults(request: [[.int64(2), .int64(0), .null]], rows: 3)
+        #expect(columns.values[0] == [1.5, 1.5, 1.5])
+        #expect(columns.values[1][0] == 3 && columns.values[1][1].isNaN && columns.values[1][2].isNaN)
+        #expect(columns.missing == [3, 3] && columns.stale == [0, 0])
+        // What the request was to bring along is null if it is not there.
+        #expect(vectors.defaults(rows: 1).values[1][0].isNaN)
+    }
+
     @Test("what models read is sampled, and compared with what training would have")
     func sampled() async throws {
         let shop = try Workshop(sampleEvery: 2)

@@ -31,9 +31,10 @@ final class FakeLookup: FeatureLookup {
 
     func read(_ rows: EntityRows) async throws(AerieError) -> FetchedFeatures { throw AerieError(.unavailable, "down") }
 
-    func defaults(rows: Int) -> FetchedFeatures {
+    func defaults(_ rows: EntityRows) -> FetchedFeatures {
         FetchedFeatures(
-            columns: [Array(repeating: 0, count: rows), Array(repeating: -1, count: rows)], missing: [rows, rows],
+            columns: [Array(repeating: 0, count: rows.count), Array(repeating: -1, count: rows.count)],
+            missing: [rows.count, rows.count],
             stale: [0, 0])
     }
 }

@@ -25,8 +25,9 @@ public protocol FeatureLookup: AnyObject, Sendable {
     /// - Throws: `invalidArgument` for keys of another type, `unavailable` if the store cannot be read.
     func readNow(_ rows: EntityRows) throws(AerieError) -> FetchedFeatures?
     func read(_ rows: EntityRows) async throws(AerieError) -> FetchedFeatures
-    /// What stands in for features that could not be read: every value its declared default.
-    func defaults(rows: Int) -> FetchedFeatures
+    /// What stands in for features that could not be read: every value its declared default, and what is computed, of
+    /// the defaults and of what the request brings along.
+    func defaults(_ rows: EntityRows) -> FetchedFeatures
 }
 
 /// A join key, and the entity that it belongs to; requests may name either.

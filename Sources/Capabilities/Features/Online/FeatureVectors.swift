@@ -22,7 +22,7 @@ public struct FeatureVectors: Sendable {
     /// What comes with a request for the features that are computed of it, by name.
     public let request: [OnDemandDefinition.Column]
     private let plan: OnlinePlan
-    /// For each feature what stands in for a value.
+    /// For each feature what stands in for a value; NaN for what is computed.
     private let fallbacks: [Double]
     /// For each part the places of its keys in `keys`.
     private let keyPlaces: [[Int]]
@@ -96,7 +96,7 @@ public struct FeatureVectors: Sendable {
             let view = part.view
             let life = view.definition.timeToLive.map(String.init) ?? ""
             let name = view.online.windows?.rowName ?? view.online.name
-            return "\(view.online.project)/\(name)=\(view.definition.name)[\(life)]\(part.features)"
+            return "\(view.online.project)/\(name)=\(view.definition.name)[\(life)]\(part.features)\(Self.defaults(part))"
         }
         let columns = zip(names, fallbacks).map { "\($0)=\($1)" }
         let keys = keys.map { "\($0.name)/\($0.entity):\($0.type?.rawValue ?? "")" }
@@ -144,11 +144,32 @@ public struct FeatureVectors: Sendable {
         return columns
     }
 
-    /// What stands in for features that could not be read.
-    public func defaults(rows: Int) -> Columns {
-        Columns(
-            values: fallbacks.map { Array(repeating: $0, count: rows) },
-            missing: fallbacks.map { _ in rows }, stale: fallbacks.map { _ in 0 })
+    /// What stands in for features that could not be read: their defaults, and what the features on demand are of the
+    /// defaults of their inputs.
+    /// - Parameter request: a column of `rows` values for each of `request`; without them they are null.
+    public func defaults(request: [[FeatureValue]] = [], rows: Int) -> Columns {
+        let brought = brought(request)
+        let records = plan.parts.map { part in
+            [OnlineRecord?](repeating: OnlineRecord(time: 0, values: Self.defaults(part)), count: rows)
+        }
+        let values = plan.outputs.enumerated().map { place, output in
+            guard let computation = output.computation else {
+                return [Double](repeating: fallbacks[place], count: rows)
+            }
+            return FeatureStore.computed(
+                plan.computations[computation], name: output.name, plan, records, brought, rows: rows, isStrict: false,
+                now: 0
+            ).values.map { $0.number ?? .nan }
+        }
+        return Columns(values: values, missing: fallbacks.map { _ in rows }, stale: fallbacks.map { _ in 0 })
+    }
+
+    private static func defaults(_ part: OnlinePlan.Part) -> [FeatureValue] {
+        part.features.map { part.view.definition.features[$0].fallback ?? .null }
+    }
+
+    private func brought(_ request: [[FeatureValue]]) -> [String: [FeatureValue]] {
+        Dictionary(zip(self.request.map(\.name), request).map { ($0, $1) }, uniquingKeysWith: { first, _ in first })
     }
 
     private func reads(_ entities: [[FeatureValue]], _ rows: Int) throws(AerieError) -> [OnlineRead] {
@@ -171,8 +192,7 @@ public struct FeatureVectors: Sendable {
     ) -> Columns {
         let now = store.clock.now().milliseconds * 1000
         if store.sampling.isDue() { sample(records, entities, at: now) }
-        let brought = Dictionary(
-            zip(self.request.map(\.name), request).map { ($0, $1) }, uniquingKeysWith: { first, _ in first })
+        let brought = brought(request)
         var columns = Columns(values: [], missing: [], stale: [])
         for (place, output) in plan.outputs.enumerated() {
             var values = [Double](repeating: fallbacks[place], count: rows)

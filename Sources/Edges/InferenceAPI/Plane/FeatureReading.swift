@@ -87,7 +87,7 @@ extension LoopState {
             features = fetched
             flow.note?.views = fetched.views
         case .failure(let error):
-            features = fetch.binding.lookup.defaults(rows: fetch.rows.count)
+            features = fetch.binding.lookup.defaults(fetch.rows)
             failure = error.message
             code = service.isHTTP ? error.code.httpStatus : error.code.grpcStatus
         }

@@ -42,7 +42,10 @@ final class ServiceLookup: FeatureLookup {
                 try entities(rows), request: try request(rows), rows: rows.count, timed: rows.timesViews))
     }
 
-    func defaults(rows: Int) -> FetchedFeatures { fetched(vectors.defaults(rows: rows)) }
+    func defaults(_ rows: EntityRows) -> FetchedFeatures {
+        // A column of the wrong type is told by the read; where that was not waited for, the column counts as null.
+        fetched(vectors.defaults(request: (try? request(rows)) ?? [], rows: rows.count))
+    }
 
     private func fetched(_ columns: FeatureVectors.Columns) -> FetchedFeatures {
         FetchedFeatures(

@@ -17,7 +17,12 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 BINARY = os.environ.get("AERIE_BIN", str(ROOT / "bin" / "aerie"))
 DATA = pathlib.Path(os.environ.get("AERIE_DEMO_DIR", ROOT / "demo-data"))
 SOURCE = os.environ.get("AERIE_FRAUD_CSV")
-MODEL, DEPLOYMENT, PIPELINE = "fraud_detector", "fraud-detector", "fraud-training"
+EXAMPLE = ROOT / "Examples" / "fraud"
+MODEL, DEPLOYMENT = "fraud_detector", "fraud-detector"
+# A file of one's own has the ten documented columns: no key and no time, which a join with features as of then needs.
+PIPELINE = "fraud-training" if SOURCE else "fraud-point-in-time"
+# What features.yaml declares of a card's owner, what rows are found by, and where it reads them.
+FEATURES, KEYS, HISTORY = ["velocity_last_24h", "device_trust_score"], ["user_id", "event_time"], "data/card_activity.parquet"
 report: list[tuple[str, str, float | None]] = []
 
 
@@ -69,16 +74,39 @@ def aerie(server: dict, *arguments: str, show: bool = False) -> str:
     return out
 
 
+def last_run(server: dict, pipeline: str) -> dict:
+    return json.loads(aerie(server, "pipeline", "runs", pipeline, "--limit", "1", "-o", "json"))[0]
+
+
+def divide_stream(server: dict) -> pathlib.Path:
+    """Generates the stream and divides it as it lies in companies: the history of what is known of each card's owner,
+    which is the source of features.yaml, and the labelled transactions without these columns, whose path it gives."""
+    import pyarrow.parquet
+    aerie(server, "pipeline", "run", "fraud-transactions", "--follow")
+    stream = pyarrow.parquet.read_table(artifact(last_run(server, "fraud-transactions"), "ingest", "table"))
+    history = DATA.resolve() / HISTORY
+    history.parent.mkdir(parents=True)
+    pyarrow.parquet.write_table(stream.select(KEYS + FEATURES), history)
+    pyarrow.parquet.write_table(stream.drop_columns(FEATURES), history.with_name("transactions.parquet"))
+    return history.with_name("transactions.parquet")
+
+
 def train(server: dict) -> dict:
     """Applies the example's resources and runs the pipeline; gives back the finished run."""
-    for file in ("suite.yaml", "features.yaml", "pipeline.yaml"):
-        aerie(server, "apply", "-f", str(ROOT / "Examples" / "fraud" / file))
-    parameters = ["--param", f"data={pathlib.Path(SOURCE).resolve()}"] if SOURCE else []
+    definitions = DATA / "features.yaml"
+    definitions.write_text((EXAMPLE / "features.yaml").read_text().replace(HISTORY, str(DATA.resolve() / HISTORY)))
+    for file in (EXAMPLE / "suite.yaml", definitions, EXAMPLE / "pipeline.yaml", EXAMPLE / "point-in-time.yaml"):
+        aerie(server, "apply", "-f", str(file))
     note("data", SOURCE or "10,000 generated card transactions, seed 7")
+    parameter = f"data={pathlib.Path(SOURCE).resolve()}" if SOURCE else f"transactions={divide_stream(server)}"
     began = time.monotonic()
-    aerie(server, "pipeline", "run", PIPELINE, *parameters, "--follow", show=True)
-    run = json.loads(aerie(server, "pipeline", "runs", PIPELINE, "--limit", "1", "-o", "json"))[0]
+    aerie(server, "pipeline", "run", PIPELINE, "--param", parameter, "--follow", show=True)
+    run = last_run(server, PIPELINE)
     note("pipeline", " → ".join(step["name"] for step in run["steps"]), time.monotonic() - began)
+    if not SOURCE:
+        history = outputs(run, "history")
+        note("training data", f"{history['rows']:,} rows with {' and '.join(FEATURES)} as they were known at each row's "
+             f"time; kept as dataset {history['dataset']}")
     return run
 
 

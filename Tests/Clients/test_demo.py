@@ -46,6 +46,7 @@ def folder(tmp_path):
 def test_generated_stream(folder):
     text = table(run_demo(folder))
     check_table(text)
+    assert re.search(r"training data\s+10,000 rows .* kept as dataset fraud-training/1\n", text), text
     measures = re.search(r"AUC ([\d.]+), F1 ([\d.]+).*baseline F1 ([\d.]+)", text)
     auc, f1, baseline = (float(value) for value in measures.groups())
     assert auc > 0.95 and f1 > 0.90 and baseline < f1 - 0.05

@@ -43,6 +43,24 @@ import TrainLightGBM
         #expect(try resources("suite.yaml")[0].spec["expectations"] == inline)
     }
 
+    @Test("The pipeline over features as they were known is right, and learns as the other does") func pointInTime() throws {
+        let pipelines = try resources("point-in-time.yaml")
+        #expect(pipelines.map(\.metadata.name) == ["fraud-point-in-time", "fraud-transactions"])
+        for pipeline in pipelines {
+            let problems = PipelinePlan.problems(
+                name: pipeline.metadata.name, spec: pipeline.spec, catalog: Self.catalog)
+            #expect(problems.isEmpty, "\(problems)")
+        }
+        func steps(_ spec: JSONObject) -> [JSONValue] { spec["steps"]?.array ?? [] }
+        let (plain, joined) = (steps(try resources("pipeline.yaml")[0].spec), steps(pipelines[0].spec))
+        for name in ["train", "evaluate", "approve", "deploy"] {
+            let step = plain.first { $0["name"]?.string == name }
+            #expect(step != nil && step == joined.first { $0["name"]?.string == name }, "\(name)")
+        }
+        let columns = [plain, joined].map { $0.first { $0["name"]?.string == "features" }?["with"]?["columns"] }
+        #expect(columns[0] != nil && columns[0] == columns[1])
+    }
+
     @Test("The pipeline runs from the generated stream to a deployment") func pipeline() async throws {
         let spec = try resources("pipeline.yaml")[0].spec
         let plan = try PipelinePlan.make(name: "fraud-training", spec: spec, catalog: Self.catalog)

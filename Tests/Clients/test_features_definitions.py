@@ -171,3 +171,32 @@ def test_datasets_stay_over_a_crash(store, start_aerie):
     assert answer.status_code == 404
     assert again.cli("features", "historical", "--end", "2026-10-20T00:00:00Z", "--service", "spending_model", "--save", "a:b",
                      "--output", str(store.folder / "x.parquet"), check=False).returncode != 0
+
+
+def test_a_relative_path_counts_from_the_folder_of_its_manifest(store, tmp_path):
+    folder = tmp_path / "with a space"
+    folder.mkdir()
+    (folder / "data").mkdir()
+    pd.DataFrame({"shop_id": [1, 2], "sales": [10.5, 20.5], "event_timestamp": [START, START]}).to_parquet(
+        folder / "data" / "shops.parquet")
+    (folder / "shops.yaml").write_text("""
+apiVersion: aerie.dev/v1
+kind: Entity
+metadata: {name: shop}
+spec: {joinKey: shop_id, valueType: INT64}
+---
+apiVersion: aerie.dev/v1
+kind: FeatureView
+metadata: {name: shops}
+spec:
+  entities: [shop]
+  ttl: 0s
+  source: {path: data/shops.parquet, timestampField: event_timestamp}
+  features: [{name: sales, dtype: DOUBLE}]
+""")
+    store.cli("apply", "-f", str(folder / "shops.yaml"))
+    assert store.cli("diff", "-f", str(folder / "shops.yaml")).stdout == ""
+    pd.DataFrame({"shop_id": [2, 1], "event_timestamp": [START, START]}).to_parquet(folder / "rows.parquet")
+    store.cli("features", "historical", "--entity-rows", str(folder / "rows.parquet"), "--features", "shops:sales",
+              "--output", str(folder / "table.parquet"))
+    assert pd.read_parquet(folder / "table.parquet")["sales"].tolist() == [20.5, 10.5]

@@ -80,6 +80,7 @@ import Testing
         ("POST", "/api/v1/apply", "", 400, "invalidArgument"), (
             "POST", "/api/v1/apply", "a: [", 400, "invalidArgument"),
         ("POST", "/api/v1/apply?dryRun=perhaps", "a: 1", 400, "invalidArgument"),
+        ("POST", "/api/v1/apply?folder=here", PlatformFixture.gadget("a"), 400, "invalidArgument"),
         ("POST", "/api/v1/apply?namespace=A", PlatformFixture.gadget("a"), 400, "invalidArgument"),
         ("POST", "/api/v1/apply", "\u{0}", 400, "invalidArgument"),
         ("POST", "/api/v1/diff", "kind: 5", 400, "invalidArgument"),

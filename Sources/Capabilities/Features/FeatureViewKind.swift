@@ -14,6 +14,7 @@ public struct FeatureViewKind: ResourceKind {
         [("ENTITIES", "spec.entities"), ("TTL", "spec.ttl"), ("SOURCE", "spec.source.type"), ("ONLINE", "spec.online")]
     }
 
+    public var filePaths: [[String]] { [["source", "path"]] }
     public var schema: FieldSchema { Self.specSchema }
 
     public static let specSchema = FieldSchema.object([

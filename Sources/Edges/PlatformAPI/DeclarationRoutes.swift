@@ -10,14 +10,14 @@ extension PlatformRoutes {
         api.post("apply") { request, _ in
             let dryRun = try Self.flag("dryRun", request)
             let applied = try await resources.apply(
-                try await Self.body(request), namespace: try Self.namespace(request), dryRun: dryRun,
-                actor: Self.actor(request))
+                try await Self.body(request), namespace: try Self.namespace(request), folder: try Self.folder(request),
+                dryRun: dryRun, actor: Self.actor(request))
             return Response(json: ["dryRun": .bool(dryRun), "items": .array(applied.map { Self.describe($0) })])
         }
         api.post("diff") { request, _ in
             let applied = try await resources.apply(
-                try await Self.body(request), namespace: try Self.namespace(request), dryRun: true,
-                actor: Self.actor(request))
+                try await Self.body(request), namespace: try Self.namespace(request), folder: try Self.folder(request),
+                dryRun: true, actor: Self.actor(request))
             let items = applied.map { Self.describe($0, ["diff": .string($0.diff)]) }
             return Response(json: ["items": .array(items)])
         }
@@ -30,6 +30,15 @@ extension PlatformRoutes {
             throw .invalid("namespace", problem)
         }
         return namespace
+    }
+
+    /// `?folder=`, where the text's relative file paths count from.
+    private static func folder(_ request: Request) throws(AerieError) -> String? {
+        guard let folder = request.uri.queryParameters["folder"].map(String.init) else { return nil }
+        guard folder.hasPrefix("/") else {
+            throw .invalid("folder", "\"\(folder.prefix(200))\" is not an absolute path, such as /srv/features")
+        }
+        return folder
     }
 
     private static func describe(_ applied: AppliedResource, _ more: JSONObject = [:]) -> JSONValue {

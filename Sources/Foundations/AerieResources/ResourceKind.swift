@@ -17,6 +17,10 @@ public protocol ResourceKind: Sendable {
     /// `status.state`.
     var columns: [(title: String, path: String)] { get }
 
+    /// Where `spec` names files, each by its keys from `spec` on (`["source", "path"]`): a relative one counts from the
+    /// folder of its manifest, where that is told.
+    var filePaths: [[String]] { get }
+
     /// Whether names and namespaces may hold `_` and capitals, as Feast's do; else they follow Kubernetes' rule.
     var allowsUnderscores: Bool { get }
 
@@ -32,6 +36,7 @@ extension ResourceKind {
     public func warnings(_ resource: Resource) -> [String] { [] }
     public var columns: [(title: String, path: String)] { [] }
     public var allowsUnderscores: Bool { false }
+    public var filePaths: [[String]] { [] }
 }
 
 /// Brings the world to what a resource of one kind says, and tells in `status` how far that is.

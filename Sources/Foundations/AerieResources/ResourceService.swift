@@ -26,14 +26,18 @@ public final class ResourceService: Sendable {
     /// completes it.
     /// - Parameters:
     ///   - namespace: for objects that name none.
+    ///   - folder: the absolute path of the folder that the text's relative file paths count from; `nil` leaves them.
     ///   - dryRun: checks and compares, and writes nothing.
     ///   - actor: who asks; for the audit trail.
     /// - Throws: `invalidArgument` with every problem of the text and its line.
     public func apply(
-        _ text: String, namespace: String? = nil, dryRun: Bool = false, actor: String
+        _ text: String, namespace: String? = nil, folder: String? = nil, dryRun: Bool = false, actor: String
     ) async throws(AerieError) -> [AppliedResource] {
         var applied: [AppliedResource] = []
-        for manifest in try ManifestReader(kinds: kinds, namespace: namespace).read(text) {
+        for var manifest in try ManifestReader(kinds: kinds, namespace: namespace).read(text) {
+            if let folder, let kind = kinds.kind(named: manifest.resource.kind) {
+                for keys in kind.filePaths { manifest.resource.spec.anchor(keys[...], in: folder) }
+            }
             applied.append(try await write(manifest, expecting: nil, dryRun: dryRun, actor: actor))
         }
         return applied

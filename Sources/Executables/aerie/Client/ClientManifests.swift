@@ -13,6 +13,8 @@ struct ManifestOptions: ParsableArguments {
     struct Source: Sendable {
         var name: String
         var text: String
+        /// The absolute path of its file's folder, where relative file paths count from; none for the standard input.
+        var folder: String?
     }
 
     /// Everything named, in order; a folder's files by name.
@@ -47,7 +49,8 @@ struct ManifestOptions: ParsableArguments {
         guard let data = FileManager.default.contents(atPath: file) else {
             throw AerieError(.permissionDenied, "\(file) cannot be read")
         }
-        return Source(name: file, text: try decode(data, file))
+        let folder = URL(fileURLWithPath: file).standardizedFileURL.deletingLastPathComponent().path
+        return Source(name: file, text: try decode(data, file), folder: folder)
     }
 
     private static func decode(_ data: Data, _ name: String) throws(AerieError) -> String {

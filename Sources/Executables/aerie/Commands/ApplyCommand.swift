@@ -41,6 +41,7 @@ enum DeclarationRequest {
         var query: [(String, String)] = []
         if dryRun { query.append(("dryRun", "true")) }
         if let namespace { query.append(("namespace", namespace)) }
+        if let folder = source.folder { query.append(("folder", folder)) }
         do { return try await client.post("/api/v1/\(verb)", query: query, body: source.text) } catch let error {
             guard !error.details.isEmpty else { throw error }
             ClientOutput.fail(error, file: source.name)

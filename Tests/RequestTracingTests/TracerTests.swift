@@ -96,6 +96,36 @@ struct TracerTests {
         #expect(collector.isClosed.withLock { $0 })
     }
 
+    /// Takes a message when it is told to, unless whoever sends it has been cancelled meanwhile.
+    private final class SlowCollector: SpanExporter {
+        let taken = Mutex(0)
+        let begun = AsyncStream<Void>.makeStream()
+        let answer = AsyncStream<Void>.makeStream()
+
+        func export(_ spans: [Span]) async throws(AerieError) {
+            begun.continuation.yield()
+            for await _ in answer.stream { break }
+            if Task.isCancelled { throw AerieError(.unavailable, "cancelled") }
+            taken.withLock { $0 += 1 }
+        }
+
+        func close() async {}
+    }
+
+    @Test("a message that is under way when the end comes is not lost")
+    func endingInTheMiddle() async {
+        let collector = SlowCollector()
+        let tracer = Tracer(exporter: collector, metrics: metrics, logger: Logger(label: "test"))
+        tracer.accept(trace(1))
+        let task = Task { await tracer.run() }
+        for await _ in collector.begun.stream { break }
+        task.cancel()
+        collector.answer.continuation.yield()
+        await task.value
+        #expect(collector.taken.withLock { $0 } == 1)
+        #expect(line("aerie_trace_spans_exported_total") == "aerie_trace_spans_exported_total 2")
+    }
+
     @Test("the newest traces of a deployment can be looked at")
     func recent() {
         let tracer = tracer(nil) { $0.recentCount = 3 }

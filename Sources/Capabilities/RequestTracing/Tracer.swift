@@ -120,7 +120,7 @@ public final class Tracer: Sendable {
         var wait = options.firstWait
         for attempt in 1...max(1, attempts) {
             do throws(AerieError) {
-                try await exporter.export(batch)
+                try await Self.whole { () async throws(AerieError) in try await exporter.export(batch) }
                 exported.increment(by: batch.count)
                 return
             } catch {
@@ -134,5 +134,13 @@ public final class Tracer: Sendable {
             try? await Task.sleep(for: wait)
             wait *= 2
         }
+    }
+
+    /// Does it to its end though the task is cancelled meanwhile: what is being sent when the server stops is not lost.
+    private static func whole(_ body: @escaping @Sendable () async throws(AerieError) -> Void) async throws(AerieError) {
+        let end = await Task { () -> Result<Void, AerieError> in
+            do throws(AerieError) { return .success(try await body()) } catch { return .failure(error) }
+        }.value
+        try end.get()
     }
 }

@@ -137,7 +137,9 @@ public final class Tracer: Sendable {
     }
 
     /// Does it to its end though the task is cancelled meanwhile: what is being sent when the server stops is not lost.
-    private static func whole(_ body: @escaping @Sendable () async throws(AerieError) -> Void) async throws(AerieError) {
+    private static func whole(
+        _ body: @escaping @Sendable () async throws(AerieError) -> Void
+    ) async throws(AerieError) {
         let end = await Task { () -> Result<Void, AerieError> in
             do throws(AerieError) { return .success(try await body()) } catch { return .failure(error) }
         }.value

@@ -162,17 +162,6 @@ spec:
     assert shown["rows"] == 80 and shown["actor"] == "pipeline joined" and shown["features"] == ["spending:amount"]
 
 
-def test_datasets_stay_over_a_crash(store, start_aerie):
-    store.kill()
-    again = start_aerie(store.folder / "data")
-    listed = json.loads(again.cli("features", "datasets", "list", "training", "--json").stdout)["datasets"]
-    assert [dataset["version"] for dataset in listed] == [2, 1]
-    answer = requests.get(f"{again.http}/api/aerie/v1/features/datasets/training/7", timeout=30)
-    assert answer.status_code == 404
-    assert again.cli("features", "historical", "--end", "2026-10-20T00:00:00Z", "--service", "spending_model", "--save", "a:b",
-                     "--output", str(store.folder / "x.parquet"), check=False).returncode != 0
-
-
 def test_a_relative_path_counts_from_the_folder_of_its_manifest(store, tmp_path):
     folder = tmp_path / "with a space"
     folder.mkdir()
@@ -200,3 +189,14 @@ spec:
     store.cli("features", "historical", "--entity-rows", str(folder / "rows.parquet"), "--features", "shops:sales",
               "--output", str(folder / "table.parquet"))
     assert pd.read_parquet(folder / "table.parquet")["sales"].tolist() == [20.5, 10.5]
+
+
+def test_datasets_stay_over_a_crash(store, start_aerie):
+    store.kill()
+    again = start_aerie(store.folder / "data")
+    listed = json.loads(again.cli("features", "datasets", "list", "training", "--json").stdout)["datasets"]
+    assert [dataset["version"] for dataset in listed] == [2, 1]
+    answer = requests.get(f"{again.http}/api/aerie/v1/features/datasets/training/7", timeout=30)
+    assert answer.status_code == 404
+    assert again.cli("features", "historical", "--end", "2026-10-20T00:00:00Z", "--service", "spending_model", "--save", "a:b",
+                     "--output", str(store.folder / "x.parquet"), check=False).returncode != 0

@@ -1,6 +1,6 @@
 """One-row JSON requests beside MLServer with the same model: each in turn, in one minute, on this machine.
 
-usage: peer.py PYTHON_WITH_MLSERVER PLANE_HTTP_URL SECONDS WORK_FOLDER
+usage: peer.py MLSERVER PLANE_HTTP_URL SECONDS WORK_FOLDER
 """
 import json
 import pathlib
@@ -13,7 +13,7 @@ import urllib.request
 
 from rows import body_json, line, lua, wrk
 
-python, plane, seconds, work = sys.argv[1:]
+mlserver, plane, seconds, work = sys.argv[1:]
 work = pathlib.Path(work)
 
 
@@ -34,7 +34,7 @@ def main():
         "name": "fraud", "implementation": "mlserver_xgboost.XGBoostModel",
         "parameters": {"uri": str(work / "model" / "model.ubj")}}))
     log = (folder / "log").open("w")
-    server = subprocess.Popen([python, "-m", "mlserver.cli", "start", str(folder)], stdout=log, stderr=log)
+    server = subprocess.Popen([mlserver, "start", str(folder)], stdout=log, stderr=log)
     try:
         theirs = f"http://127.0.0.1:{http}/v2/models/fraud"
         for _ in range(300):

@@ -16,6 +16,7 @@ struct CloudEventQueueTests {
         init(refusals: [AerieError?] = []) { self.refusals = Mutex(refusals) }
 
         func send(_ event: CloudEvent, to url: String) async throws(AerieError) {
+            if Task.isCancelled { throw AerieError(.unavailable, "cancelled") }
             let refusal = refusals.withLock { $0.isEmpty ? nil : $0.removeFirst() }
             if let refusal { throw refusal }
             taken.withLock { $0.append((event.id, url)) }
@@ -93,6 +94,22 @@ struct CloudEventQueueTests {
         await task.value
         #expect(receiver.taken.withLock { $0.count } == 1)
         #expect(receiver.isClosed.withLock { $0 })
+    }
+
+    @Test("a receiver that is away when the end comes holds it up for two events at most, and the rest is counted")
+    func endingWithoutReceiver() async {
+        let receiver = Receiver(refusals: Array(repeating: AerieError(.unavailable, "503"), count: 20))
+        let queue = queue(receiver)
+        for id in 0..<10 { queue.accept(event(id), for: "http://a") }
+        let task = Task {
+            while !Task.isCancelled { await Task.yield() }
+            await queue.run()
+        }
+        task.cancel()
+        await task.value
+        #expect(receiver.refusals.withLock { $0.count } >= 18)
+        #expect(receiver.taken.withLock { $0.isEmpty })
+        #expect(count("aerie_request_log_dropped_total{reason=\"send_failed\"}") == "10")
     }
 
     @Test("attributes are header fields, escaped where a header cannot hold them")

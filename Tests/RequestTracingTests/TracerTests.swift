@@ -126,6 +126,22 @@ struct TracerTests {
         #expect(line("aerie_trace_spans_exported_total") == "aerie_trace_spans_exported_total 2")
     }
 
+    @Test("a collector that is away when the end comes holds it up for two messages at most, and the rest is counted")
+    func endingWithoutCollector() async {
+        let collector = Collector(refusals: Array(repeating: AerieError(.unavailable, "503"), count: 20))
+        let tracer = tracer(collector) { $0.batchSize = 2 }
+        for number in 1...10 { tracer.accept(trace(UInt64(number))) }
+        let task = Task {
+            while !Task.isCancelled { await Task.yield() }
+            await tracer.run()
+        }
+        task.cancel()
+        await task.value
+        #expect(collector.refusals.withLock { $0.count } >= 18)
+        #expect(collector.taken.withLock { $0.isEmpty })
+        #expect(line("aerie_trace_spans_dropped_total{reason=\"export_failed\"}")?.hasSuffix(" 20") == true)
+    }
+
     @Test("the newest traces of a deployment can be looked at")
     func recent() {
         let tracer = tracer(nil) { $0.recentCount = 3 }

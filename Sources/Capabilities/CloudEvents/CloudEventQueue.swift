@@ -71,10 +71,12 @@ public final class CloudEventQueue: Sendable {
         if isTaken { ring.yield() } else { dropped.increment() }
     }
 
-    /// Sends until the task is cancelled, and then what is left, in one attempt each.
+    /// Sends until the task is cancelled, and then what is left, in one attempt each, by each worker up to the first
+    /// that fails: a receiver that does not answer holds up a stop for two events at most.
     public func run() async {
         for await _ in bell { await flush(attempts: options.attempts) }
         await flush(attempts: 1)
+        while take() != nil { failed.increment() }
         await sender.close()
     }
 
@@ -85,7 +87,9 @@ public final class CloudEventQueue: Sendable {
         await withTaskGroup(of: Void.self) { group in
             for _ in 0..<options.workers {
                 group.addTask { [self] in
-                    while let entry = take() { await send(entry, attempts: attempts) }
+                    while let entry = take() {
+                        guard await send(entry, attempts: attempts) || !Task.isCancelled else { return }
+                    }
                 }
             }
         }
@@ -106,21 +110,28 @@ public final class CloudEventQueue: Sendable {
         }
     }
 
-    private func send(_ entry: Entry, attempts: Int) async {
+    /// Whether the receiver has taken it.
+    private func send(_ entry: Entry, attempts: Int) async -> Bool {
         var wait = options.firstWait
         for attempt in 1...max(1, attempts) {
             do throws(AerieError) {
-                try await sender.send(entry.event, to: entry.url)
+                try await toItsEnd { [sender] () async throws(AerieError) in
+                    try await sender.send(entry.event, to: entry.url)
+                }
                 sent.increment()
                 state.withLock { $0.tellsFailures = true }
-                return
+                return true
             } catch {
                 let mayHelp = error.code == .unavailable || error.code == .deadlineExceeded
-                guard mayHelp, attempt < attempts, !Task.isCancelled else { return fail(entry, error) }
+                guard mayHelp, attempt < attempts, !Task.isCancelled else {
+                    fail(entry, error)
+                    return false
+                }
             }
             try? await Task.sleep(for: wait)
             wait *= 2
         }
+        return false
     }
 
     /// Counts, and tells of the first of several failures in a row.

@@ -84,11 +84,13 @@ public final class Tracer: Sendable {
         state.withLock { $0.recent.filter { $0.deployment == deployment }.reversed() }
     }
 
-    /// Sends until the task is cancelled, and then what is left, in one attempt a message.
+    /// Sends until the task is cancelled, and then what is left, in one attempt a message, up to the first that fails:
+    /// a collector that does not answer holds up a stop for two messages at most.
     public func run() async {
         guard exporter != nil else { return }
         for await _ in bell { await flush(attempts: options.attempts) }
         await flush(attempts: 1)
+        while let batch = take() { refused.increment(by: batch.count) }
         await exporter?.close()
     }
 
@@ -96,7 +98,9 @@ public final class Tracer: Sendable {
     public func flush() async { await flush(attempts: options.attempts) }
 
     private func flush(attempts: Int) async {
-        while let batch = take() { await send(batch, attempts: attempts) }
+        while let batch = take() {
+            guard await send(batch, attempts: attempts) || !Task.isCancelled else { return }
+        }
     }
 
     private func take() -> [Span]? {
@@ -115,34 +119,26 @@ public final class Tracer: Sendable {
         }
     }
 
-    private func send(_ batch: [Span], attempts: Int) async {
-        guard let exporter else { return }
+    /// Whether the collector has taken it.
+    private func send(_ batch: [Span], attempts: Int) async -> Bool {
+        guard let exporter else { return false }
         var wait = options.firstWait
         for attempt in 1...max(1, attempts) {
             do throws(AerieError) {
-                try await Self.whole { () async throws(AerieError) in try await exporter.export(batch) }
+                try await toItsEnd { () async throws(AerieError) in try await exporter.export(batch) }
                 exported.increment(by: batch.count)
-                return
+                return true
             } catch {
                 let mayHelp = [.unavailable, .deadlineExceeded, .resourceExhausted].contains(error.code)
                 guard mayHelp, attempt < attempts, !Task.isCancelled else {
                     refused.increment(by: batch.count)
                     logger.warning("traces were not exported", metadata: ["why": "\(error.message)"])
-                    return
+                    return false
                 }
             }
             try? await Task.sleep(for: wait)
             wait *= 2
         }
-    }
-
-    /// Does it to its end though the task is cancelled meanwhile: what is being sent when the server stops is not lost.
-    private static func whole(
-        _ body: @escaping @Sendable () async throws(AerieError) -> Void
-    ) async throws(AerieError) {
-        let end = await Task { () -> Result<Void, AerieError> in
-            do throws(AerieError) { return .success(try await body()) } catch { return .failure(error) }
-        }.value
-        try end.get()
+        return false
     }
 }

@@ -7,7 +7,7 @@ import mlflow
 import pytest
 import requests
 from selenium import webdriver
-from selenium.common.exceptions import StaleElementReferenceException
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException, WebDriverException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
@@ -47,8 +47,22 @@ def text(browser):
 
 
 def wait(browser, condition):
-    """Until the condition holds; a page that goes while it is looked at is looked at again."""
-    WebDriverWait(browser, 15, ignored_exceptions=[StaleElementReferenceException]).until(condition)
+    """Until the condition holds; a page that goes while it is looked at is looked at again.
+
+    Chromium tells of that in two ways: as a stale element, and, where the page goes between the search for an element
+    and the question to it, as an error of its inspector.
+    """
+    def held(b):
+        try:
+            return condition(b)
+        except (StaleElementReferenceException, NoSuchElementException):
+            return False
+        except WebDriverException as error:
+            if "does not belong to the document" in (error.msg or ""):
+                return False
+            raise
+
+    WebDriverWait(browser, 30).until(held)
 
 
 @pytest.fixture(scope="module")

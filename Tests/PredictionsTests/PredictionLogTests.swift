@@ -134,6 +134,54 @@ private final class TwoColumns: TabularModel {
         try? FileManager.default.removeItem(atPath: folder)
     }
 
+    @Test("what an earlier version packed is read with what is new")
+    func earlierFiles() async throws {
+        let log = log(files())
+        _ = log.accept(block("r2", [[3, 4]], [0.2], time: 2))
+        await log.write()
+        _ = try await DuckDBEngine(options: .init(threads: 1)).execute(
+            "COPY (SELECT 1::BIGINT AS time, 'r1' AS puid, 0::BIGINT AS \"row\", 'fraud' AS deployment, "
+                + "'default' AS namespace, 'main' AS predictor, 'model' AS model, '2' AS version, "
+                + "MAP {'amount': 1.0::DOUBLE} AS features, [0.1::DOUBLE] AS outputs) "
+                + "TO '\(folder)/predictions/1-1.parquet' (FORMAT parquet)")
+        let rows = try await log.store.list(PredictionQuery())
+        #expect(rows.map(\.record.puid) == ["r2", "r1"])
+        #expect(rows[0].record.routing == ["fraud": 0] && rows[0].record.versions == ["model": "3"])
+        #expect(rows[1].record.routing.isEmpty && rows[1].record.features.map(\.value) == [1])
+        #expect(try await log.store.list(PredictionQuery(version: "2")).map(\.record.puid) == ["r1"])
+        try? FileManager.default.removeItem(atPath: folder)
+    }
+
+    @Test("messages are kept by row: texts as they came, and an answer of another shape whole with the first row")
+    func exchanges() async throws {
+        let log = log(files())
+        var block = PredictionBlock()
+        func keep(_ puid: String, _ given: GraphMessage, _ answer: GraphMessage) {
+            var answer = answer
+            answer.meta = GraphMeta(puid: puid, routing: ["router": 1])
+            block.append(
+                deployment: "fraud", namespace: "default", predictor: predictor, index: 1, time: 1,
+                exchange: PredictionExchange(given: given, answer: answer))
+        }
+        let numbers = Tensor(name: "", dataType: .fp64, shape: [2, 2], elements: [1.0, 2, 3, 4])
+        let one = Tensor(name: "p", dataType: .fp64, shape: [1, 3], elements: [0.1, 0.2, 0.7])
+        keep("rows", GraphMessage(.tensors([numbers]), names: ["hour", "amount"]), GraphMessage(.tensors([one])))
+        keep("text", GraphMessage(.text("hello")), GraphMessage(.text("world")))
+        let void = Tensor(name: "", dataType: .fp64, shape: [1_000_000_000, 0], bytes: [])
+        keep("void", GraphMessage(.tensors([void])), GraphMessage(.tensors([one])))
+        #expect(log.accept(block))
+        await log.write()
+        let rows = try await log.store.list(PredictionQuery(puid: "rows")).sorted { $0.record.row < $1.record.row }
+        // In the model's own order.
+        #expect(rows.map { $0.record.features.map(\.value) } == [[2, 1], [4, 3]])
+        #expect(rows.map(\.record.outputs) == [[0.1, 0.2, 0.7], []])
+        #expect(rows[0].record.routing == ["router": 1, "fraud": 1])
+        let text = try await log.store.list(PredictionQuery(puid: "text"))
+        #expect(text.map(\.record.request) == ["\"hello\""] && text.map(\.record.answer) == ["\"world\""])
+        #expect(try await log.store.list(PredictionQuery(puid: "void")).count == 1)
+        try? FileManager.default.removeItem(atPath: folder)
+    }
+
     @Test("beyond the limit the oldest go")
     func bounded() async throws {
         let store = files(.init(limit: 6000, segment: 1))

@@ -32,14 +32,29 @@ public actor PredictionFiles: PredictionStore {
     private enum Part: String, CaseIterable {
         case predictions, labels
 
-        var columns: String {
+        /// In the order in which they came to be: earlier files have fewer.
+        var columns: [(name: String, type: String)] {
             switch self {
             case .predictions:
-                "{time: 'BIGINT', puid: 'VARCHAR', \"row\": 'BIGINT', deployment: 'VARCHAR', namespace: 'VARCHAR', "
-                    + "predictor: 'VARCHAR', model: 'VARCHAR', version: 'VARCHAR', features: 'MAP(VARCHAR, DOUBLE)', "
-                    + "outputs: 'DOUBLE[]'}"
-            case .labels: "{puid: 'VARCHAR', \"row\": 'BIGINT', \"value\": 'DOUBLE', time: 'BIGINT'}"
+                [
+                    ("time", "BIGINT"), ("puid", "VARCHAR"), ("row", "BIGINT"), ("deployment", "VARCHAR"),
+                    ("namespace", "VARCHAR"), ("predictor", "VARCHAR"), ("model", "VARCHAR"), ("version", "VARCHAR"),
+                    ("features", "MAP(VARCHAR, DOUBLE)"), ("outputs", "DOUBLE[]"), ("routing", "MAP(VARCHAR, BIGINT)"),
+                    ("versions", "MAP(VARCHAR, VARCHAR)"), ("request", "VARCHAR"), ("answer", "VARCHAR"),
+                ]
+            case .labels:
+                [("puid", "VARCHAR"), ("row", "BIGINT"), ("value", "DOUBLE"), ("time", "BIGINT"), ("reward", "DOUBLE")]
             }
+        }
+
+        /// As `read_json` takes them.
+        var json: String {
+            "{\(columns.map { "\"\($0.name)\": '\($0.type)'" }.joined(separator: ", "))}"
+        }
+
+        /// No row, with every column: what earlier files do not have is null.
+        var none: String {
+            "SELECT \(columns.map { "CAST(NULL AS \($0.type)) AS \"\($0.name)\"" }.joined(separator: ", ")) WHERE false"
         }
     }
 
@@ -176,8 +191,9 @@ public actor PredictionFiles: PredictionStore {
 
     public func list(_ query: PredictionQuery) async throws(AerieError) -> [LabelledPrediction] {
         let table = try await read(query) {
-            "SELECT time, puid, \"row\", deployment, namespace, predictor, model, version, "
-                + "CAST(to_json(features) AS VARCHAR) AS features, CAST(to_json(outputs) AS VARCHAR) AS outputs, label "
+            "SELECT time, puid, \"row\", deployment, namespace, predictor, model, version, request, answer, "
+                + ["features", "outputs", "routing", "versions"].map { "CAST(to_json(\($0)) AS VARCHAR) AS \($0), " }
+                .joined() + "label, reward "
                 + "FROM (\($0)) ORDER BY time DESC, puid, \"row\" LIMIT \(max(0, query.limit))"
         }
         guard let table else { return [] }
@@ -205,22 +221,30 @@ public actor PredictionFiles: PredictionStore {
     ) async throws(AerieError) -> SQLTable? {
         try clean()
         guard let predictions = relation(.predictions) else { return nil }
-        let labels = relation(.labels) ?? "(SELECT '' AS puid, 0 AS \"row\", 0.0 AS \"value\", 0 AS time WHERE false)"
+        let labels = relation(.labels) ?? "(\(Part.labels.none))"
         var conditions = ["true"]
         for (column, value) in [
-            ("namespace", query.namespace), ("deployment", query.deployment), ("version", query.version),
-            ("puid", query.puid),
+            ("namespace", query.namespace), ("deployment", query.deployment), ("puid", query.puid),
         ] {
             if let value { conditions.append("p.\(column) = \(sqlString(value))") }
+        }
+        if let version = query.version.map(sqlString) {
+            // A graph's is that of all its models together; each of them has its own.
+            conditions.append("(p.version = \(version) OR list_contains(map_values(p.versions), \(version)))")
         }
         if let since = query.since { conditions.append("p.time >= \(since)") }
         if let until = query.until { conditions.append("p.time < \(until)") }
         if query.isLabelled { conditions.append("l.label IS NOT NULL") }
-        let newest = "(SELECT puid, \"row\", arg_max(\"value\", time) AS label FROM \(labels) GROUP BY puid, \"row\")"
+        // A label is of a row, a reward of a request.
+        let newest = "(SELECT puid, \"row\", arg_max(\"value\", time) AS label FROM \(labels) "
+            + "WHERE \"value\" IS NOT NULL GROUP BY puid, \"row\")"
+        let rewards = "(SELECT puid, arg_max(reward, time) AS reward FROM \(labels) "
+            + "WHERE reward IS NOT NULL GROUP BY puid)"
         return try await engine.query(
             sql(
-                "SELECT p.*, l.label FROM \(predictions) p LEFT JOIN \(newest) l "
+                "SELECT p.*, l.label, r.reward FROM \(predictions) p LEFT JOIN \(newest) l "
                     + "ON p.puid = l.puid AND p.\"row\" = l.\"row\" AND p.puid <> '' "
+                    + "LEFT JOIN \(rewards) r ON p.puid = r.puid AND p.puid <> '' "
                     + "WHERE \(conditions.joined(separator: " AND "))"))
     }
 
@@ -231,17 +255,18 @@ public actor PredictionFiles: PredictionStore {
         let lines = paths.filter { $0.hasSuffix(".ndjson") }
         var parts: [String] = []
         if !packed.isEmpty {
-            parts.append("SELECT * FROM read_parquet([\(packed.map(sqlString).joined(separator: ", "))])")
+            let list = packed.map(sqlString).joined(separator: ", ")
+            parts.append("SELECT * FROM read_parquet([\(list)], union_by_name = true)")
         }
         if !lines.isEmpty { parts.append("SELECT * FROM \(Self.lines(lines, part))") }
-        return parts.isEmpty ? nil : "(\(parts.joined(separator: " UNION ALL ")))"
+        return parts.isEmpty ? nil : "(\((parts + [part.none]).joined(separator: " UNION ALL BY NAME ")))"
     }
 
     /// Without the rest of a line that was torn.
     private static func lines(_ paths: [String], _ part: Part) -> String {
         let last = part == .predictions ? "outputs" : "time"
         return "(SELECT * FROM read_json([\(paths.map(sqlString).joined(separator: ", "))], format = 'newline_delimited', "
-            + "columns = \(part.columns), ignore_errors = true) WHERE \(last) IS NOT NULL)"
+            + "columns = \(part.json), ignore_errors = true) WHERE \(last) IS NOT NULL)"
     }
 
     private static func prediction(_ table: SQLTable, _ row: Int) throws(AerieError) -> LabelledPrediction {
@@ -250,15 +275,24 @@ public actor PredictionFiles: PredictionStore {
         }
         func whole(_ name: String) -> Int64 { if case .int(let value)? = table[name]?[row] { value } else { 0 } }
         func json(_ name: String) throws(AerieError) -> JSONValue {
-            do { return try JSONValue.parse(Array(text(name).utf8)) } catch { throw error.asAerieError(in: name) }
+            let text = text(name)
+            if text.isEmpty { return .null }
+            do { return try JSONValue.parse(Array(text.utf8)) } catch { throw error.asAerieError(in: name) }
         }
         let features = (try json("features").object?.members ?? []).map { ($0.key, $0.value.double ?? .nan) }
-        let label: Double? = if case .double(let value)? = table["label"]?[row] { value } else { nil }
+        func number(_ name: String) -> Double? {
+            if case .double(let value)? = table[name]?[row] { value } else { nil }
+        }
+        let routing = (try json("routing").object?.members ?? []).map { ($0.key, Int(clamping: $0.value.int ?? 0)) }
+        let versions = (try json("versions").object?.members ?? []).map { ($0.key, $0.value.string ?? "") }
         return LabelledPrediction(
             record: PredictionRecord(
                 time: whole("time"), puid: text("puid"), row: Int(whole("row")), deployment: text("deployment"),
                 namespace: text("namespace"), predictor: text("predictor"), model: text("model"),
                 version: text("version"), features: features.map { (name: $0.0, value: $0.1) },
-                outputs: (try json("outputs").array ?? []).map { $0.double ?? .nan }), label: label)
+                outputs: (try json("outputs").array ?? []).map { $0.double ?? .nan },
+                routing: Dictionary(uniqueKeysWithValues: routing),
+                versions: Dictionary(uniqueKeysWithValues: versions),
+                request: text("request"), answer: text("answer")), label: number("label"), reward: number("reward"))
     }
 }

@@ -44,8 +44,8 @@ public final class PredictionLog: PredictionSink {
 
     public func accept(_ block: PredictionBlock) -> Bool {
         let isTaken = queue.withLock { queue in
-            guard queue.bytes + block.bytes.count <= Self.capacity else { return false }
-            queue.bytes += block.bytes.count
+            guard queue.bytes + block.byteCount <= Self.capacity else { return false }
+            queue.bytes += block.byteCount
             queue.blocks.append(block)
             return true
         }
@@ -101,5 +101,17 @@ public final class PredictionLog: PredictionSink {
             if !label.value.isFinite { throw .invalid("labels[\(index)].value", "is no number") }
         }
         try await store.label(labels.map { PredictionLabel(puid: $0.puid, row: $0.row, value: $0.value, time: now) })
+    }
+}
+
+extension PredictionLog: PredictionFeedback {
+    /// The reward is the request's, the truth that of its rows.
+    public func take(_ feedback: Feedback) async throws(AerieError) {
+        let now = clock.now().milliseconds * 1000
+        var labels = [PredictionLabel(puid: feedback.puid, value: nil, reward: feedback.reward, time: now)]
+        for (row, value) in feedback.truth.enumerated() where value.isFinite {
+            labels.append(PredictionLabel(puid: feedback.puid, row: row, value: value, time: now))
+        }
+        try await store.label(labels)
     }
 }

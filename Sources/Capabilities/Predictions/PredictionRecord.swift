@@ -19,10 +19,20 @@ public struct PredictionRecord: Sendable, Equatable {
     public var features: [(name: String, value: Double)]
     /// The row's numbers of the first output.
     public var outputs: [Double]
+    /// Seldon's: the predictor's place in its deployment, and for each node with children the child that was asked,
+    /// or -1 for all of them.
+    public var routing: [String: Int]
+    /// The versions of the models that were asked, by their nodes.
+    public var versions: [String: String]
+    /// What the client sent, as JSON, where the features do not say it; empty otherwise.
+    public var request: String
+    /// An answer that is no numbers, as JSON; empty otherwise.
+    public var answer: String
 
     public init(
         time: Int64, puid: String, row: Int, deployment: String, namespace: String, predictor: String, model: String,
-        version: String, features: [(name: String, value: Double)], outputs: [Double]
+        version: String, features: [(name: String, value: Double)], outputs: [Double], routing: [String: Int] = [:],
+        versions: [String: String] = [:], request: String = "", answer: String = ""
     ) {
         self.time = time
         self.puid = puid
@@ -34,6 +44,10 @@ public struct PredictionRecord: Sendable, Equatable {
         self.version = version
         self.features = features
         self.outputs = outputs
+        self.routing = routing
+        self.versions = versions
+        self.request = request
+        self.answer = answer
     }
 
     public static func == (a: PredictionRecord, b: PredictionRecord) -> Bool { a.json() == b.json() }
@@ -44,6 +58,9 @@ public struct PredictionRecord: Sendable, Equatable {
             "time": .int(time), "puid": .string(puid), "row": .int(Int64(row)), "deployment": .string(deployment),
             "namespace": .string(namespace), "predictor": .string(predictor), "model": .string(model),
             "version": .string(version), "features": .object(JSONObject(features.map { ($0.name, number($0.value)) })),
+            "routing": .object(JSONObject(routing.sorted { $0.key < $1.key }.map { ($0.key, .int(Int64($0.value))) })),
+            "versions": .object(JSONObject(versions.sorted { $0.key < $1.key }.map { ($0.key, .string($0.value)) })),
+            "request": request.isEmpty ? .null : .string(request), "answer": answer.isEmpty ? .null : .string(answer),
             "outputs": .array(outputs.map(number)),
         ]
     }
@@ -55,6 +72,7 @@ public struct PredictionRecord: Sendable, Equatable {
 
     private static func records(_ entry: PredictionBlock.Entry, _ block: PredictionBlock) -> [PredictionRecord] {
         let predictor = entry.predictor
+        if let exchange = entry.exchange { return records(entry, exchange) }
         guard entry.rows > 0, let output = predictor.model.description.outputs.first else { return [] }
         let rowType = predictor.tabular?.rowType ?? .fp32
         let (inputs, outputs) = (numbers(block, entry.input, rowType), numbers(block, entry.output, output.dataType))
@@ -67,7 +85,26 @@ public struct PredictionRecord: Sendable, Equatable {
                 time: entry.time, puid: puid, row: row, deployment: entry.deployment, namespace: entry.namespace,
                 predictor: predictor.name, model: predictor.modelName, version: predictor.modelVersion,
                 features: Array(zip(names, inputs[row * width..<(row + 1) * width])).map { (name: $0, value: $1) },
-                outputs: Array(outputs[row * depth..<(row + 1) * depth]))
+                outputs: Array(outputs[row * depth..<(row + 1) * depth]), routing: [entry.deployment: entry.index],
+                versions: [predictor.modelName: predictor.modelVersion])
+        }
+    }
+
+    private static func records(
+        _ entry: PredictionBlock.Entry, _ exchange: PredictionExchange
+    ) -> [PredictionRecord] {
+        let (predictor, meta) = (entry.predictor, exchange.answer.meta)
+        let versions = predictor.graph.map { graph in
+            graph.versions.filter { meta.requestPath[$0.key] != nil }
+        }
+        return exchange.rows(of: predictor).enumerated().map { row, kept in
+            PredictionRecord(
+                time: entry.time, puid: meta.puid, row: row, deployment: entry.deployment, namespace: entry.namespace,
+                predictor: predictor.name, model: predictor.modelName, version: predictor.modelVersion,
+                features: kept.features, outputs: kept.outputs,
+                routing: meta.routing.merging([entry.deployment: entry.index]) { old, _ in old },
+                versions: versions ?? [predictor.modelName: predictor.modelVersion],
+                request: kept.request?.text() ?? "", answer: kept.answer?.text() ?? "")
         }
     }
 
@@ -95,23 +132,30 @@ public struct PredictionRecord: Sendable, Equatable {
     }
 }
 
-/// What really came of a prediction, told later.
+/// What really came of a prediction, or what it was worth, told later.
 public struct PredictionLabel: Sendable, Equatable {
     public var puid: String
     /// The row in its request; of a request with one row it is 0.
     public var row: Int
-    public var value: Double
-    /// When it was told, in microseconds since 1970: of two labels of a prediction the later counts.
+    /// `nil` where only a reward is told.
+    public var value: Double?
+    /// Of feedback; `nil` where only a label is told.
+    public var reward: Double?
+    /// When it was told, in microseconds since 1970: of two of a prediction the later counts.
     public var time: Int64
 
-    public init(puid: String, row: Int = 0, value: Double, time: Int64) {
+    public init(puid: String, row: Int = 0, value: Double?, reward: Double? = nil, time: Int64) {
         self.puid = puid
         self.row = row
         self.value = value
+        self.reward = reward
         self.time = time
     }
 
     public func json() -> JSONValue {
-        ["puid": .string(puid), "row": .int(Int64(row)), "value": .double(value), "time": .int(time)]
+        [
+            "puid": .string(puid), "row": .int(Int64(row)), "value": value.map { .double($0) } ?? .null,
+            "reward": reward.map { .double($0) } ?? .null, "time": .int(time),
+        ]
     }
 }

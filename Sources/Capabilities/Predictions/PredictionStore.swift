@@ -32,10 +32,13 @@ public struct PredictionQuery: Sendable {
 public struct LabelledPrediction: Sendable, Equatable {
     public var record: PredictionRecord
     public var label: Double?
+    /// What feedback gave its request, if any has come.
+    public var reward: Double?
 
-    public init(record: PredictionRecord, label: Double?) {
+    public init(record: PredictionRecord, label: Double?, reward: Double? = nil) {
         self.record = record
         self.label = label
+        self.reward = reward
     }
 }
 

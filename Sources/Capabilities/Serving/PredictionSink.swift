@@ -13,6 +13,8 @@ public struct PredictionBlock: Sendable {
         public var deployment: String
         public var namespace: String
         public var predictor: ServedPredictor
+        /// The predictor's place in its deployment.
+        public var index: Int
         /// Microseconds since 1970.
         public var time: Int64
         public var rows: Int
@@ -21,16 +23,22 @@ public struct PredictionBlock: Sendable {
         public var output: Range<Int>
         /// The request's own id, UTF-8; empty if it has none.
         public var id: Range<Int>
+        /// Set instead of rows in bytes for what came as a message, or went through a graph.
+        public var exchange: PredictionExchange?
     }
 
     public var entries: [Entry] = []
     public var bytes: [UInt8] = []
+    /// Bytes of the entries' messages.
+    public private(set) var exchangeBytes = 0
+    /// What the block holds in memory, about.
+    public var byteCount: Int { bytes.count + exchangeBytes }
 
     public init() {}
 
     public mutating func append(
-        deployment: String, namespace: String, predictor: ServedPredictor, time: Int64, rows: Int,
-        input: UnsafeRawBufferPointer, output: UnsafeRawBufferPointer, id: UnsafeRawBufferPointer
+        deployment: String, namespace: String, predictor: ServedPredictor, index: Int = 0, time: Int64,
+        rows: Int, input: UnsafeRawBufferPointer, output: UnsafeRawBufferPointer, id: UnsafeRawBufferPointer
     ) {
         let start = bytes.count
         bytes.append(contentsOf: input)
@@ -39,7 +47,19 @@ public struct PredictionBlock: Sendable {
         let (middle, end) = (start + input.count, start + input.count + output.count)
         entries.append(
             Entry(
-                deployment: deployment, namespace: namespace, predictor: predictor, time: time, rows: rows,
-                input: start..<middle, output: middle..<end, id: end..<bytes.count))
+                deployment: deployment, namespace: namespace, predictor: predictor, index: index, time: time,
+                rows: rows, input: start..<middle, output: middle..<end, id: end..<bytes.count))
+    }
+
+    public mutating func append(
+        deployment: String, namespace: String, predictor: ServedPredictor, index: Int, time: Int64,
+        exchange: PredictionExchange
+    ) {
+        let none = bytes.count..<bytes.count
+        exchangeBytes += exchange.byteCount
+        entries.append(
+            Entry(
+                deployment: deployment, namespace: namespace, predictor: predictor, index: index, time: time, rows: 0,
+                input: none, output: none, id: none, exchange: exchange))
     }
 }

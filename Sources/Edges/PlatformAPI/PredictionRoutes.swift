@@ -37,6 +37,7 @@ public struct PredictionRoutes<Context: RequestContext>: Sendable {
             var object = row.record.json().object ?? [:]
             object["time"] = .string(FeatureTime.text(row.record.time))
             object["label"] = row.label.map { .double($0) } ?? .null
+            object["reward"] = row.reward.map { .double($0) } ?? .null
             return .object(object)
         }
         return Response(json: ["predictions": .array(predictions)])

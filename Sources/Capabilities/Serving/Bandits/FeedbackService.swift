@@ -7,6 +7,8 @@ public struct Feedback: Sendable, Hashable {
     /// The answer's `meta.routing`.
     public var routing: [String: Int]
     public var reward: Double
+    /// What the answer should have been, a number a row; empty where nobody says.
+    public var truth: [Double] = []
     /// The request's rows, if the feedback brings the request along.
     public var rows: Int?
 
@@ -23,8 +25,14 @@ public struct FeedbackService: Sendable {
     private let bandits: BanditRegistry
     private let metrics: NodeMetrics?
     private let clock: any WallClock
+    private let predictions: (any PredictionFeedback)?
 
-    public init(bandits: BanditRegistry, metrics: NodeMetrics?, clock: any WallClock = SystemClock()) {
+    /// - Parameter predictions: keeps feedback beside logged predictions; `nil` where none are logged.
+    public init(
+        bandits: BanditRegistry, metrics: NodeMetrics?, clock: any WallClock = SystemClock(),
+        predictions: (any PredictionFeedback)? = nil
+    ) {
+        self.predictions = predictions
         self.bandits = bandits
         self.metrics = metrics
         self.clock = clock
@@ -54,7 +62,12 @@ public struct FeedbackService: Sendable {
         if let graph = predictor.model as? GraphModel, !graph.bandits.isEmpty {
             isNew = try await teach(graph, feedback, routing, chosen)
         }
-        if isNew { metrics?.countFeedback(feedback.reward, of: place) }
+        if isNew {
+            metrics?.countFeedback(feedback.reward, of: place)
+            if !feedback.puid.isEmpty, deployment.predictors.contains(where: { $0.policy.logShare > 0 }) {
+                try await predictions?.take(feedback)
+            }
+        }
         return Outcome(routing: routing, isNew: isNew)
     }
 
@@ -132,4 +145,11 @@ extension GraphModel {
         }
         return found
     }
+}
+
+/// Keeps what feedback says beside the predictions that it is about. Declared by Serving, filled by the executable.
+public protocol PredictionFeedback: Sendable {
+    /// Returns once the reward, and the truth of each row, are durable.
+    /// - Throws: `resourceExhausted` where the disk is full.
+    func take(_ feedback: Feedback) async throws(AerieError)
 }

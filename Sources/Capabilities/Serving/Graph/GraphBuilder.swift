@@ -16,10 +16,11 @@ struct GraphBuilder {
         for child in spec.children { children.append(try node(child)) }
         do throws(AerieError) {
             let unit = try unit(spec)
+            let version = models[spec.name]?.version ?? ""
             if spec.role == .router { try Self.checkAlike(children) }
             return GraphNode(
-                name: spec.name, image: spec.modelURI.isEmpty ? spec.method?.rawValue ?? "" : spec.modelURI, unit: unit,
-                children: children, slot: slot(spec.name, models[spec.name]?.version ?? ""))
+                name: spec.name, image: spec.modelURI.isEmpty ? spec.method?.rawValue ?? "" : spec.modelURI,
+                version: version, unit: unit, children: children, slot: slot(spec.name, version))
         } catch {
             var error = error
             error.message = "graph node \(spec.name): \(error.message)"

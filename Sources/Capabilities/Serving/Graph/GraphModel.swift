@@ -68,6 +68,17 @@ public final class GraphModel: InferenceModel {
         return outputs
     }
 
+    /// The version of each node's model.
+    public var versions: [String: String] {
+        var versions: [String: String] = [:]
+        func visit(_ node: GraphNode) {
+            if !node.version.isEmpty { versions[node.name] = node.version }
+            node.children.forEach(visit)
+        }
+        visit(root)
+        return versions
+    }
+
     /// The routers that learn, with the way to each from the root: what must be chosen for a request to come by.
     var bandits: [(node: GraphNode, router: BanditRouter)] {
         var found: [(GraphNode, BanditRouter)] = []

@@ -19,6 +19,8 @@ final class GraphNode: Sendable {
     let name: String
     /// What it is made of: a model's URI, or the name of what it does.
     let image: String
+    /// The version of its model; empty for a node without one.
+    let version: String
     let unit: Unit
     let children: [GraphNode]
     /// Where its durations are counted.
@@ -26,9 +28,10 @@ final class GraphNode: Sendable {
     /// An estimate for one row, of this node and all below it.
     let nanosecondsPerRow: Double
 
-    init(name: String, image: String, unit: Unit, children: [GraphNode], slot: Int) {
+    init(name: String, image: String, version: String = "", unit: Unit, children: [GraphNode], slot: Int) {
         self.name = name
         self.image = image
+        self.version = version
         self.unit = unit
         self.children = children
         self.slot = slot

@@ -130,3 +130,11 @@ struct NumberRows: Sendable, Hashable {
         }
     }
 }
+
+extension GraphMessage {
+    /// The first number of each row; empty for a payload that is no numbers.
+    public var firstColumn: [Double] {
+        guard let rows = try? NumberRows(self), rows.columns > 0, !rows.values.isEmpty else { return [] }
+        return (0..<rows.rows).map { rows[$0, 0] }
+    }
+}

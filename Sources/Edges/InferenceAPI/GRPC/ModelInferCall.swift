@@ -208,7 +208,7 @@ final class ModelInferCall: @unchecked Sendable {
     ) throws(AerieError) {
         let tensors = try TensorBuilder(scratch: state.scratch, body: message).build()
         let envelope = SeldonEnvelope(form: .tensor, message: GraphMessage(.tensors(tensors)))
-        var run = try SeldonRun(plan, envelope, puid: state.newPuid(), service: service)
+        var run = try SeldonRun(plan, envelope, puid: state.puid(named: id), service: service)
         run.deadline = state.scratch.terms.deadline
         let selection = state.selection
         let result = try state.run(run, interest: call.interest) { [self, run] result in

@@ -136,10 +136,15 @@ extension InferenceConnection {
         write(exchange, isReady ? ready : draining, status: isReady ? 200 : 503)
     }
 
-    func write(_ exchange: HTTPExchange, _ json: String, isSeldon: Bool = false, status: Int = 200) {
-        let answer = HTTPAnswer(
-            status, .json, keepsAlive: exchange.keepsAlive, isHTTP10: exchange.head.isHTTP10, isSeldon: isSeldon,
-            date: state.date, into: &state.out)
+    /// - Parameter puid: what the request is known by, for a header field.
+    func write(
+        _ exchange: HTTPExchange, _ json: String, isSeldon: Bool = false, status: Int = 200, puid: String = ""
+    ) {
+        let answer = Array(puid.utf8).withUnsafeBytes {
+            HTTPAnswer(
+                status, .json, keepsAlive: exchange.keepsAlive, isHTTP10: exchange.head.isHTTP10, puid: $0,
+                isSeldon: isSeldon, date: state.date, into: &state.out)
+        }
         state.out.writeString(json)
         end(answer, exchange)
     }

@@ -49,6 +49,7 @@ extension InferenceConnection {
                 throw .invalid("meta.puid", "must be at most 256 visible ASCII characters")
             }
             state.scratch.terms.deadline = try deadline(plan, exchange, request)
+            state.scratch.id = puid
             if try runSeldon(plan, message, puid, exchange) { record(exchange, slot, 200, .predictions) }
         } catch {
             writeSeldonError(error, exchange)

@@ -24,8 +24,17 @@ final class PredictionRecorder {
         if block.bytes.capacity == 0 { block.bytes.reserveCapacity(Self.blockBytes + Self.blockBytes / 4) }
         block.append(
             deployment: plan.deploymentName, namespace: plan.deploymentNamespace, predictor: plan.served,
-            time: SystemClock().now().milliseconds * 1000, rows: rows, input: input, output: output, id: id)
-        if block.bytes.count >= Self.blockBytes { flush() }
+            index: plan.index, time: SystemClock().now().milliseconds * 1000, rows: rows, input: input, output: output,
+            id: id)
+        if block.byteCount >= Self.blockBytes { flush() }
+    }
+
+    func record(_ plan: PredictorPlan, _ exchange: PredictionExchange) {
+        guard exchange.byteCount <= Self.largest else { return }
+        block.append(
+            deployment: plan.deploymentName, namespace: plan.deploymentNamespace, predictor: plan.served,
+            index: plan.index, time: SystemClock().now().milliseconds * 1000, exchange: exchange)
+        if block.byteCount >= Self.blockBytes { flush() }
     }
 
     /// Hands over what there is. Called by the loop's sweep, too, so that nothing waits longer than a second.
@@ -67,9 +76,20 @@ extension LoopState {
         switch job.input {
         case .rows(let bytes, _): record(bytes)
         case .tensors(let tensors):
-            // Rows of one type, as a tabular model has them; other tensors are no table.
-            guard tensors.count == 1, job.plan.tabular != nil, tensors[0].dataType == job.plan.rowType else { return }
-            record(tensors[0].bytes)
+            // Rows of one type, as a tabular model has them.
+            if tensors.count == 1, job.plan.tabular != nil, tensors[0].dataType == job.plan.rowType {
+                return record(tensors[0].bytes)
+            }
+            let meta = GraphMeta(puid: String(decoding: id, as: UTF8.self))
+            let answer = GraphMessage(.tensors(outputs), meta: meta)
+            recorder?.record(job.plan, PredictionExchange(given: GraphMessage(.tensors(tensors)), answer: answer))
         }
+    }
+
+    /// Keeps what a message was answered, if it is to be kept.
+    func log(_ run: SeldonRun, _ answer: GraphMessage) {
+        guard isLogged(run.plan) else { return }
+        recorder?.record(
+            run.plan, PredictionExchange(asked: run.asked, given: run.envelope.message, answer: answer))
     }
 }

@@ -17,7 +17,7 @@ extension InferenceConnection {
         let tensors = try TensorBuilder(scratch: state.scratch, body: body).build()
         let asked = keepAsked()
         let envelope = SeldonEnvelope(form: .tensor, message: GraphMessage(.tensors(tensors)))
-        var run = try SeldonRun(plan, envelope, puid: state.newPuid(), service: .infer)
+        var run = try SeldonRun(plan, envelope, puid: state.puid(named: asked.id ?? []), service: .infer)
         run.deadline = state.scratch.terms.deadline
         let result = try state.run(run, interest: interest) { [self, run] result in
             complete(exchange, asked) { finishGraph(run, result, exchange) }

@@ -21,7 +21,8 @@ extension InferenceConnection {
             let (message, isColumnar) = try messageV1(body)
             let envelope = SeldonEnvelope(form: .jsonData, message: message)
             state.scratch.clear()
-            let puid = state.newPuid()
+            let name = exchange.header("seldon-puid", in: request) ?? exchange.header("x-request-id", in: request)
+            let puid = state.puid(named: name.map { Array($0) } ?? [])
             let plan: PredictorPlan
             if let column = deployment.served.sticky?.column, let key = envelope.message.text(ofColumn: column) {
                 plan = deployment.plan(of: deployment.served.pick(key: key.utf8))
@@ -113,7 +114,7 @@ extension InferenceConnection {
                 }
                 object["predictions"] = .array(rows)
             }
-            write(exchange, JSONValue.object(object).text())
+            write(exchange, JSONValue.object(object).text(), puid: answer.meta.puid)
             record(exchange, slot, 200, .infer)
         } catch {
             writeError(error, exchange)
@@ -125,7 +126,7 @@ extension InferenceConnection {
     private static func flat(_ tensor: Tensor) -> JSONValue {
         var tensor = tensor
         if tensor.shape.count == 2, tensor.shape[1] == 1 { tensor.shape = [tensor.shape[0]] }
-        return SeldonPayload.nested(tensor)
+        return tensor.nestedJSON
     }
 }
 

@@ -118,7 +118,9 @@ extension InferenceConnection {
             request = (meta, hasPayload ? try SeldonJSON.read(asked) : nil)
         }
         let response = try value["response"].map { value throws(AerieError) in try SeldonJSON.readMeta(value["meta"]) }
-        return Feedback(request: request, response: response, reward: reward)
+        let said = value["truth"].flatMap { $0.object?.members.isEmpty == false ? $0 : nil }
+        let truth = try said.map { value throws(AerieError) in try SeldonJSON.read(value) }
+        return Feedback(request: request, response: response, reward: reward, truth: truth)
     }
 
     private func writeFeedback(

@@ -103,25 +103,25 @@ struct SeldonPayload {
         var table = first
         if first.shape.count < 2 { table.shape = [rows, columns] }
         switch form {
-        case .ndarray: value = .ndarray(Self.nested(table))
+        case .ndarray: value = .ndarray(table.nestedJSON)
         case .tensor where first.dataType != .bytes:
             value = .tensor(shape: [rows, columns], values: try first.doubles())
-        case .tensor: value = .ndarray(Self.nested(table))
+        case .tensor: value = .ndarray(table.nestedJSON)
         case .tftensor: value = .tftensor(table)
         case .binData: value = .binData(first.dataType == .bytes ? first.byteElements?.first ?? [] : first.bytes)
         case .strData:
             let texts = first.dataType == .bytes ? first.byteElements ?? [] : []
             value = .strData(
-                texts.count == 1 ? String(decoding: texts[0], as: UTF8.self) : Self.nested(table).text())
+                texts.count == 1 ? String(decoding: texts[0], as: UTF8.self) : table.nestedJSON.text())
         case .jsonData:
             if all.count == 1 {
-                value = .jsonData(Self.nested(table))
+                value = .jsonData(table.nestedJSON)
             } else {
-                value = .jsonData(.object(JSONObject(all.map { ($0.name, Self.nested($0)) })))
+                value = .jsonData(.object(JSONObject(all.map { ($0.name, $0.nestedJSON) })))
             }
         case .customData(let type):
             value = .customData(type: type, value: type == TensorProto.typeName
-                ? try TensorProto.encode(table) : try WellKnownValue.encode(Self.nested(table), as: type))
+                ? try TensorProto.encode(table) : try WellKnownValue.encode(table.nestedJSON, as: type))
         }
         switch value {
         case .ndarray, .tensor, .tftensor:
@@ -129,47 +129,9 @@ struct SeldonPayload {
         default: break
         }
     }
-
-    /// Lists in lists by the tensor's shape, in the shortest digits of its element type.
-    static func nested(_ tensor: Tensor) -> JSONValue {
-        var place = 0
-        let elements = tensor.jsonElements
-        func level(_ depth: Int) -> JSONValue {
-            if depth == tensor.shape.count {
-                defer { place += 1 }
-                return place < elements.count ? elements[place] : .null
-            }
-            return .array((0..<tensor.shape[depth]).map { _ in level(depth + 1) })
-        }
-        return level(0)
-    }
 }
 
 extension Tensor {
-    /// Each element as JSON says it.
-    var jsonElements: [JSONValue] {
-        func whole<Element: FixedWidthInteger & BitwiseCopyable>(_ type: Element.Type) -> [JSONValue] {
-            elements(as: type).map { .int(Int64(clamping: $0)) }
-        }
-        switch dataType {
-        case .bool: return elements(as: UInt8.self).map { .bool($0 != 0) }
-        case .uint8: return whole(UInt8.self)
-        case .uint16: return whole(UInt16.self)
-        case .uint32: return whole(UInt32.self)
-        case .uint64: return whole(UInt64.self)
-        case .int8: return whole(Int8.self)
-        case .int16: return whole(Int16.self)
-        case .int32: return whole(Int32.self)
-        case .int64: return whole(Int64.self)
-        // The text of a float is shorter than that of the double with its value.
-        case .fp32: return elements(as: Float.self).map { $0.isFinite ? .double(Double("\($0)") ?? Double($0)) : .null }
-        case .fp64: return elements(as: Double.self).map { $0.isFinite ? .double($0) : .null }
-        case .fp16: return elements(as: UInt16.self).map { .double(Double(floatFromHalf($0))) }
-        case .bf16: return elements(as: UInt16.self).map { .double(Double(Float(bitPattern: UInt32($0) << 16))) }
-        case .bytes: return (byteElements ?? []).map { .string(String(decoding: $0, as: UTF8.self)) }
-        }
-    }
-
     /// Each element as a double, with a float's shortest digits.
     func doubles() throws(AerieError) -> [Double] {
         if dataType == .bytes { throw AerieError(.unsupported, "\(name): BYTES are no numbers") }

@@ -151,6 +151,7 @@ enum SeldonProtobuf {
     static func readFeedback(_ bytes: UnsafeRawBufferPointer) throws(AerieError) -> Feedback {
         var request: (meta: GraphMeta, envelope: SeldonEnvelope?)?
         var response: GraphMeta?
+        var truth: SeldonEnvelope?
         var reward = Float(0)
         var reader = Reader(bytes)
         while let field = try reader.next() {
@@ -158,10 +159,12 @@ enum SeldonProtobuf {
             case (1, 2): request = try readParts(try reader.delimited())
             case (2, 2): response = try readParts(try reader.delimited()).meta
             case (3, 5): reward = Float(bitPattern: try reader.fixed32())
+            case (4, 2): truth = try readParts(try reader.delimited()).envelope
             default: try reader.skip(field)
             }
         }
-        return Feedback(request: request, response: response, reward: Double("\(reward)") ?? Double(reward))
+        return Feedback(
+            request: request, response: response, reward: Double("\(reward)") ?? Double(reward), truth: truth)
     }
 
     // MARK: Writing
@@ -235,11 +238,15 @@ enum SeldonProtobuf {
 
 extension Feedback {
     /// The answer's own word goes before the request's.
-    init(request: (meta: GraphMeta, envelope: SeldonEnvelope?)?, response: GraphMeta?, reward: Double) {
+    init(
+        request: (meta: GraphMeta, envelope: SeldonEnvelope?)?, response: GraphMeta?, reward: Double,
+        truth: SeldonEnvelope?
+    ) {
         let puids = [response?.puid ?? "", request?.meta.puid ?? ""]
         var rows: Int?
         if case .tensors(let tensors)? = request?.envelope?.message.payload { rows = tensors.first?.shape.first }
         self.init(
             puid: puids.first { !$0.isEmpty } ?? "", routing: response?.routing ?? [:], reward: reward, rows: rows)
+        self.truth = truth?.message.firstColumn ?? []
     }
 }

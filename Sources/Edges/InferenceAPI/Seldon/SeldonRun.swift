@@ -14,6 +14,8 @@ struct SeldonRun: Sendable {
     var envelope: SeldonEnvelope
     let service: ServiceKind
     var deadline = RequestDeadline()
+    /// The message as it came, where features have been read for it.
+    private(set) var asked: GraphMessage?
 
     /// - Parameter puid: of the request's header; empty to take the message's own.
     /// - Throws: `invalidArgument` for a puid that no header field can hold.
@@ -68,6 +70,7 @@ struct SeldonRun: Sendable {
     func filled(_ fetch: FeatureFetch, _ read: ReadFeatures) throws(AerieError) -> SeldonRun {
         var run = self
         let report = read.report
+        run.asked = envelope.message
         run.envelope.message.payload = .tensors([try fetch.rows(read.features)])
         run.envelope.message.names = []
         for parameter in report.parameters {
@@ -121,6 +124,7 @@ extension LoopState {
             let start = monotonicNanoseconds()
             let result = run.run()
             settle(run, result, ModelRunTimes(start: start, end: monotonicNanoseconds()))
+            if case .success(let answer) = result { log(run, answer) }
             takeRun()
             return result
         }
@@ -138,7 +142,9 @@ extension LoopState {
             pool.record(waited: start &- queued, service: times.end &- start)
             eventLoop.execute {
                 self.settle(run, result, times)
-                if interest.hasEnded { self.lastRun = nil } else { completion(result) }
+                if interest.hasEnded { return self.lastRun = nil }
+                if case .success(let answer) = result { self.log(run, answer) }
+                completion(result)
             }
         }
         return nil
@@ -224,6 +230,12 @@ extension LoopState {
         let isColumn = plan.featureNames.contains(Array(name.utf8)) || plan.inputs.contains { $0.name == name }
         if plan.features == nil, !isColumn { scratch.inputs.remove(at: index) }
         return plan
+    }
+
+    /// The client's own name for its request, where a header field can hold it; else a new puid.
+    func puid(named id: [UInt8]) -> String {
+        let isFit = !id.isEmpty && id.count <= 256 && id.allSatisfy { $0 > 0x20 && $0 < 0x7f }
+        return isFit ? String(decoding: id, as: UTF8.self) : newPuid()
     }
 
     /// A new puid as text.

@@ -14,10 +14,12 @@ struct GraphServices: Sendable {
     /// Copies of requests and answers on their way to the receivers that deployments name.
     let events: CloudEventQueue
 
-    init(store: any BanditStore, metrics: MetricsRegistry, logger: Logger) {
+    init(
+        store: any BanditStore, predictions: any PredictionFeedback, metrics: MetricsRegistry, logger: Logger
+    ) {
         nodes = NodeMetrics(registry: metrics)
         bandits = BanditRegistry(store: store, decisions: DecisionLog(store: store, logger: logger))
-        feedback = FeedbackService(bandits: bandits, metrics: nodes)
+        feedback = FeedbackService(bandits: bandits, metrics: nodes, predictions: predictions)
         shadows = ShadowQueue(registry: metrics)
         events = CloudEventQueue(sender: HTTPCloudEventSender(), metrics: metrics, logger: logger)
     }

@@ -95,7 +95,7 @@ struct Platform: Sendable {
         serving = ServingService(metrics: metrics)
         predictions = Self.predictionLog(configuration, folder: folder, metrics, logger)
         tracer = try TracingParts.tracer(configuration.tracing, metrics: metrics, logger: logger)
-        graphs = GraphServices(store: stores.bandits, metrics: metrics, logger: logger)
+        graphs = GraphServices(store: stores.bandits, predictions: predictions, metrics: metrics, logger: logger)
         let joins = LateFeatures()
         let catalog = Self.steps(nativeFolder: nativeFolder, features: joins.source)
         let parts = FeatureParts(configuration, folder: folder, stores, artifacts, registry)

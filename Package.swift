@@ -161,7 +161,7 @@ capability("Optimization", uses: ["AerieCore", "AerieData", "AerieJSON", "Load",
 adapter("SearchSQL", uses: ["AerieCore", "AerieJSON", "Experiments"], tests: false)
 adapter("StoreSQLite", uses: ["SearchSQL", "AerieCore", "AerieJSON", "AerieResources", "Experiments", "Features", "Registry", "Webhooks", "Retention", "Imports", "Pipelines", "Serving"],
         packages: [grdb, log])
-adapter("StorePostgres", uses: ["CPostgres", "SearchSQL", "AerieCore", "AerieJSON", "AerieResources", "Experiments", "Features", "Registry", "Webhooks", "Retention", "Imports", "Pipelines"],
+adapter("StorePostgres", uses: ["CPostgres", "SearchSQL", "AerieCore", "AerieJSON", "AerieResources", "Experiments", "Features", "Registry", "Webhooks", "Retention", "Imports", "Pipelines", "Serving"],
         packages: [crypto, log], tests: false)
 adapter("StoreFiles", uses: ["CFiles", "AerieCore", "Experiments", "Features"], packages: [crypto])
 adapter("StoreObjects", uses: ["AerieCore", "Experiments"], packages: [httpClient, nioCore, nioHTTP1, crypto], tests: false)
@@ -200,7 +200,7 @@ edge("Console", uses: ["AerieCore", "AerieJSON", "AerieYAML", "AerieData", "Aeri
 
 // MARK: Promises that several adapters keep
 
-conformance("MetadataConformance", uses: ["AerieCore", "AerieJSON", "AerieResources", "Experiments", "Features", "Registry", "Retention", "Webhooks", "Pipelines", "StoreSQLite", "StorePostgres"],
+conformance("MetadataConformance", uses: ["AerieCore", "AerieJSON", "AerieResources", "Experiments", "Features", "Registry", "Retention", "Webhooks", "Pipelines", "Serving", "StoreSQLite", "StorePostgres"],
             packages: [grdb])
 conformance("ArtifactConformance", uses: ["AerieCore", "Experiments", "StoreFiles", "StoreObjects"])
 conformance("OnlineConformance", uses: ["AerieCore", "Features", "StoreLMDB", "StoreRedis"])

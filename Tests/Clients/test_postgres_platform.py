@@ -1,13 +1,16 @@
 """Resources, pipeline runs and webhooks on a real PostgreSQL server: kept over a crash, shared by two servers."""
 import json
 import time
+import urllib.error
 
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities.webhook import WebhookEvent
 
+from conftest import wait_until_available
 from test_pipelines import approval, start, run_of, states, transactions, wait_for, wait_for_end
 from test_postgres import postgres  # noqa: F401
+from test_seldon import apply, node, post
 from test_webhooks import SECRET, Receiver, check_signature
 
 ENTITY = """
@@ -71,3 +74,46 @@ def test_two_servers_share_resources_and_see_each_others_runs(start_aerie, postg
     two.cli("approve", run)
     assert wait_for_end(one, run)["state"] == "succeeded"
     assert run_of(two, run)["state"] == "succeeded"
+
+
+def test_two_servers_learn_together(start_aerie, postgres, tmp_path):  # noqa: F811
+    """A greedy router on two servers: what the one is told decides what the other does, also after both have crashed."""
+    servers = [start_aerie(tmp_path / name, "--metadata", postgres.url) for name in ("one", "two")]
+    children = [{"name": f"simple-{arm}", "implementation": "SIMPLE_MODEL"} for arm in "ab"]
+    apply(servers[0], "together", node("router", "ROUTER", "epsilon-greedy", children, epsilon=0))
+
+    def route(server):
+        return post(server, "/api/v1.0/predictions", {"data": {"ndarray": [[1]]}}, {"seldon": "together"})["meta"]
+
+    def reward(server, meta, value):
+        return post(server, "/api/v1.0/feedback", {"response": {"meta": meta}, "reward": value}, {"seldon": "together"})
+
+    def until_all(server, arm):
+        deadline = time.monotonic() + 30
+        while [route(server)["routing"]["router"] for _ in range(20)] != [arm] * 20:
+            assert time.monotonic() < deadline
+
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            asked = route(servers[1])
+            break
+        except urllib.error.HTTPError:  # The other server has not heard of the deployment yet.
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    arm = asked["routing"]["router"]
+    reward(servers[0], asked, 0.9)
+    for server in servers:
+        until_all(server, arm)
+    # By its puid, at the server that did not choose; the second time it is told it counts no more.
+    for number in range(12):
+        reward(servers[0], {"puid": f"late-{number}", "routing": {"router": arm}}, 0)
+        reward(servers[1], {"puid": f"late-{number}", "routing": {"router": arm}}, 1)
+    for server in servers:
+        until_all(server, 1 - arm)
+    for server in servers:
+        server.kill()
+    again = start_aerie(tmp_path / "three", "--metadata", postgres.url)
+    wait_until_available(again, "together")
+    until_all(again, 1 - arm)
+    assert not list(tmp_path.glob("*/*.db"))

@@ -5,6 +5,7 @@ import Experiments
 import Pipelines
 import Registry
 import Retention
+import Serving
 import Testing
 import Webhooks
 
@@ -248,6 +249,15 @@ struct EarlierRows: Sendable {
     ]) { stores, _ in
         let files = try await stores.purge.orphanedFiles(after: 0, limit: 9)
         #expect(files.map(\.owner) == ["r0"] && files.map(\.location) == ["mlflow-artifacts:/7/r0"])
+    }
+
+    static let bandits = EarlierRows([
+        "INSERT INTO bandit_arm (namespace, deployment, predictor, node, arm, version, reward, penalty, feedbacks) "
+            + "VALUES ('default', 'd', 'p', 'router', 1, '3', 1.5, 0.5, 2)"
+    ]) { _, stores in
+        let key = BanditKey(namespace: "default", deployment: "d", predictor: "p", node: "router")
+        let arms = try await stores.bandits.arms([key])
+        #expect(arms == [key: [1: BanditArm(version: "3", reward: 1.5, penalty: 0.5, feedbacks: 2)]])
     }
 
     /// A step that changed what was there; what earlier ones wrote is checked.

@@ -21,10 +21,7 @@ import Testing
         "webhooks.1": .webhooks(secret: "x'01ff'"), "retention.1": .retention, "registry.2": .none,
         "traces.2": .traceParts(valid: "1"), "traces.3": .traceFacts,
         "definition_documents.1": .only([document("x'0a01'")]),
-        "bandits.1": .only([
-            "INSERT INTO bandit_arm (namespace, deployment, predictor, node, arm, version, reward, penalty, feedbacks) "
-                + "VALUES ('default', 'd', 'p', 'router', 1, '3', 1.5, 0.5, 2)"
-        ]),
+        "bandits.1": .bandits,
     ]
 
     /// As a client of Feast's registry left it.
@@ -82,7 +79,7 @@ import Testing
         "traces.2": .traceParts(valid: "1"), "retention.1": .retention, "traces.3": .traceFacts,
         "resources.1": .resources(["UPDATE resource_sequence SET last = 2"]),
         "pipelines.1": .pipelines(home: ("home", "here")), "webhooks.1": .webhooks(secret: "'\\x01ff'::bytea"),
-        "definition_documents.1": .only([document("'\\x0a01'::bytea")]),
+        "definition_documents.1": .only([document("'\\x0a01'::bytea")]), "bandits.1": .bandits,
     ]
 
     @Test("a PostgreSQL database of every earlier version is brought up with all that was in it",

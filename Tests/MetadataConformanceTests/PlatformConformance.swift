@@ -1,16 +1,18 @@
 import AerieCore
 import AerieResources
 import Pipelines
+import Serving
 import StorePostgres
 import StoreSQLite
 import Testing
 import Webhooks
 
-/// The stores of resources, pipeline runs and webhooks of one backend, fresh.
+/// The stores of resources, pipeline runs, webhooks and learning routers of one backend, fresh.
 struct PlatformStores: Sendable {
     var resources: any ResourceStore
     var pipelineRuns: any PipelineRunStore
     var webhooks: any WebhookStore
+    var bandits: any BanditStore
     var verifyAudit: @Sendable () async throws -> Int
 }
 
@@ -25,6 +27,7 @@ struct PlatformConformance: Sendable, CustomTestStringConvertible {
     }
 
     static let all = ResourceConformance.all + PipelineRunConformance.all + WebhookConformance.all
+        + BanditConformance.all
 }
 
 /// A kind of store that can be made fresh for one check.
@@ -37,6 +40,7 @@ struct PlatformBackend: Sendable, CustomTestStringConvertible {
     static let sqlite = PlatformBackend(testDescription: "SQLite") { body in
         try await MetadataBackend.withSQLite(
             SQLiteResourceStore.migrations + SQLitePipelineRunStore.migrations + SQLiteWebhookStore.migrations
+                + SQLiteBanditStore.migrations
         ) { database in
             try await body(PlatformStores(sqlite: database))
         }
@@ -53,13 +57,15 @@ extension PlatformStores {
         let resources = SQLiteResourceStore(database: database)
         self.init(
             resources: resources, pipelineRuns: SQLitePipelineRunStore(database),
-            webhooks: SQLiteWebhookStore(database), verifyAudit: { try await resources.verifyAudit() })
+            webhooks: SQLiteWebhookStore(database), bandits: SQLiteBanditStore(database),
+            verifyAudit: { try await resources.verifyAudit() })
     }
 
     init(postgres database: PostgresDatabase) {
         let resources = PostgresResourceStore(database)
         self.init(
             resources: resources, pipelineRuns: PostgresPipelineRunStore(database, home: "here"),
-            webhooks: PostgresWebhookStore(database), verifyAudit: { try await resources.verifyAudit() })
+            webhooks: PostgresWebhookStore(database), bandits: PostgresBanditStore(database),
+            verifyAudit: { try await resources.verifyAudit() })
     }
 }

@@ -17,10 +17,18 @@ final class MemoryBanditStore: BanditStore {
     }
     private let state = Mutex(State())
 
-    func arms(_ key: BanditKey) async throws(AerieError) -> [Int: BanditArm] { state.withLock { $0.arms[key] ?? [:] } }
+    func arms(_ keys: [BanditKey]) async throws(AerieError) -> [BanditKey: [Int: BanditArm]] {
+        state.withLock { state in state.arms.filter { keys.contains($0.key) } }
+    }
 
-    func set(_ arm: BanditArm, at place: Int, of key: BanditKey) async throws(AerieError) {
-        state.withLock { $0.arms[key, default: [:]][place] = arm }
+    func begin(_ versions: [String], of key: BanditKey) async throws(AerieError) -> [BanditArm] {
+        state.withLock { state in
+            versions.enumerated().map { place, version in
+                if let arm = state.arms[key]?[place], arm.version == version { return arm }
+                state.arms[key, default: [:]][place] = BanditArm(version: version)
+                return BanditArm(version: version)
+            }
+        }
     }
 
     func append(_ decisions: [BanditDecision]) async throws(AerieError) {
@@ -37,16 +45,17 @@ final class MemoryBanditStore: BanditStore {
         }
     }
 
-    func reward(_ rewards: [BanditReward]) async throws(AerieError) -> [Bool] {
+    func reward(_ rewards: [BanditReward]) async throws(AerieError) -> [BanditRewardOutcome] {
         state.withLock { state in
             rewards.map { reward in
                 let name = "\(reward.key) \(reward.puid)"
-                guard state.rewards[name] == nil else { return false }
+                guard state.rewards[name] == nil else { return BanditRewardOutcome(isNew: false, arm: nil) }
                 state.rewards[name] = reward
-                if reward.counts, state.arms[reward.key]?[reward.arm]?.version == reward.version {
-                    state.arms[reward.key]?[reward.arm]?.learn(reward: reward.reward, rows: reward.rows)
+                guard reward.counts, state.arms[reward.key]?[reward.arm]?.version == reward.version else {
+                    return BanditRewardOutcome(isNew: true, arm: nil)
                 }
-                return true
+                state.arms[reward.key]?[reward.arm]?.learn(reward: reward.reward, rows: reward.rows)
+                return BanditRewardOutcome(isNew: true, arm: state.arms[reward.key]?[reward.arm])
             }
         }
     }
@@ -185,7 +194,64 @@ struct BanditTests {
         let renewed = try await router(second, .thompsonSampling, ["1", "2"])
         #expect(renewed === router2)
         #expect(renewed.arms == [BanditArm(version: "1", reward: 1, feedbacks: 1), BanditArm(version: "2")])
-        #expect(try await store.arms(key)[1] == BanditArm(version: "2"))
+        #expect(try await store.arms([key])[key]?[1] == BanditArm(version: "2"))
+    }
+
+    @Test("servers that share a store know the same, and one that rolls a version out late forgets nothing of it")
+    func shared() async throws {
+        let (here, there) = (registry(), registry())
+        let (mine, theirs) = (try await router(here), try await router(there))
+        let services = [here, there].map { FeedbackService(bandits: $0, metrics: nil, clock: ManualClock()) }
+        func reward(_ server: Int, _ puid: String, _ reward: Double = 1) async throws {
+            let deployment = server == 0 ? deployment(mine, here) : deployment(theirs, there)
+            _ = try await services[server].take(
+                Feedback(puid: puid, routing: ["router": 1], reward: reward), for: deployment)
+        }
+        try await reward(0, "a")
+        try await reward(1, "b", 0.5)
+        // Whoever teaches hears what the others taught; who does not, asks.
+        #expect(theirs.arms[1] == BanditArm(version: "1", reward: 1.5, penalty: 0.5, feedbacks: 2))
+        #expect(mine.arms[1].feedbacks == 1)
+        mine.failed(RouteChoice(child: 1, propensity: 0.5, version: "1"), rows: 3)
+        try await here.refresh()
+        #expect(mine.arms[1] == BanditArm(version: "1", reward: 1.5, penalty: 3.5, feedbacks: 2))
+        // The same request, told to both, counts once.
+        try await reward(1, "a")
+        #expect(theirs.arms[1].feedbacks == 2)
+        _ = try await router(here, .thompsonSampling, ["1", "2"])
+        try await reward(0, "c")
+        try await there.refresh()
+        #expect(theirs.arms[1].version == "1")
+        _ = try await router(there, .thompsonSampling, ["1", "2"])
+        #expect(theirs.arms[1] == BanditArm(version: "2", reward: 1, feedbacks: 1))
+        #expect(mine.arms[1] == theirs.arms[1])
+    }
+
+    @Test("an answer of the store that is older than what was learned meanwhile is not taken")
+    func staleRefresh() async throws {
+        let router = try await router(registry())
+        let asked = router.changes
+        router.learned(BanditArm(version: "1", reward: 2, feedbacks: 2), at: 0)
+        router.refresh([0: BanditArm(version: "1", reward: 1, feedbacks: 1)], since: asked)
+        #expect(router.arms[0].feedbacks == 2)
+        // Asked anew, the store is right: somebody removed the deployment and began it again.
+        router.refresh([0: BanditArm(version: "1", reward: 1, feedbacks: 1)], since: router.changes)
+        #expect(router.arms[0] == BanditArm(version: "1", reward: 1, feedbacks: 1))
+    }
+
+    @Test("a request that calls itself by what no store can hold keeps no other's choices from the store")
+    func unkeepable() async throws {
+        let registry = registry()
+        let deployment = deployment(try await router(registry), registry)
+        for puid in ["a\u{0}b", String(repeating: "x", count: 513)] {
+            _ = try ask(deployment, puid)
+            #expect(try await registry.decisions.decisions(puid: puid, namespace: "default", deployment: "d").isEmpty)
+            let service = FeedbackService(bandits: registry, metrics: nil, clock: ManualClock())
+            let error = await #expect(throws: AerieError.self) {
+                try await service.take(Feedback(puid: puid, routing: ["router": 0], reward: 1), for: deployment)
+            }
+            #expect(error?.code == .invalidArgument)
+        }
     }
 
     @Test("feedback for a version that is gone is kept and teaches nothing")

@@ -33,33 +33,44 @@ public final class SQLiteBanditStore: BanditStore {
         }
     ]
 
-    public func arms(_ key: BanditKey) async throws(AerieError) -> [Int: BanditArm] {
+    public func arms(_ keys: [BanditKey]) async throws(AerieError) -> [BanditKey: [Int: BanditArm]] {
         try await database.read { db in
-            let rows = try Row.fetchAll(
-                db, sql: """
-                    SELECT arm, version, reward, penalty, feedbacks FROM bandit_arm
-                    WHERE namespace = ? AND deployment = ? AND predictor = ? AND node = ?
-                    """, arguments: [key.namespace, key.deployment, key.predictor, key.node])
-            return Dictionary(
-                uniqueKeysWithValues: rows.map { row in
-                    (
-                        row["arm"],
-                        BanditArm(
-                            version: row["version"], reward: row["reward"], penalty: row["penalty"],
-                            feedbacks: row["feedbacks"])
-                    )
-                })
+            var found: [BanditKey: [Int: BanditArm]] = [:]
+            for key in keys {
+                let arms = try Self.arms(key, db)
+                if !arms.isEmpty { found[key] = arms }
+            }
+            return found
         }
     }
 
-    public func set(_ arm: BanditArm, at place: Int, of key: BanditKey) async throws(AerieError) {
+    private static func arms(_ key: BanditKey, _ db: Database) throws -> [Int: BanditArm] {
+        let rows = try Row.fetchAll(
+            db, sql: """
+                SELECT arm, version, reward, penalty, feedbacks FROM bandit_arm
+                WHERE namespace = ? AND deployment = ? AND predictor = ? AND node = ?
+                """, arguments: [key.namespace, key.deployment, key.predictor, key.node])
+        return Dictionary(
+            uniqueKeysWithValues: rows.map { row in
+                (
+                    row["arm"],
+                    BanditArm(
+                        version: row["version"], reward: row["reward"], penalty: row["penalty"],
+                        feedbacks: row["feedbacks"])
+                )
+            })
+    }
+
+    public func begin(_ versions: [String], of key: BanditKey) async throws(AerieError) -> [BanditArm] {
         try await database.write { db in
-            try db.execute(
-                sql: "INSERT OR REPLACE INTO bandit_arm VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                arguments: [
-                    key.namespace, key.deployment, key.predictor, key.node, place, arm.version, arm.reward,
-                    arm.penalty, arm.feedbacks,
-                ])
+            let kept = try Self.arms(key, db)
+            return try versions.enumerated().map { place, version in
+                if let arm = kept[place], arm.version == version { return arm }
+                try db.execute(
+                    sql: "INSERT OR REPLACE INTO bandit_arm VALUES (?, ?, ?, ?, ?, ?, 0, 0, 0)",
+                    arguments: [key.namespace, key.deployment, key.predictor, key.node, place, version])
+                return BanditArm(version: version)
+            }
         }
     }
 
@@ -94,7 +105,7 @@ public final class SQLiteBanditStore: BanditStore {
         }
     }
 
-    public func reward(_ rewards: [BanditReward]) async throws(AerieError) -> [Bool] {
+    public func reward(_ rewards: [BanditReward]) async throws(AerieError) -> [BanditRewardOutcome] {
         try await database.write { db in
             try rewards.map { reward in
                 let key = reward.key
@@ -104,8 +115,8 @@ public final class SQLiteBanditStore: BanditStore {
                         key.namespace, key.deployment, reward.puid, key.predictor, key.node, reward.arm,
                         reward.version, reward.reward, reward.rows, reward.time.milliseconds, reward.counts,
                     ])
-                guard db.changesCount > 0 else { return false }
-                guard reward.counts else { return true }
+                guard db.changesCount > 0 else { return BanditRewardOutcome(isNew: false, arm: nil) }
+                guard reward.counts else { return BanditRewardOutcome(isNew: true, arm: nil) }
                 try db.execute(
                     sql: """
                         UPDATE bandit_arm SET reward = reward + ?, penalty = penalty + ?, feedbacks = feedbacks + 1
@@ -115,7 +126,8 @@ public final class SQLiteBanditStore: BanditStore {
                         reward.reward * Double(reward.rows), (1 - reward.reward) * Double(reward.rows), key.namespace,
                         key.deployment, key.predictor, key.node, reward.arm, reward.version,
                     ])
-                return true
+                let arm = db.changesCount > 0 ? try Self.arms(key, db)[reward.arm] : nil
+                return BanditRewardOutcome(isNew: true, arm: arm)
             }
         }
     }

@@ -18,24 +18,58 @@ public final class BanditRegistry: Sendable {
         _ key: BanditKey, policy: BanditRouter.Policy, versions: [String], seed: UInt64?, isFrozen: Bool
     ) async throws(AerieError) -> BanditRouter {
         if let router = routers.withLock({ $0[key] }), router.policy == policy {
-            for place in router.take(versions: versions, isFrozen: isFrozen) {
-                try await store?.set(BanditArm(version: versions[place]), at: place, of: key)
-            }
+            if !router.serves(versions) { router.take(try await begin(versions, of: key)) }
+            router.freeze(isFrozen)
             return router
         }
-        var arms: [BanditArm] = []
-        let kept = try await store?.arms(key) ?? [:]
-        for (place, version) in versions.enumerated() {
-            if let arm = kept[place], arm.version == version {
-                arms.append(arm)
-            } else {
-                arms.append(BanditArm(version: version))
-                try await store?.set(arms[place], at: place, of: key)
-            }
-        }
+        let arms = try await begin(versions, of: key)
         let router = BanditRouter(key: key, policy: policy, arms: arms, seed: seed, isFrozen: isFrozen)
         routers.withLock { $0[key] = router }
         return router
+    }
+
+    private func begin(_ versions: [String], of key: BanditKey) async throws(AerieError) -> [BanditArm] {
+        try await store?.begin(versions, of: key) ?? versions.map { BanditArm(version: $0) }
+    }
+
+    /// Keeps rewards, and lets their routers know what they know together then.
+    /// - Returns: for each whether it is the first for its puid and router.
+    func reward(_ rewards: [BanditReward]) async throws(AerieError) -> [Bool] {
+        guard let store else {
+            for reward in rewards where reward.counts {
+                guard let router = existing(reward.key), router.arms.indices.contains(reward.arm) else { continue }
+                var arm = router.arms[reward.arm]
+                guard arm.version == reward.version else { continue }
+                arm.learn(reward: reward.reward, rows: reward.rows)
+                router.learned(arm, at: reward.arm)
+            }
+            return rewards.map { _ in true }
+        }
+        let outcomes = try await store.reward(rewards)
+        for (reward, outcome) in zip(rewards, outcomes) {
+            if let arm = outcome.arm { existing(reward.key)?.learned(arm, at: reward.arm) }
+        }
+        return outcomes.map(\.isNew)
+    }
+
+    /// Takes what other servers have learned in a store that they share.
+    func refresh() async throws(AerieError) {
+        let known = routers.withLock { $0 }.mapValues { (router: $0, changes: $0.changes) }
+        guard let store, !known.isEmpty else { return }
+        let kept = try await store.arms(Array(known.keys))
+        for (key, (router, changes)) in known { router.refresh(kept[key] ?? [:], since: changes) }
+    }
+
+    /// Takes what other servers have learned, again and again until its task is cancelled: a query each time. A store
+    /// that is away for a while is asked again.
+    /// - Parameter sleep: waits before each time; tests inject one that does not.
+    public func followOthers(
+        sleep: @Sendable () async throws -> Void = { try await Task.sleep(for: .seconds(1)) }
+    ) async {
+        while !Task.isCancelled {
+            do { try await sleep() } catch { return }
+            try? await refresh()
+        }
     }
 
     /// What the router of a node knows now; `nil` for a node that does not learn.

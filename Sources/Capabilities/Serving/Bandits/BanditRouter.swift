@@ -9,8 +9,8 @@ import Synchronization
 
 /// A router that learns from rewards which child answers best, and goes on trying the others.
 ///
-/// Thread-safe; a lock for the time of a choice. What it knows is kept by `BanditRegistry`, so that a new table, a
-/// restart or a crash does not make it forget.
+/// Thread-safe; a lock for the time of a choice. What it knows is a copy of what the store has, which `BanditRegistry`
+/// looks after, so that a new table, a restart or a crash does not make it forget, and several servers know the same.
 final class BanditRouter: GraphRouter {
     enum Policy: Sendable, Hashable {
         /// The best child by its mean, with this probability any child.
@@ -21,7 +21,12 @@ final class BanditRouter: GraphRouter {
     }
 
     private struct State {
+        /// As the store has them, with the failures added.
         var arms: [BanditArm]
+        /// Rows whose answers did not come, by arm: of this process alone.
+        var failures: [Int]
+        /// How often what was learned has changed here.
+        var changes = 0
         var generator: SplitMix
         var isFrozen: Bool
         /// Thompson's choice as probabilities, estimated by draws.
@@ -29,6 +34,12 @@ final class BanditRouter: GraphRouter {
         var routesSinceShares = 0
         /// Something was learned since the shares were estimated.
         var areSharesOld = true
+
+        mutating func set(_ arm: BanditArm, at place: Int) {
+            arms[place] = arm
+            arms[place].penalty += Double(failures[place])
+            areSharesOld = true
+        }
     }
 
     let key: BanditKey
@@ -41,7 +52,9 @@ final class BanditRouter: GraphRouter {
     init(key: BanditKey, policy: Policy, arms: [BanditArm], seed: UInt64?, isFrozen: Bool) {
         self.key = key
         self.policy = policy
-        state = Mutex(State(arms: arms, generator: SplitMix(seed: seed), isFrozen: isFrozen))
+        state = Mutex(
+            State(
+                arms: arms, failures: arms.map { _ in 0 }, generator: SplitMix(seed: seed), isFrozen: isFrozen))
     }
 
     var arms: [BanditArm] { state.withLock { $0.arms } }
@@ -59,33 +72,63 @@ final class BanditRouter: GraphRouter {
         return choice
     }
 
-    /// Takes a reward for a choice; nothing happens if the arm serves another version by now, or the router is frozen.
-    func learn(arm: Int, version: String, reward: Double, rows: Int) {
+    /// Takes what the store knows of an arm after a reward; nothing happens if the arm serves another version by now,
+    /// or has heard of later rewards already.
+    func learned(_ arm: BanditArm, at place: Int) {
         state.withLock { state in
-            guard !state.isFrozen, state.arms.indices.contains(arm), state.arms[arm].version == version else { return }
-            state.arms[arm].learn(reward: reward, rows: rows)
-            state.areSharesOld = true
+            guard state.arms.indices.contains(place), state.arms[place].version == arm.version,
+                state.arms[place].feedbacks < arm.feedbacks
+            else { return }
+            state.set(arm, at: place)
+            state.changes += 1
         }
     }
 
     /// An answer that did not come is worth nothing. Counted in memory only: what fails often shows itself again.
     func failed(_ choice: RouteChoice, rows: Int) {
-        learn(arm: choice.child, version: choice.version, reward: 0, rows: rows)
+        state.withLock { state in
+            guard !state.isFrozen, state.arms.indices.contains(choice.child),
+                state.arms[choice.child].version == choice.version
+            else { return }
+            state.failures[choice.child] += rows
+            state.arms[choice.child].penalty += Double(rows)
+            state.areSharesOld = true
+        }
     }
 
-    /// Puts arms that serve another version back to the beginning.
-    /// - Returns: their places.
-    func take(versions: [String], isFrozen: Bool) -> [Int] {
+    /// Whether arms of these versions are what it knows of.
+    func serves(_ versions: [String]) -> Bool { state.withLock { $0.arms.map(\.version) == versions } }
+
+    /// Lets the arms be these; failures of those that go on serving their version stay.
+    func take(_ arms: [BanditArm]) {
         state.withLock { state in
-            state.isFrozen = isFrozen
-            let changed = versions.indices.filter {
-                !state.arms.indices.contains($0) || state.arms[$0].version != versions[$0]
+            let before = state
+            state.arms = arms
+            state.failures = arms.indices.map { place in
+                let isSame = before.arms.indices.contains(place) && before.arms[place].version == arms[place].version
+                return isSame ? before.failures[place] : 0
             }
-            state.arms = versions.indices.map { place in
-                changed.contains(place) ? BanditArm(version: versions[place]) : state.arms[place]
+            for place in arms.indices { state.set(arms[place], at: place) }
+            state.changes += 1
+        }
+    }
+
+    func freeze(_ isFrozen: Bool) { state.withLock { $0.isFrozen = isFrozen } }
+
+    /// To be told to `refresh` with what the store says after it was asked for.
+    var changes: Int { state.withLock { $0.changes } }
+
+    /// Takes what other servers taught the store. What was learned here since `changes` was asked for stays, if it may
+    /// be newer.
+    func refresh(_ kept: [Int: BanditArm], since changes: Int) {
+        state.withLock { state in
+            for (place, arm) in kept where state.arms.indices.contains(place) {
+                let known = state.arms[place]
+                guard known.version == arm.version, known.feedbacks != arm.feedbacks,
+                    state.changes == changes || known.feedbacks < arm.feedbacks
+                else { continue }
+                state.set(arm, at: place)
             }
-            state.areSharesOld = true
-            return changed
         }
     }
 

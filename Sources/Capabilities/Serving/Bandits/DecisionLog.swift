@@ -6,11 +6,14 @@ import Synchronization
 /// batches by `run`.
 ///
 /// Thread-safe and bounded: past `capacity` the newest are dropped and counted. A crash loses those of the last
-/// `interval`; feedback for them needs the answer's `meta.routing`.
+/// twentieth of a second, and feedback that another server takes may come before them: then it needs the answer's
+/// `meta.routing`.
 public final class DecisionLog: Sendable {
     public static let capacity = 65_536
     /// How long choices wait for feedback, in days.
     public static let keptDays = 7
+    /// What a request may call itself, in bytes, for its choices to be kept.
+    static let puidLimit = 512
 
     private struct Buffer {
         var waiting: [BanditDecision] = []
@@ -32,8 +35,14 @@ public final class DecisionLog: Sendable {
     /// Choices that found no room.
     public var dropped: Int { buffer.withLock { $0.dropped } }
 
+    /// Whether choices are kept under this name: every store can hold it, so that one request's name never keeps the
+    /// choices of others from being written.
+    static func keeps(_ puid: String) -> Bool {
+        !puid.isEmpty && puid.utf8.count <= puidLimit && !puid.utf8.contains(0)
+    }
+
     func append(_ chosen: [RouteDecision], puid: String, of place: GraphPlace) {
-        guard store != nil, !puid.isEmpty else { return }
+        guard store != nil, Self.keeps(puid) else { return }
         let time = clock.now()
         buffer.withLock { buffer in
             guard buffer.waiting.count + chosen.count <= Self.capacity else { return buffer.dropped += chosen.count }

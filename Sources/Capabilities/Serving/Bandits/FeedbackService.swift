@@ -51,6 +51,10 @@ public struct FeedbackService: Sendable {
     ///   not fit the graph; `notFound` where neither routing nor puid says which way the request went.
     public func take(_ feedback: Feedback, for deployment: ServedDeployment) async throws(AerieError) -> Outcome {
         guard feedback.reward.isFinite else { throw .invalid("reward", "is no number") }
+        guard DecisionLog.keeps(feedback.puid) || feedback.puid.isEmpty else {
+            throw .invalid(
+                "response.meta.puid", "must be at most \(DecisionLog.puidLimit) bytes long, without a zero character")
+        }
         let chosen = try await bandits.decisions.decisions(
             puid: feedback.puid, namespace: deployment.namespace, deployment: deployment.name)
         let predictor = self.predictor(feedback, chosen, deployment)
@@ -92,7 +96,7 @@ public struct FeedbackService: Sendable {
         }
         let now = clock.now()
         let puid = feedback.puid.isEmpty ? "aerie-\(UInt64.random(in: .min ... .max))" : feedback.puid
-        var rewards: [(reward: BanditReward, router: BanditRouter)] = []
+        var rewards: [BanditReward] = []
         for (node, router) in try graph.way(routing) {
             let decision = chosen.first { $0.key.node == node.name }
             guard let arm = decision?.arm ?? routing[node.name] else { continue }
@@ -101,23 +105,16 @@ public struct FeedbackService: Sendable {
             }
             let version = decision?.version ?? router.arms[arm].version
             rewards.append(
-                (
-                    BanditReward(
-                        key: router.key, puid: puid, arm: arm, version: version, reward: feedback.reward,
-                        rows: max(1, decision?.rows ?? feedback.rows ?? 1), time: now, counts: !router.isFrozen),
-                    router
-                ))
+                BanditReward(
+                    key: router.key, puid: puid, arm: arm, version: version, reward: feedback.reward,
+                    rows: max(1, decision?.rows ?? feedback.rows ?? 1), time: now, counts: !router.isFrozen))
         }
         if rewards.isEmpty {
             throw .notFound(
                 "feedback needs the answer's meta.routing, or the puid of a request of the last "
                     + "\(DecisionLog.keptDays) days")
         }
-        let areNew = try await bandits.store?.reward(rewards.map(\.reward)) ?? rewards.map { _ in true }
-        for (place, (reward, router)) in rewards.enumerated() where areNew[place] {
-            router.learn(arm: reward.arm, version: reward.version, reward: reward.reward, rows: reward.rows)
-        }
-        return areNew.contains(true)
+        return try await bandits.reward(rewards).contains(true)
     }
 }
 

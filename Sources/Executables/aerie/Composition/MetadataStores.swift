@@ -43,8 +43,7 @@ struct MetadataStores: Sendable {
         }
     }
 
-    /// Nothing is in the data folder but files, what routers have learned, and what tells this server from the others
-    /// at the same database.
+    /// Nothing is in the data folder but files, and what tells this server from the others at the same database.
     private static func postgres(url: String, folder: String) async throws(AerieError) -> MetadataStores {
         let home = Hexadecimal.encode(try FolderSecret.open("server.id", in: folder).prefix(16))
         let database = try await PostgresDatabase(url: url)
@@ -56,13 +55,7 @@ struct MetadataStores: Sendable {
             pipelineRuns: PostgresPipelineRunStore(database, home: home), webhooks: PostgresWebhookStore(database),
             purge: PostgresPurgeStore(database), imports: PostgresImportStore(database),
             definitions: PostgresDefinitionDocumentStore(database),
-            bandits: try bandits(folder: folder), isShared: true, close: {})
-    }
-
-    /// What this server's learning routers know stays with it: each learns from the traffic that it sees.
-    private static func bandits(folder: String) throws(AerieError) -> any BanditStore {
-        SQLiteBanditStore(
-            try MetadataDatabase(path: folder + "/bandits.db", migrations: SQLiteBanditStore.migrations))
+            bandits: PostgresBanditStore(database), isShared: true, close: {})
     }
 
     private static func sqlite(folder: String) throws(AerieError) -> MetadataStores {

@@ -155,7 +155,10 @@ final class Server: Sendable {
         Task {
             await withTaskGroup(of: Void.self) { group in
                 group.addTask { await platform.reconcile.run() }
-                if platform.stores.isShared { group.addTask { await platform.resources.followOthers() } }
+                if platform.stores.isShared {
+                    group.addTask { await platform.resources.followOthers() }
+                    group.addTask { await platform.graphs.bandits.followOthers() }
+                }
                 group.addTask { await platform.sampler.run() }
                 group.addTask { await platform.graphs.bandits.decisions.run() }
                 group.addTask { await platform.featureUpkeep.run() }

@@ -220,6 +220,63 @@ def test_rows_of_a_kafka_topic_are_read_and_wrong_ones_set_aside(server, cluster
     got = online(store(server), "profiles", [1, 2, 3], ["limit", "city"])
     assert got["limit"] == [1.0, 200.0, 3.0] and got["city"] == ["c1", "c2", "c3"]
 
+    # Training data has every row as of its time, what came before the kill and after it.
+    times = [moment - HOUR, moment, moment, moment + MINUTE, moment - MINUTE]
+    table = training(server, "profiles", ["limit", "city"], [1, 1, 2, 2, 3], times)
+    assert list(table["limit"].fillna(-9)) == [-1.0, 1.0, 2.0, 200.0, -9]
+    assert [city or None for city in table.city] == ["old", "c1", "c2", None, None]
+    again = requests.post(f"{server.http}/feast/{PROJECT}/materialize", timeout=60, json={
+        "start_ts": (moment - DAY).isoformat(), "end_ts": (moment + HOUR).isoformat(), "feature_views": ["profiles"]})
+    assert again.status_code == 200, again.text
+    assert online(store(server), "profiles", [1, 2, 3], ["limit"])["limit"] == [1.0, 200.0, 3.0]
+
+
+def training(server, view, features, cards, times):
+    pd.DataFrame({"card": cards, "event_timestamp": times}).to_parquet(server.folder / "asked.parquet")
+    server.cli("features", "historical", "-n", PROJECT, "--entity-rows", str(server.folder / "asked.parquet"), "--features",
+               ",".join(f"{view}:{name}" for name in features), "--output", str(server.folder / "known.parquet"))
+    return pd.read_parquet(server.folder / "known.parquet")
+
+
+STREAM_OF_ROWS = """
+apiVersion: aerie.dev/v1
+kind: Entity
+metadata: {{name: card, namespace: streams}}
+spec: {{joinKey: card, valueType: INT64}}
+---
+apiVersion: aerie.dev/v1
+kind: FeatureView
+metadata: {{name: {name}, namespace: streams}}
+spec:
+  entities: [card]
+  stream: {{type: kafka, brokers: "{brokers}", topic: limits, timestampField: at{more}}}
+  features: [{{name: limit, dtype: DOUBLE}}, {{name: note, dtype: STRING}}]
+"""
+
+
+def test_rows_of_a_topic_need_no_other_source_for_training_data(server, cluster):
+    cluster.create_topic("limits", 2)
+    for name, more in [("limits", ""), ("limits_now", ", to: online, group: now")]:
+        server.cli("apply", "-f", "-", input=STREAM_OF_ROWS.format(name=name, brokers=cluster.bootstrap, more=more))
+    start = server.now - DAY
+    rows = [{"card": i % 5, "limit": float(i), "at": (start + i * MINUTE).isoformat(), **({"note": f"n{i}"} if i % 3 else {})}
+            for i in range(200)]
+    for index, row in enumerate(rows):
+        cluster.produce("limits", index % 5 % 2, json.dumps(row).encode())
+    cluster.flush()
+    for name in ("limits", "limits_now"):
+        positions(server, name, len(rows))
+    cards, times = [i % 6 for i in range(60)], [start + i * 5 * MINUTE for i in range(60)]
+    table = training(server, "limits", ["limit", "note"], cards, times)
+    for index, (key, time_) in enumerate(zip(cards, times)):
+        seen = [row for row in rows if row["card"] == key and start + row["limit"] * MINUTE <= time_]
+        last = seen[-1] if seen else {"limit": None}
+        assert (None if pd.isna(table["limit"][index]) else table["limit"][index]) == last["limit"], index
+        assert (table.note[index] or None) == last.get("note"), index
+    refused = server.cli("features", "historical", "-n", PROJECT, "--entity-rows", str(server.folder / "asked.parquet"),
+                         "--features", "limits_now:limit", "--output", str(server.folder / "known.parquet"), check=False)
+    assert refused.returncode != 0 and "has no source" in refused.stderr
+
 
 def test_what_cannot_be_computed_is_kept_and_said(server, cluster):
     remote = store(server)

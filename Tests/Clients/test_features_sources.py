@@ -127,8 +127,19 @@ def test_a_table_of_bigquery_is_connected_by_files(aerie, place):
 apiVersion: aerie.dev/v1
 kind: SourceConnection
 metadata: {{name: exports}}
-spec: {{type: files, tables: {{project.dataset.users: {place.folder}/big.parquet}}}}
+spec: {{type: files, tables: {{project.dataset.users: nowhere.parquet}}}}
 """)
+    assert aerie.cli(*ask, check=False).returncode != 0
+    # A relative path counts from the folder of its manifest.
+    (place.folder / "exports.yaml").write_text("""
+apiVersion: aerie.dev/v1
+kind: SourceConnection
+metadata: {name: exports}
+spec: {type: files, tables: {project.dataset.users: ./big.parquet, project.dataset.others: "s3://bucket/x.parquet", "*": x.csv}}
+""")
+    aerie.cli("apply", "-f", f"{place.folder}/exports.yaml")
+    kept = json.loads(aerie.cli("get", "sourceconnection", "exports", "-o", "json").stdout)["spec"]["tables"]
+    assert kept["project.dataset.others"] == "s3://bucket/x.parquet" and kept["*"] == f"{place.folder}/x.csv"
     check(aerie, place, "big", place.table)
 
 

@@ -42,6 +42,25 @@ import Testing
         #expect(table["o"]?[0] == .int(3) && table["f"]?[9] == .int(4))
     }
 
+    @Test("A large file is left alone until what is newer has grown to its size") func merges() async throws {
+        let folder = NSTemporaryDirectory() + UUID().uuidString
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let engine = DuckDBEngine(options: .init(threads: 1))
+        let store = PushedRowFiles(folder: folder, engine: engine)
+        let many = (0..<20_000).map(line)
+        try await store.append(many, columns: columns, to: "default/v")
+        let large = try await store.files(of: "default/v")
+        for number in 0..<(PushedRowFiles.mergeCount + 5) {
+            try await store.append([line(20_000 + number)], columns: columns, to: "default/v")
+        }
+        let files = try await store.files(of: "default/v")
+        #expect(files.first == large.first && files.count > 2 && files.count < PushedRowFiles.mergeCount)
+        let list = files.map(sqlString).joined(separator: ", ")
+        let table = try await engine.query("SELECT k FROM read_parquet([\(list)])")
+        #expect(table.rowCount == 20_005 + PushedRowFiles.mergeCount)
+        #expect((0..<table.rowCount).allSatisfy { table["k"]?[$0] == .int(Int64($0)) })
+    }
+
     @Test("Rows that do not fit leave nothing") func wrong() async throws {
         let folder = NSTemporaryDirectory() + UUID().uuidString
         defer { try? FileManager.default.removeItem(atPath: folder) }

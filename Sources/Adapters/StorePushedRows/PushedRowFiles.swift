@@ -10,7 +10,7 @@ import Synchronization
 /// after a crash, and nothing else. Files of one view are written one after the other; their names are in the order of
 /// their rows.
 public final class PushedRowFiles: PushedRows {
-    /// So many files of a view are made into one.
+    /// At so many files of a view the newest are made into one.
     public static let mergeCount = 64
 
     private let folder: String
@@ -100,15 +100,30 @@ public final class PushedRowFiles: PushedRows {
         try Self.sync(NSString(string: path).deletingLastPathComponent)
     }
 
-    /// The rows of all files in their order, under the name of the last, which is replaced at once; a crash before the
-    /// others are gone leaves rows twice, which reads do not notice: they are equal.
+    /// The rows of the newest files in their order, under the name of the last, which is replaced at once; a crash
+    /// before the others are gone leaves rows twice, which reads do not notice: they are equal.
+    ///
+    /// An older file joins them only if it is no larger than all that is newer, so that a row is written again as often
+    /// as the whole doubles, and not at each merge.
     private func merge(_ place: String) async throws(AerieError) {
-        let names = try names(place)
-        guard names.count >= Self.mergeCount, let last = names.last else { return }
+        let all = try names(place)
+        guard all.count >= Self.mergeCount, let last = all.last else { return }
+        var (first, size) = (all.count, Int64(0))
+        while first > 0 {
+            let next = Self.size("\(place)/\(all[first - 1]).parquet")
+            if all.count - first >= Self.mergeCount / 2, next > size { break }
+            (first, size) = (first - 1, size + next)
+        }
+        let names = all[first...]
         let files = names.map { sqlString("\(place)/\($0).parquet") }.joined(separator: ", ")
         try await write(
             "SELECT * FROM read_parquet([\(files)], union_by_name = true)", to: "\(place)/\(last).parquet")
         for name in names.dropLast() { try? FileManager.default.removeItem(atPath: "\(place)/\(name).parquet") }
+    }
+
+    private static func size(_ path: String) -> Int64 {
+        let attributes = try? FileManager.default.attributesOfItem(atPath: path)
+        return (attributes?[.size] as? NSNumber)?.int64Value ?? 0
     }
 
     private static func sync(_ path: String) throws(AerieError) {

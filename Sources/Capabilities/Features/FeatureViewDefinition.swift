@@ -92,7 +92,9 @@ public struct FeatureViewDefinition: Sendable, Hashable {
         // A table of a warehouse may have its rows in files besides.
         if type == "bigquery", let file, !file.isEmpty { type = "file" }
         if spec["source"] == nil, spec["stream"] != nil || spec["onDemand"] != nil {
-            type = noSource
+            // Rows that come by a stream are kept, and so are a source.
+            let isOfRows = spec["features"] != nil && spec["aggregations"] == nil && spec["onDemand"] == nil
+            type = isOfRows && spec["stream"]?["to"]?.string != PushTarget.online.rawValue ? "push" : noSource
         } else {
             for (field, problem) in problemsOfSource(source, type: type) { wrong(field, problem) }
         }

@@ -17,8 +17,8 @@ public protocol ResourceKind: Sendable {
     /// `status.state`.
     var columns: [(title: String, path: String)] { get }
 
-    /// Where `spec` names files, each by its keys from `spec` on (`["source", "path"]`): a relative one counts from the
-    /// folder of its manifest, where that is told.
+    /// Where `spec` names files, each by its keys from `spec` on (`["source", "path"]`; `*` is any key): a relative one
+    /// counts from the folder of its manifest, where that is told.
     var filePaths: [[String]] { get }
 
     /// Whether names and namespaces may hold `_` and capitals, as Feast's do; else they follow Kubernetes' rule.

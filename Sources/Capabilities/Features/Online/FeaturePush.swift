@@ -53,14 +53,34 @@ extension FeatureStore {
         }
         guard target != .offline else { return batches.reduce(0) { $0 + $1.1.count } }
         var written = 0
-        for (view, rows) in batches where !rows.isEmpty {
-            let count = try await online.write(view.online, rows)
-            counters.wrote(count, of: view)
-            if let newest = rows.lazy.map(\.time).max() { counters.saw(newest, of: view) }
-            written += count
-        }
+        for (view, rows) in batches { written += try await put(rows, of: view) }
         for view in streamed { written += try await streams().push(columns, to: view) }
         return written
+    }
+
+    /// Writes rows online and counts them.
+    private func put(_ rows: [OnlineRow], of view: FeatureCatalog.View) async throws(AerieError) -> Int {
+        guard let newest = rows.lazy.map(\.time).max() else { return 0 }
+        let count = try await online.write(view.online, rows)
+        counters.wrote(count, of: view)
+        counters.saw(newest, of: view)
+        return count
+    }
+
+    /// What takes the rows of a view's stream: as a push of them would, quality suite included.
+    func rowWriter(_ view: FeatureCatalog.View) -> RowWriter {
+        var writer = RowWriter { [self] columns throws(AerieError) in
+            let rows = try Self.rows(columns, of: view)
+            let places = try await passQuality(rows, columns, view)
+            _ = try await put(places.map { $0.map { rows[$0] } } ?? rows, of: view)
+            return places
+        }
+        if access.pushed != nil, view.definition.stream?.keepsRows == true {
+            writer.keep = { [self] columns throws(AerieError) in
+                try await keep(columns, rows: try Self.rows(columns, of: view), of: view)
+            }
+        }
+        return writer
     }
 
     /// The columns with those rows only; `nil` for all.

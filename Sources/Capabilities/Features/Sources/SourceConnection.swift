@@ -40,6 +40,8 @@ public struct SourceConnectionKind: ResourceKind {
     public var aliases: [String] { ["sourceconnection", "sourceconnections", "connection"] }
     public var columns: [(title: String, path: String)] { [("TYPE", "spec.type"), ("URL", "spec.url")] }
 
+    public var filePaths: [[String]] { [["tables", "*"]] }
+
     public var schema: FieldSchema {
         .object([
             Field("type", .choice(["postgres", "files"]), required: true),

@@ -51,18 +51,16 @@ public final class FeatureStreams: Sendable {
     }
 
     /// What takes in the messages of a view's log.
-    /// - Parameter write: takes rows of a view without windows.
+    /// - Parameter writer: takes rows of a view without windows.
     /// - Throws: `invalidArgument` for a view that has no stream.
-    func intake(
-        _ view: FeatureCatalog.View, write: @escaping @Sendable (RowStream.Columns) async throws(AerieError) -> Void
-    ) throws(AerieError) -> any StreamIntake {
+    func intake(_ view: FeatureCatalog.View, writer: RowWriter) throws(AerieError) -> any StreamIntake {
         if let windows = view.definition.windows {
             return EventIntake(view, windows, processor: try processor(view), clock: clock)
         }
         guard let name = view.streamName else {
             throw .invalid("", "feature view '\(view.definition.name)' has no stream")
         }
-        let made = RowStream(view, stream: name, states: states, clock: clock, write: write)
+        let made = RowStream(view, stream: name, states: states, clock: clock, writer: writer)
         rows.withLock { $0[name] = made }
         return made
     }

@@ -3,10 +3,11 @@ import AerieJSON
 import AerieResources
 import Streaming
 
-/// The log of one view without windows: each message is a row, which is written online as a push of it would be.
+/// The log of one view without windows: each message is a row, which is written online as a push of it would be, and
+/// kept for reading offline.
 ///
-/// Rows are written before it is noted how far the log is, so that after a crash some are written twice, which changes
-/// nothing: of an entity the newest time counts.
+/// Rows are written and kept before it is noted how far the log is, so that after a crash some are there twice, which
+/// changes nothing: of an entity the newest time counts, and of equal rows offline any.
 actor RowStream: StreamIntake {
     typealias Columns = [(name: String, values: [JSONValue])]
 
@@ -14,27 +15,34 @@ actor RowStream: StreamIntake {
     private let names: [String]
     private let states: any StreamStateStore
     private let clock: any WallClock
-    private let write: @Sendable (Columns) async throws(AerieError) -> Void
+    private let write: @Sendable (Columns) async throws(AerieError) -> [Int]?
+    private let keep: (@Sendable (Columns) async throws(AerieError) -> Void)?
+    private let definition: FeatureViewDefinition
     private let turn = Turn()
+
+    private struct Row {
+        var message: EventMessage
+        /// `nil` for a member that is missing.
+        var values: [JSONValue?]
+    }
+
     private var known: [String: Int64]?
     private var step: Int64 = 0
     private(set) var totals = StreamTotals()
 
-    /// - Parameter write: takes all of the rows, or throws `invalidArgument` and takes none.
     init(
         _ view: FeatureCatalog.View, stream: String, states: any StreamStateStore, clock: any WallClock,
-        write: @escaping @Sendable (Columns) async throws(AerieError) -> Void
+        writer: RowWriter
     ) {
         self.stream = stream
         self.states = states
         self.clock = clock
-        self.write = write
-        let definition = view.definition
-        let own =
+        write = writer.write
+        keep = writer.keep
+        definition = view.definition
+        names =
             view.joinKeys.map(\.name) + definition.features.map(\.name)
             + [definition.timestampField ?? "event_timestamp"] + [definition.createdTimestampColumn].compactMap(\.self)
-        // A source may call them otherwise.
-        names = own + definition.fieldMapping.filter { own.contains($0.value) }.map(\.key).sorted()
     }
 
     /// Where the next message of each partition is; what lies before it has been written.
@@ -63,22 +71,27 @@ actor RowStream: StreamIntake {
             let start = places[partition] ?? 0
             var result = StreamTotals()
             var change = StreamChange()
-            var rows: [(message: EventMessage, values: [JSONValue?])] = []
+            var rows: [Row] = []
             for message in messages where message.offset >= start {
                 do throws(AerieError) {
                     let object = try message.object()
-                    rows.append((message, names.map { object[$0] }))
+                    // A source may call them otherwise.
+                    let values = names.map { object[$0] ?? object[definition.column(of: $0)] }
+                    rows.append(Row(message: message, values: values))
                 } catch { change.deadLetters.append(message.deadLetter(error, at: now)) }
             }
             // Those with the same members go together: a member that is missing leaves its feature as it is.
             var begin = 0
+            var kept: [Row] = []
             for end in rows.indices.map({ $0 + 1 })
             where end == rows.count || !Self.areAlike(rows[end].values, rows[begin].values) {
-                let refused = try await put(rows[begin..<end])
+                let refused = try await put(rows[begin..<end], passed: &kept)
                 change.deadLetters += refused
                 result.verdicts[.counted, default: 0] += end - begin - refused.count
                 begin = end
             }
+            // Of all of them one file.
+            if let keep, !kept.isEmpty { try await keep(columns(kept[...])) }
             change.positions[partition] = max(next, start)
             step += 1
             (change.step, change.published) = (step, step)
@@ -100,24 +113,38 @@ actor RowStream: StreamIntake {
     }
 
     /// Writes the rows; where they are refused, each half by itself, until those are found that are wrong.
-    private func put(
-        _ rows: ArraySlice<(message: EventMessage, values: [JSONValue?])>
-    ) async throws(AerieError) -> [DeadLetter] {
+    private func put(_ rows: ArraySlice<Row>, passed: inout [Row]) async throws(AerieError) -> [DeadLetter] {
         guard let first = rows.first else { return [] }
-        var columns: Columns = []
-        for (place, name) in names.enumerated() where first.values[place] != nil {
-            columns.append((name, rows.map { $0.values[place] ?? .null }))
-        }
         do throws(AerieError) {
-            try await write(columns)
+            let places = try await write(columns(rows))
+            passed += places.map { $0.map { rows[rows.startIndex + $0] } } ?? Array(rows)
             return []
         } catch {
             guard error.code == .invalidArgument || error.code == .failedPrecondition else { throw error }
             if rows.count == 1 { return [first.message.deadLetter(error, at: now)] }
             let middle = rows.startIndex + rows.count / 2
-            return try await put(rows[..<middle]) + (try await put(rows[middle...]))
+            let earlier = try await put(rows[..<middle], passed: &passed)
+            return earlier + (try await put(rows[middle...], passed: &passed))
         }
     }
+
+    /// The members that any of the rows has.
+    private func columns(_ rows: ArraySlice<Row>) -> Columns {
+        var columns: Columns = []
+        for (place, name) in names.enumerated() where rows.contains(where: { $0.values[place] != nil }) {
+            columns.append((name, rows.map { $0.values[place] ?? .null }))
+        }
+        return columns
+    }
+}
+
+/// Where the rows of a stream go.
+struct RowWriter: Sendable {
+    /// Takes all of the rows, or throws `invalidArgument` or `failedPrecondition` and takes none.
+    /// Returns the places of those that were not set aside; `nil` for all.
+    var write: @Sendable (RowStream.Columns) async throws(AerieError) -> [Int]?
+    /// Keeps rows that were written for reading offline; `nil` where they are not to be kept.
+    var keep: (@Sendable (RowStream.Columns) async throws(AerieError) -> Void)?
 }
 
 extension FeatureCatalog.View {

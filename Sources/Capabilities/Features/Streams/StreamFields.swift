@@ -13,6 +13,7 @@ enum StreamFields {
         Field("timestampField", .string),
         Field("eventId", .string),
         Field("allowedLateness", .any),
+        Field("to", .choice([PushTarget.online, .both].map(\.rawValue))),
     ])
 
     static let aggregations = FieldSchema.array(

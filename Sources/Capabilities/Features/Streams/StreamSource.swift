@@ -23,6 +23,8 @@ public struct StreamSource: Sendable, Hashable {
     public var eventID: String?
     /// Microseconds.
     public var allowedLateness: Int64
+    /// For rows: whether they are kept for training data too.
+    public var keepsRows = true
 
     static let defaultLateness: Int64 = 3600 * 1_000_000
 
@@ -36,6 +38,7 @@ public struct StreamSource: Sendable, Hashable {
         var source = StreamSource(
             kafka: nil, timestampField: spec["timestampField"]?.string ?? timestampField ?? "event_timestamp",
             eventID: spec["eventId"]?.string, allowedLateness: defaultLateness)
+        source.keepsRows = spec["to"]?.string != PushTarget.online.rawValue
         if let lateness = spec["allowedLateness"], !lateness.isNull {
             if let microseconds = FeatureViewDefinition.microseconds(lateness) {
                 source.allowedLateness = microseconds

@@ -118,9 +118,7 @@ public actor StreamSupervisor {
             if let known = running[name], known.problem == nil, started[name] == made { continue }
             await end(name)
             started[name] = made
-            let intake = try streams.intake(view) { [store] columns throws(AerieError) in
-                _ = try await store.write(columns, to: [view])
-            }
+            let intake = try streams.intake(view, writer: store.rowWriter(view))
             let positions = KnownPositions(try await streams.progress(view).positions)
             if let kafka = source.kafka { running[name] = start(view, kafka, intake, positions) }
         }

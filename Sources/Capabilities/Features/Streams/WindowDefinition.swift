@@ -33,6 +33,7 @@ public struct WindowDefinition: Sendable, Hashable {
         let stream = StreamSource.read(
             spec["stream"]?.object ?? ["type": "push"], name: view.name, timestampField: view.timestampField,
             path: "\(path).stream", problems: &problems)
+        if spec["stream"]?["to"] != nil { wrong("stream.to", "belongs to a view without aggregations: it keeps no rows") }
         let list = spec["aggregations"]?.array ?? []
         if list.isEmpty {
             wrong("aggregations", "must have at least one: a stream's features are computed from windows")

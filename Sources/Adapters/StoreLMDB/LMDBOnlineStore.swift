@@ -50,20 +50,18 @@ public final class LMDBOnlineStore: ImmediateOnlineStore {
         let prefix = view.path
         return try await commits.run { transaction, environment throws(AerieError) in
             var written = 0
+            var writer = OnlineRecordWriter()
             for row in rows {
                 let name = Self.name(prefix, row.key)
-                let new = try Self.find(name, transaction, environment) { old throws(AerieError) -> [UInt8] in
-                    if (old.time, old.created) > (row.time, row.created) { return [] }
-                    return try OnlineRecordCoding.encode(row, fields: view.fields, old: old)
+                let isNewer = try Self.find(name, transaction, environment) { old throws(AerieError) in
+                    if (old.time, old.created) > (row.time, row.created) { return false }
+                    try writer.encode(row, fields: view.fields, old: old)
+                    return true
                 }
-                let bytes: [UInt8]
-                if let new {
-                    bytes = new
-                } else {
-                    bytes = try OnlineRecordCoding.encode(row, fields: view.fields, old: nil)
-                }
-                if bytes.isEmpty { continue }
-                let code = clmdb_put(transaction, environment.database, name, name.count, bytes, bytes.count)
+                if isNewer == false { continue }
+                if isNewer == nil { try writer.encode(row, fields: view.fields, old: nil) }
+                let code = clmdb_put(
+                    transaction, environment.database, name, name.count, writer.bytes, writer.bytes.count)
                 try environment.check(code, "write to")
                 written += 1
             }

@@ -55,28 +55,4 @@ struct OnlineRecordCoding {
         }
         return OnlineRecord(time: time, values: values)
     }
-
-    /// - Parameter old: the row that is there, whose values stay where the new one says nothing.
-    static func encode(_ row: OnlineRow, fields: [UInt32], old: OnlineRecordCoding?) throws(AerieError) -> [UInt8] {
-        var kept: [(UInt32, [UInt8])] = []
-        for (field, value) in zip(fields, row.values) {
-            if let value { kept.append((field, value.protobuf)) }
-        }
-        try old?.forEach { field, value throws(AerieError) in
-            if !kept.contains(where: { $0.0 == field }) { kept.append((field, Array(value))) }
-        }
-        var bytes: [UInt8] = [version]
-        func append(_ number: some FixedWidthInteger) {
-            withUnsafeBytes(of: number.littleEndian) { bytes.append(contentsOf: $0) }
-        }
-        append(row.time)
-        append(row.created)
-        append(UInt16(kept.count))
-        for (field, value) in kept {
-            append(field)
-            append(UInt32(value.count))
-            bytes += value
-        }
-        return bytes
-    }
 }

@@ -16,26 +16,44 @@ public enum FeatureStatistics {
     /// An object with one member for each feature.
     static func collect(_ source: MaterializationSource) async throws(AerieError) -> JSONValue {
         let features = source.view.definition.features
-        var aggregates: [String] = ["count(*) AS n"]
-        for (index, feature) in features.enumerated() {
-            let column = "f\(index)"
-            aggregates.append("count(\(column)) AS \"\(column)_count\"")
-            guard let number = number(column, feature.type) else { continue }
-            aggregates.append("count(DISTINCT \(column)) AS \"\(column)_distinct\"")
-            let finite = "FILTER (WHERE isfinite(\(number)))"
-            for (name, function) in [("mean", "avg"), ("std", "stddev_samp"), ("min", "min"), ("max", "max")] {
-                aggregates.append("\(function)(\(number)) \(finite) AS \"\(column)_\(name)\"")
-            }
-            for quantile in quantiles {
-                aggregates.append("quantile_cont(\(number), \(quantile)) \(finite) AS \"\(column)_q\(quantile)\"")
-            }
-        }
-        let table = try await source.engine.query("SELECT \(aggregates.joined(separator: ", ")) FROM newest")
+        var columns: [SQLColumn] = []
+        for sql in aggregates(features) { columns += try await source.engine.query(sql).columns }
+        let table = SQLTable(columns: columns)
         var object = JSONObject()
         for (index, feature) in features.enumerated() {
             object[feature.name] = .object(try await one("f\(index)", feature.type, table, source))
         }
         return .object(object)
+    }
+
+    /// Statements of one row each. Apart from each other, as an aggregate over distinct values slows those beside it;
+    /// and all quantiles of a feature at once, which sorts its values once.
+    private static func aggregates(_ features: [FeatureViewDefinition.Feature]) -> [String] {
+        var moments = ["count(*) AS n"]
+        var distinct: [String] = []
+        var lists: [String] = []
+        var places: [String] = []
+        for (index, feature) in features.enumerated() {
+            let column = "f\(index)"
+            moments.append("count(\(column)) AS \"\(column)_count\"")
+            guard let number = number(column, feature.type) else { continue }
+            distinct.append("count(DISTINCT \(column)) AS \"\(column)_distinct\"")
+            let finite = "FILTER (WHERE isfinite(\(number)))"
+            for (name, function) in [("mean", "avg"), ("std", "stddev_samp"), ("min", "min"), ("max", "max")] {
+                moments.append("\(function)(\(number)) \(finite) AS \"\(column)_\(name)\"")
+            }
+            lists.append("quantile_cont(\(number), [\(quantiles.joined(separator: ", "))]) \(finite) AS \(column)")
+            for (place, quantile) in quantiles.enumerated() {
+                places.append("\(column)[\(place + 1)] AS \"\(column)_q\(quantile)\"")
+            }
+        }
+        var statements = ["SELECT \(moments.joined(separator: ", ")) FROM newest"]
+        if !distinct.isEmpty {
+            statements.append("SELECT \(distinct.joined(separator: ", ")) FROM newest")
+            statements.append(
+                "SELECT \(places.joined(separator: ", ")) FROM (SELECT \(lists.joined(separator: ", ")) FROM newest)")
+        }
+        return statements
     }
 
     private static func number(_ column: String, _ type: FeatureType) -> String? {

@@ -42,7 +42,7 @@ struct MaterializationMark: Sendable {
 /// One view's materialization: reads a part out of the source while the part before it is written.
 struct MaterializationJob: Sendable {
     /// Rows that are in memory at a time, twice.
-    private static let chunk: Int64 = 20_000
+    private static let chunk: Int64 = 40_000
 
     let id: String
     private let view: FeatureCatalog.View

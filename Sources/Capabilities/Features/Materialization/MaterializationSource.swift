@@ -42,6 +42,8 @@ struct MaterializationSource {
             "SELECT \(columns.joined(separator: ", ")) FROM (SELECT *, row_number() OVER () AS \"__aerie_at\" FROM "
             + "\(source.relation)) WHERE \(conditions.joined(separator: " AND ")) "
             + "QUALIFY row_number() OVER (\(partition)ORDER BY \(order)) = 1"
+        // Nobody looks at the progress of a statement here, and keeping it costs a tenth of the work.
+        try await engine.execute("SET enable_progress_bar = false")
         // Once, into a table of the engine's own, which spills to the disk if it must.
         try await engine.execute("CREATE TEMP TABLE newest AS \(newest)")
     }

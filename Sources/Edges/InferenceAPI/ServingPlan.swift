@@ -79,6 +79,8 @@ final class PredictorPlan: Sendable {
     /// Of 2^32 requests so many are logged.
     let logTickets: UInt64
     let index: Int
+    /// Whether requests and answers, or those of a graph's nodes, are copied for somebody.
+    let isTapped: Bool
     let inputs: [TensorSpec]
     let outputs: [TensorSpec]
     let outputNames: [[UInt8]]
@@ -106,6 +108,7 @@ final class PredictorPlan: Sendable {
     ) {
         self.served = served
         self.index = index
+        isTapped = served.logger != nil || served.graph?.logsNodes == true
         model = served.model
         tabular = served.tabular
         features = served.features

@@ -78,6 +78,9 @@ public final class GRPCCall: @unchecked Sendable {
     /// A value of the call's metadata; the name is in lower case.
     public func header(_ name: String) -> String? { headers.first(name: name) }
 
+    /// Adds metadata that the client gets with the first answer, or with a failure before it; none after those.
+    public func tell(_ name: String, _ value: String) { stream?.tell(name, value) }
+
     /// False while the client does not take the answers that were sent.
     public var isWritable: Bool { stream?.isWritable ?? false }
 

@@ -33,6 +33,8 @@ final class GRPCStream: ChannelDuplexHandler {
     private var isBusy = false
     private var isTaking = false
     private var hasSentHead = false
+    /// Metadata of the answer, beside what every answer has.
+    private var told: [(name: String, value: String)] = []
     private var isFinished = false
     private var inputEnded = false
     private var hasToldEnd = false
@@ -267,9 +269,12 @@ final class GRPCStream: ChannelDuplexHandler {
     private func sendHead(_ context: ChannelHandlerContext) {
         guard !hasSentHead else { return }
         hasSentHead = true
-        let head = packs ? coding.flatMap { Self.packedHeads[$0] } : nil
-        context.write(wrapOutboundOut(.headers(.init(headers: head ?? Self.head))), promise: nil)
+        var head = (packs ? coding.flatMap { Self.packedHeads[$0] } : nil) ?? Self.head
+        for (name, value) in told { head.add(name: name, value: value) }
+        context.write(wrapOutboundOut(.headers(.init(headers: head))), promise: nil)
     }
+
+    func tell(_ name: String, _ value: String) { told.append((name, value)) }
 
     func next() {
         if isReading { needsFlush = true } else { flush() }
@@ -294,6 +299,7 @@ final class GRPCStream: ChannelDuplexHandler {
                 (":status", "200"), ("content-type", "application/grpc"), ("grpc-status", String(status)),
                 ("grpc-message", percentEncoded(message)),
             ])
+            for (name, value) in told { trailers.add(name: name, value: value) }
             hasSentHead = true
         }
         sendHead(context)

@@ -11,16 +11,17 @@ struct GraphBuilder {
     var slot: (_ node: String, _ version: String) -> Int = { _, _ in -1 }
 
     /// - Throws: `failedPrecondition` or `invalidArgument` naming the node.
-    func node(_ spec: GraphSpec) throws(AerieError) -> GraphNode {
+    func node(_ spec: GraphSpec, isFirst: Bool = true) throws(AerieError) -> GraphNode {
         var children: [GraphNode] = []
-        for child in spec.children { children.append(try node(child)) }
+        for child in spec.children { children.append(try node(child, isFirst: false)) }
         do throws(AerieError) {
             let unit = try unit(spec)
             let version = models[spec.name]?.version ?? ""
             if spec.role == .router { try Self.checkAlike(children) }
             return GraphNode(
                 name: spec.name, image: spec.modelURI.isEmpty ? spec.method?.rawValue ?? "" : spec.modelURI,
-                version: version, unit: unit, children: children, slot: slot(spec.name, version))
+                version: version, unit: unit, children: children, slot: slot(spec.name, version),
+                logger: isFirst ? nil : spec.logger)
         } catch {
             var error = error
             error.message = "graph node \(spec.name): \(error.message)"

@@ -15,12 +15,15 @@ public final class GraphModel: InferenceModel {
     /// Where choices of learning routers are kept; `nil` in a graph without one.
     private let decisions: DecisionLog?
     private let metrics: NodeMetrics?
+    /// Whether a node below the first has copies made of its messages.
+    public let logsNodes: Bool
 
     init(
         root: GraphNode, place: GraphPlace, fingerprint: String, decisions: DecisionLog? = nil,
         metrics: NodeMetrics? = nil
     ) {
         self.root = root
+        logsNodes = root.logs
         self.place = place
         self.fingerprint = fingerprint
         self.decisions = decisions
@@ -34,12 +37,14 @@ public final class GraphModel: InferenceModel {
     }
 
     /// Runs a message through the graph, and keeps what learning routers chose.
-    /// - Parameter deadline: an instant of the monotonic clock, looked at between nodes; 0 for none.
+    /// - Parameters:
+    ///   - deadline: an instant of the monotonic clock, looked at between nodes; 0 for none.
+    ///   - trail: takes what happens at each node.
     /// - Throws: what a node throws, with its name before the message; `deadlineExceeded` past the deadline.
     public func run(
-        _ message: GraphMessage, service: ServiceKind, deadline: UInt64 = 0
+        _ message: GraphMessage, service: ServiceKind, deadline: UInt64 = 0, trail: GraphTrail? = nil
     ) throws(AerieError) -> GraphMessage {
-        let run = GraphRun(metrics: metrics, service: service, deadline: deadline)
+        let run = GraphRun(metrics: metrics, service: service, deadline: deadline, trail: trail)
         let answer = try run.run(root, message)
         let chosen = answer.meta.decisions
         if !chosen.isEmpty { decisions?.append(chosen, puid: answer.meta.puid, of: place) }

@@ -23,12 +23,18 @@ final class GraphNode: Sendable {
     let version: String
     let unit: Unit
     let children: [GraphNode]
+    /// Where copies of its requests and answers go; `nil` for the first node, whose are the graph's own.
+    let logger: RequestLogger?
     /// Where its durations are counted.
     let slot: Int
     /// An estimate for one row, of this node and all below it.
     let nanosecondsPerRow: Double
 
-    init(name: String, image: String, version: String = "", unit: Unit, children: [GraphNode], slot: Int) {
+    init(
+        name: String, image: String, version: String = "", unit: Unit, children: [GraphNode], slot: Int,
+        logger: RequestLogger? = nil
+    ) {
+        self.logger = logger
         self.name = name
         self.image = image
         self.version = version
@@ -39,6 +45,9 @@ final class GraphNode: Sendable {
             if case .model(let model, _) = unit { model.description.nanosecondsPerRow } else { 500 }
         nanosecondsPerRow = children.reduce(own) { $0 + $1.nanosecondsPerRow }
     }
+
+    /// Whether it, or a node below it, has copies made.
+    var logs: Bool { logger != nil || children.contains { $0.logs } }
 
     /// The model or meta-learner whose inputs are the graph's: the first on the way down.
     var firstModel: ModelDescription? {

@@ -37,6 +37,7 @@ final class ModelInferCall: @unchecked Sendable {
 
     private func infer(_ message: UnsafeRawBufferPointer, _ buffer: ByteBuffer) throws(AerieError) {
         state.begin(at: start, isStream ? Self.streamOperation : Self.operation) { call.traceContext }
+        if !isStream { call.tell(state.flow.note) }
         let scratch = state.scratch
         scratch.clear()
         let request = try ModelInferReader(message, into: scratch)

@@ -93,4 +93,10 @@ extension GRPCCall {
         guard let parent = header("traceparent") else { return nil }
         return TraceContext(parent: parent.utf8, state: (header("tracestate") ?? "").utf8)
     }
+    /// The answer tells its trace, if there is one, as answers over HTTP do.
+    func tell(_ note: TraceNote?) {
+        guard let note else { return }
+        tell("traceparent", note.context.parent)
+        if !note.context.state.isEmpty { tell("tracestate", note.context.state) }
+    }
 }

@@ -36,6 +36,8 @@ final class TraceNote: @unchecked Sendable {
     let operation: String
     var plan: PredictorPlan?
     var views: [FetchedFeatures.ViewRead] = []
+    /// What happened at the nodes of a graph.
+    var trail: GraphTrail?
     /// The words of the error that was answered.
     var failure: String?
 
@@ -75,7 +77,7 @@ extension LoopState {
     func route(to plan: PredictorPlan) {
         if flow.timeline.routed == 0 { flow.timeline.markRouted() }
         flow.note?.plan = plan
-        if let logger = plan.served.logger { flow.tap = PayloadTap(plan, logger) }
+        if plan.isTapped { flow.tap = PayloadTap(plan) }
     }
 
     /// What is told of an error to who asked.

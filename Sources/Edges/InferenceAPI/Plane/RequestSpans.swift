@@ -35,7 +35,8 @@ struct RequestSpans {
         add("Seldon Router", .route, timeline)
         if let decoding = timeline.decoding { add("Preprocessing", decoding, below: root.spanID, budget: nil) }
         if let fetch = timeline.interval(.featureFetch) { addFetch(fetch) }
-        addModel(timeline)
+        let inference = addModel(timeline)
+        if let trail = note.trail { addNodes(trail, below: inference ?? root.spanID, until: timeline.end) }
         add("Response", .serialize, timeline)
     }
 
@@ -71,17 +72,48 @@ struct RequestSpans {
         }
     }
 
-    private mutating func addModel(_ timeline: RequestTimeline) {
+    /// - Returns: the span of the inference itself.
+    private mutating func addModel(_ timeline: RequestTimeline) -> UInt64? {
         let parts: [(String, RequestStage)] = [
             ("Preprocessing", .preprocess), ("Queue", .queue), ("Model inference", .inference),
             ("Postprocessing", .postprocess),
         ]
         let found = parts.compactMap { name, stage in timeline.interval(stage).map { (name, stage, $0) } }
-        guard let first = found.first, let last = found.last else { return }
+        guard let first = found.first, let last = found.last else { return nil }
         let server = add(
             "Model Server", first.2.lowerBound...max(first.2.lowerBound, last.2.upperBound),
             below: note.context.spanID, budget: 3_000_000)
-        for (name, stage, interval) in found { add(name, interval, below: server, budget: stage.budgetNanoseconds) }
+        var inference: UInt64?
+        for (name, stage, interval) in found {
+            let span = add(name, interval, below: server, budget: stage.budgetNanoseconds)
+            if stage == .inference { inference = span }
+        }
+        return inference
+    }
+
+    /// A span for each node of a graph that was asked, below that of the node above it.
+    /// - Parameter answered: when the request was: what a node is still at then ends there.
+    private mutating func addNodes(_ trail: GraphTrail, below inference: UInt64, until answered: UInt64) {
+        var spans: [UInt64] = []
+        for step in trail.all {
+            let end = step.end > 0 ? step.end : max(step.start, answered)
+            let parent = step.parent.map { spans[$0] } ?? inference
+            spans.append(add("Graph node: \(step.node)", step.start...end, below: parent, budget: nil))
+            var attributes: [Span.Attribute] = [
+                .init("aerie.graph.node", .text(step.node)), .init("aerie.graph.type", .text(step.type)),
+                .init("aerie.model", .text(step.image)),
+            ]
+            if !step.version.isEmpty { attributes.append(.init("aerie.model.version", .text(step.version))) }
+            if let route = step.route {
+                attributes.append(.init("aerie.graph.route", .text(route.child)))
+                attributes.append(.init("aerie.graph.branch", .integer(Int64(route.place))))
+                if let propensity = route.propensity {
+                    attributes.append(.init("aerie.graph.propensity", .number(propensity)))
+                }
+            }
+            all[all.count - 1].attributes = attributes
+            all[all.count - 1].failure = step.failure
+        }
     }
 
     private mutating func add(_ name: String, _ stage: RequestStage, _ timeline: RequestTimeline) {

@@ -14,6 +14,8 @@ struct SeldonRun: Sendable {
     var envelope: SeldonEnvelope
     let service: ServiceKind
     var deadline = RequestDeadline()
+    /// Takes what happens at the graph's nodes, where somebody looks.
+    fileprivate(set) var trail: GraphTrail?
     /// The message as it came, where features have been read for it.
     private(set) var asked: GraphMessage?
 
@@ -50,7 +52,8 @@ struct SeldonRun: Sendable {
     func run() -> Result<GraphMessage, AerieError> {
         do throws(AerieError) {
             if let graph = plan.served.graph {
-                let answer = try graph.run(envelope.message, service: service, deadline: deadline.instant)
+                let answer = try graph.run(
+                    envelope.message, service: service, deadline: deadline.instant, trail: trail)
                 return .success(complete(answer))
             }
             var message = envelope.message
@@ -94,9 +97,21 @@ extension LoopState {
         _ run: SeldonRun, interest: Interest,
         completion: @escaping @Sendable (Result<GraphMessage, AerieError>) -> Void
     ) throws(AerieError) -> Result<GraphMessage, AerieError>? {
-        try within(run.deadline, interest, keepingFlow(completion)) { interest, completion throws(AerieError) in
-            try begin(run, interest, completion)
+        var run = run
+        run.trail = trail(run.plan)
+        let followed = run
+        return try within(run.deadline, interest, keepingFlow(completion)) { interest, completion throws(AerieError) in
+            try begin(followed, interest, completion)
         }
+    }
+
+    /// For a graph whose request is traced, or whose nodes have copies made.
+    private func trail(_ plan: PredictorPlan) -> GraphTrail? {
+        guard let graph = plan.served.graph, flow.note != nil || flow.tap != nil && graph.logsNodes else { return nil }
+        let trail = GraphTrail()
+        flow.note?.trail = trail
+        flow.tap?.trail = trail
+        return trail
     }
 
     private func begin(

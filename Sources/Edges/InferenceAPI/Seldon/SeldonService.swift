@@ -75,6 +75,7 @@ private final class SeldonCall: @unchecked Sendable {
     func predict(_ message: ByteBuffer) {
         var slot = -1
         state.begin(at: start, "seldon.protos.Seldon/Predict") { call.traceContext }
+        call.tell(state.flow.note)
         do throws(AerieError) {
             if try waits(message) { return }
             let deployment = try deployment()

@@ -27,7 +27,7 @@ final class ChildProcess: Sendable {
     private let progress: @Sendable (String) -> Void
     private let isCancelled = Mutex(false)
     /// One at a time, so that no child inherits another's pipes in the moment before they are marked close-on-exec.
-    private static let starting = Mutex(())
+    static let starting = Mutex(())
 
     init(_ launch: Launch, log: @escaping @Sendable (String) -> Void, progress: @escaping @Sendable (String) -> Void) {
         self.launch = launch
@@ -43,7 +43,9 @@ final class ChildProcess: Sendable {
         do throws(AerieError) {
             let (lifeline, output, channel, pid) = try Self.starting.withLock { _ throws(AerieError) in
                 let pipes = (try Pipe(), try Pipe(), try Pipe())
-                return (pipes.0, pipes.1, pipes.2, try spawn(lifeline: pipes.0, output: pipes.1, channel: pipes.2))
+                return (pipes.0, pipes.1, pipes.2, try launch.spawn([
+                    pipes.0.readEnd, pipes.1.writeEnd, pipes.1.writeEnd, pipes.2.writeEnd,
+                ]))
             }
             defer { for pipe in [lifeline, output, channel] { pipe.close() } }
             lifeline.closeReadEnd()
@@ -53,43 +55,6 @@ final class ChildProcess: Sendable {
             channel.readWithoutWaiting()
             return .success(follow(pid, output: output, channel: channel))
         } catch { return .failure(error) }
-    }
-
-    private func spawn(lifeline: Pipe, output: Pipe, channel: Pipe) throws(AerieError) -> pid_t {
-        var actions = posix_spawn_file_actions_t()
-        posix_spawn_file_actions_init(&actions)
-        defer { posix_spawn_file_actions_destroy(&actions) }
-        posix_spawn_file_actions_adddup2(&actions, lifeline.readEnd, 0)
-        posix_spawn_file_actions_adddup2(&actions, output.writeEnd, 1)
-        posix_spawn_file_actions_adddup2(&actions, output.writeEnd, 2)
-        posix_spawn_file_actions_adddup2(&actions, channel.writeEnd, 3)
-        // Whatever the server has open without close-on-exec stays its own.
-        closeFrom(4, &actions)
-
-        var attributes = posix_spawnattr_t()
-        posix_spawnattr_init(&attributes)
-        defer { posix_spawnattr_destroy(&attributes) }
-        var signals = sigset_t()
-        sigemptyset(&signals)
-        posix_spawnattr_setsigmask(&attributes, &signals)
-        sigfillset(&signals)
-        posix_spawnattr_setsigdefault(&attributes, &signals)
-        posix_spawnattr_setpgroup(&attributes, 0)
-        posix_spawnattr_setflags(
-            &attributes, Int16(POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
-
-        let environment = ProcessInfo.processInfo.environment.merging(launch.environment) { $1 }
-        var words = ([launch.executable] + launch.arguments).map { strdup($0) } + [nil]
-        var settings = environment.map { strdup("\($0.key)=\($0.value)") } + [nil]
-        defer { for pointer in words + settings { free(pointer) } }
-        var pid = pid_t()
-        let code = posix_spawn(&pid, launch.executable, &actions, &attributes, &words, &settings)
-        guard code == 0 else {
-            throw AerieError(.unavailable, "cannot start \(launch.executable): \(String(cString: strerror(code)))")
-        }
-        // Here, while it has one thread only: threads have priorities of their own, and inherit them.
-        if launch.nice > 0 { setpriority(Int32(PRIO_PROCESS.rawValue), id_t(pid), Int32(clamping: launch.nice)) }
-        return pid
     }
 
     private func follow(_ pid: pid_t, output: Pipe, channel: Pipe) -> Ending {
@@ -164,63 +129,8 @@ extension ChildProcess.Ending {
     }
 }
 
-/// In the GNU library from 2.34 on, and not in its Swift module.
-private func closeFrom(_ descriptor: Int32, _ actions: inout posix_spawn_file_actions_t) {
-    typealias Function = @convention(c) (UnsafeMutablePointer<posix_spawn_file_actions_t>, Int32) -> Int32
-    guard let symbol = dlsym(nil, "posix_spawn_file_actions_addclosefrom_np") else { return }
-    _ = unsafeBitCast(symbol, to: Function.self)(&actions, descriptor)
-}
-
-/// A pipe whose ends are closed once, at the latest when nobody has it any more, and never reach another process by
-/// accident.
-private final class Pipe {
-    private(set) var readEnd: Int32 = -1
-    private(set) var writeEnd: Int32 = -1
-
-    init() throws(AerieError) {
-        var ends: [Int32] = [-1, -1]
-        guard pipe(&ends) == 0 else {
-            throw AerieError(.resourceExhausted, "cannot open a pipe: \(String(cString: strerror(errno)))")
-        }
-        // Above the descriptors 0 to 3 that the child's ends are copied to.
-        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
-        readEnd = Self.raise(ends[0])
-        writeEnd = Self.raise(ends[1])
-        guard readEnd >= 0, writeEnd >= 0 else {
-            close()
-            throw AerieError(.resourceExhausted, "cannot open a pipe: too many open files")
-        }
-    }
-
-    /// For the ends that are ours to read; the child's end of the lifeline must block.
-    func readWithoutWaiting() { _ = fcntl(readEnd, F_SETFL, fcntl(readEnd, F_GETFL) | O_NONBLOCK) }
-
-    func closeReadEnd() {
-        if readEnd >= 0 { Glibc.close(readEnd) }
-        readEnd = -1
-    }
-
-    func closeWriteEnd() {
-        if writeEnd >= 0 { Glibc.close(writeEnd) }
-        writeEnd = -1
-    }
-
-    deinit { close() }
-
-    func close() {
-        closeReadEnd()
-        closeWriteEnd()
-    }
-
-    private static func raise(_ descriptor: Int32) -> Int32 {
-        guard descriptor >= 0, descriptor < 10 else { return descriptor }
-        defer { Glibc.close(descriptor) }
-        return fcntl(descriptor, F_DUPFD_CLOEXEC, 10)
-    }
-}
-
 /// Cuts what comes through a pipe into lines of at most 64 KiB; bytes that are not UTF-8 are replaced.
-private struct LineCutter {
+struct LineCutter {
     private var pending: [UInt8] = []
     private(set) var isAtEnd = false
     private static let limit = 64 << 10

@@ -41,6 +41,8 @@ public final class FeatureStore: Sendable {
     let access: SourceAccess
     let clock: any WallClock
     let documents: (any DefinitionDocumentStore)?
+    /// `nil` where views with Python functions cannot be read.
+    let functions: (any FunctionRunner)?
     private let featureStreams: FeatureStreams?
     private let snapshots = Mutex<[String: Snapshot]>([:])
     /// The views that are being materialized.
@@ -60,7 +62,8 @@ public final class FeatureStore: Sendable {
     ///   - states: `nil` where views with windows cannot be fed.
     public init(
         resources: ResourceService, online: any OnlineStore, access: SourceAccess = .local,
-        documents: (any DefinitionDocumentStore)? = nil, states: (any StreamStateStore)? = nil,
+        documents: (any DefinitionDocumentStore)? = nil, functions: (any FunctionRunner)? = nil,
+        states: (any StreamStateStore)? = nil,
         clock: any WallClock = SystemClock(),
         log: (any FeatureLog)? = nil, metrics: MetricsRegistry? = nil, sampleEvery: Int = 1000,
         engine: @escaping @Sendable () throws(AerieError) -> any SQLEngine
@@ -71,6 +74,7 @@ public final class FeatureStore: Sendable {
         self.access = access
         self.documents = documents
         self.clock = clock
+        self.functions = functions
         featureStreams = states.map { FeatureStreams(states: $0, online: online, clock: clock) }
         self.engine = engine
         self.log = log
@@ -100,6 +104,9 @@ public final class FeatureStore: Sendable {
         snapshots.withLock { $0[namespace] = snapshot }
         return catalog
     }
+
+    /// Whether views with Python functions can be read.
+    public var runsFunctions: Bool { functions != nil }
 
     /// Grows with each change of a definition: a plan that was made at another count may be old. No system call.
     public var changeCount: Int { resources.changeCount }

@@ -42,6 +42,8 @@ public struct FeatureViewKind: ResourceKind {
                     .array(
                         .object([Field("name", .string, required: true), Field("dtype", .string, required: true)]))),
                 Field("mode", .string),
+                Field("singleton", .bool),
+                Field("function", .any),
             ])),
         Field("aggregations", StreamFields.aggregations),
         Field(

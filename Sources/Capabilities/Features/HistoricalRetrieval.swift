@@ -1,5 +1,6 @@
 public import AerieCore
 import Datasets
+import Foundation
 
 extension FeatureStore {
     /// Writes a table with each entity row and the features as they were known at its time; see `PointInTimeJoin`.
@@ -15,13 +16,15 @@ extension FeatureStore {
         let catalog = try await catalog(namespace)
         let references = try request.references(in: catalog)
         let engine = try engine()
-        let (chosen, computations) = try await Self.views(references, catalog, engine, access)
-        var work = try await RetrievalWork(request, chosen, computations, engine, progress)
-        let rows = try await work.run()
+        let (chosen, computed) = try await Self.views(references, catalog, engine, access)
+        var runner: (any FunctionRunner)?
+        for function in computed.functions { runner = try function.call.runner(of: self) }
+        var work = try await RetrievalWork(request, chosen, computed, engine, progress)
+        let rows = try await work.run(runner)
         let names = work.join.entityColumns
         let features =
             work.join.views.flatMap { view in view.features.map { work.join.outputName(view, $0) } }
-            + computations.map { work.join.outputName($0) }
+            + computed.computations.map { work.join.outputName($0) }
         var views: [FeatureCatalog.View] = []
         for one in chosen where !views.contains(where: { $0.key == one.view.key }) {
             views.append(try catalog.view(one.view.online.name))
@@ -40,9 +43,9 @@ extension FeatureStore {
 
     private static func views(
         _ references: [FeatureReference], _ catalog: FeatureCatalog, _ engine: any SQLEngine, _ access: SourceAccess
-    ) async throws(AerieError) -> ([ChosenView], [PointInTimeJoin.Computation]) {
+    ) async throws(AerieError) -> ([ChosenView], ComputedWork) {
         var views: [ChosenView] = []
-        var computations: [PointInTimeJoin.Computation] = []
+        var work = ComputedWork()
         for reference in references {
             let view = try catalog.view(reference)
             guard let onDemand = view.onDemand else {
@@ -53,16 +56,18 @@ extension FeatureStore {
             guard let place = view.definition.features.firstIndex(where: { $0.name == reference.feature }) else {
                 throw .invalid("features", "view '\(reference.view)' declares no feature '\(reference.feature)'")
             }
+            var inputs: [FeatureCatalog.View] = []
             for input in onDemand.inputs {
-                let at = try await self.place(try catalog.view(input.reference), engine, access, &views)
+                let from = try catalog.view(input.reference)
+                inputs.append(from)
+                let at = try await self.place(from, engine, access, &views)
                 if !views[at].inputs.contains(input.reference.feature) {
                     views[at].inputs.append(input.reference.feature)
                 }
             }
-            computations.append(
-                .init(view: reference.outputView, feature: reference.feature, plan: onDemand, place: place))
+            add(reference, view, onDemand, place: place, reading: inputs, to: &work)
         }
-        return (views, computations)
+        return (views, work)
     }
 
     /// Where a view stands among the chosen ones; it is added if it is not there.
@@ -82,10 +87,12 @@ private struct RetrievalWork {
     private let request: HistoricalRequest
     private let progress: @Sendable (HistoricalProgress) -> Void
     private(set) var join: PointInTimeJoin
+    /// What functions are given and give.
+    private var functionFiles: [String] = []
 
     init(
         _ request: HistoricalRequest, _ views: [FeatureStore.ChosenView],
-        _ computations: [PointInTimeJoin.Computation], _ engine: any SQLEngine,
+        _ computed: FeatureStore.ComputedWork, _ engine: any SQLEngine,
         _ progress: @escaping @Sendable (HistoricalProgress) -> Void
     ) async throws(AerieError) {
         self.engine = engine
@@ -117,13 +124,23 @@ private struct RetrievalWork {
                 view.inputs = one.inputs
                 return view
             }, usesFullNames: request.selection.usesFullNames)
-        join.computations = computations
+        join.computations = computed.computations
+        join.functions = computed.functions
+        // A key may stand under its entity's name.
+        for place in join.functions.indices {
+            join.functions[place].keys = join.functions[place].keys.map { name in
+                let key = views.flatMap(\.view.joinKeys).first { $0.name == name }
+                return names.contains(name) ? name : key.flatMap { names.contains($0.entity) ? $0.entity : nil } ?? name
+            }
+        }
     }
 
     /// - Returns: the rows written.
-    mutating func run() async throws(AerieError) -> Int64 {
-        let steps = try join.stages().count + 1
-        for step in 0..<(steps - 1) {
+    /// - Parameter runner: of the functions; `nil` if there are none.
+    mutating func run(_ runner: (any FunctionRunner)?) async throws(AerieError) -> Int64 {
+        let tables = try join.stages().count
+        let steps = tables + join.functions.count + 1
+        for step in 0..<tables {
             // The times of the entity rows are known once these are there, and say what of the sources is to be read.
             let stage = try join.stages()[step]
             let sql = "CREATE TEMP TABLE \(stage.table) AS \(stage.sql)"
@@ -132,6 +149,19 @@ private struct RetrievalWork {
             }
             for table in stage.frees { try await engine.execute("DROP TABLE \(table)") }
             if step == 0 { join.times = try await times(stage.table) }
+        }
+        defer { for file in functionFiles { try? FileManager.default.removeItem(atPath: file) } }
+        for place in join.functions.indices {
+            guard let runner else { break }
+            let (function, files) = (join.functions[place], (request.output + ".in\(place)", request.output + ".out\(place)"))
+            functionFiles += [files.0, files.1]
+            join.functions[place].results = files.1
+            let copy = "COPY (\(join.input(of: function))) TO \(sqlString(files.0)) (FORMAT parquet)"
+            try await observed(.init(view: function.call.view, step: tables + place, steps: steps, share: 0)) {
+                () throws(AerieError) in
+                try await engine.execute(copy)
+                try await runner.run(function.call, table: files.0, to: files.1)
+            }
         }
         return try await observed(.init(view: nil, step: steps - 1, steps: steps, share: 0)) { () throws(AerieError) in
             try await write()

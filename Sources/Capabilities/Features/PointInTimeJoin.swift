@@ -61,6 +61,7 @@ public struct PointInTimeJoin: Sendable {
     public var views: [View]
     /// Features that are computed out of the views' and the entity table's columns.
     public var computations: [Computation] = []
+    public var functions: [FunctionJoin] = []
     /// Names results `view__feature` instead of `feature`.
     public var usesFullNames: Bool
     /// The times of the entity table, if they are known: nothing outside of what they can see is read.
@@ -119,19 +120,29 @@ public struct PointInTimeJoin: Sendable {
     /// The `SELECT` over the tables of the stages that gives the rows in their order.
     public var result: String {
         var columns = entityColumns.map { "e.\(sqlIdentifier($0))" }
-        var joins = ""
         for (index, view) in views.enumerated() {
-            joins += " LEFT JOIN \(values(index)) AS v\(index) ON e.\(Self.row) = v\(index).\(Self.row)"
             for (place, feature) in view.features.enumerated() {
                 columns.append("v\(index).f\(place) AS \(sqlIdentifier(outputName(view, feature)))")
             }
         }
-        columns += computed { reference in
-            let index = views.firstIndex { $0.definition.name == reference.view } ?? 0
-            let place = (views[index].features + views[index].inputs).firstIndex(of: reference.feature) ?? 0
-            return "v\(index).f\(place)"
+        columns += computed
+        let results = functions.indices.map { self.results(of: $0) }.joined()
+        return "SELECT \(columns.joined(separator: ", ")) FROM \(entitiesAndValues)\(results) ORDER BY e.\(Self.row)"
+    }
+
+    /// What stands after `FROM` for each entity row with what was found for it.
+    var entitiesAndValues: String {
+        let joins = views.indices.map {
+            " LEFT JOIN \(values($0)) AS v\($0) ON e.\(Self.row) = v\($0).\(Self.row)"
         }
-        return "SELECT \(columns.joined(separator: ", ")) FROM \(Self.entityTable) AS e\(joins) ORDER BY e.\(Self.row)"
+        return "\(Self.entityTable) AS e\(joins.joined())"
+    }
+
+    /// A feature of a joined view.
+    func value(of reference: FeatureReference) -> String {
+        let index = views.firstIndex { $0.definition.name == reference.view } ?? 0
+        let place = (views[index].features + views[index].inputs).firstIndex(of: reference.feature) ?? 0
+        return "v\(index).f\(place)"
     }
 
     private func check() throws(AerieError) {

@@ -9,6 +9,8 @@ struct PlannedComputation: Sendable {
     var feature: Int
     /// For each input of the plan where its value is read: a part, and a place in it.
     var sources: [(part: Int, place: Int)]
+    /// Where a function gives it: the call, and the place among its features; `nil` for an expression.
+    var call: (place: Int, feature: Int)?
 }
 
 extension FeatureStore {
@@ -40,9 +42,16 @@ extension FeatureStore {
     /// One computed column. An input that is older than its view's time to live counts as null, as offline.
     static func computed(
         _ computation: PlannedComputation, name: String, _ plan: OnlinePlan, _ records: [[OnlineRecord?]],
-        _ request: [String: [FeatureValue]], rows: Int, isStrict: Bool, now: Int64
+        _ request: [String: [FeatureValue]], _ results: CallResults, rows: Int, isStrict: Bool, now: Int64
     ) -> OnlineAnswer.Column {
         var column = OnlineAnswer.Column(name: name, values: [], statuses: [], times: [])
+        column.times = Array(repeating: 0, count: rows)
+        if let call = computation.call {
+            // Without results nothing was called, as the store could not be read.
+            column.values = results.isEmpty ? Array(repeating: .null, count: rows) : results[call.place][call.feature]
+            column.statuses = column.values.map { isStrict && $0.isNull ? .nullValue : .present }
+            return column
+        }
         column.values.reserveCapacity(rows)
         var values: [ExpressionValue] = []
         for row in 0..<rows {
@@ -62,7 +71,6 @@ extension FeatureStore {
             column.values.append(value)
             column.statuses.append(isStrict && value.isNull ? .nullValue : .present)
         }
-        column.times = Array(repeating: 0, count: rows)
         return column
     }
 }

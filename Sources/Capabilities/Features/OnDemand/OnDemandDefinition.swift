@@ -12,8 +12,10 @@ public struct OnDemandDefinition: Sendable, Hashable {
 
     public var inputs: [FeatureReference]
     public var request: [Column]
-    /// By the view's features: what was written.
+    /// By the view's features: what was written; empty for a view with a function.
     public var expressions: [String]
+    /// What computes all features, instead of expressions.
+    public var function: OnDemandFunction?
 
     private static let limit = 200
 
@@ -32,16 +34,12 @@ public struct OnDemandDefinition: Sendable, Hashable {
             problems.append(.init(field: "\(path).\(field)", problem: problem))
         }
         let object = spec["onDemand"]?.object ?? [:]
-        if let mode = object["mode"]?.string, mode.lowercased() != "sql" {
-            wrong(
-                "onDemand.mode",
-                "'\(mode)' functions are not run: the server runs no code of users. Write each feature's expression in SQL"
-            )
-        }
         for field in ["source", "stream", "aggregations", "entities", "ttl", "pushSource"] where spec[field] != nil {
             wrong(field, "does not go with onDemand: its features are computed from others at each read")
         }
         var definition = OnDemandDefinition(inputs: [], request: [], expressions: [])
+        definition.function = OnDemandFunction.read(object, wrong: wrong)
+        let isSQL = definition.function == nil && (object["mode"]?.string?.lowercased() ?? "sql") == "sql"
         for (index, value) in (object["inputs"]?.array ?? []).enumerated() {
             guard let reference = value.string.flatMap({ FeatureReference($0) }) else {
                 wrong("onDemand.inputs[\(index)]", "\(value.text()) is no reference; write view:feature")
@@ -51,8 +49,8 @@ public struct OnDemandDefinition: Sendable, Hashable {
         }
         for (index, value) in (object["request"]?.array ?? []).enumerated() {
             let name = value["name"]?.string ?? ""
-            guard let type = FeatureType(name: value["dtype"]?.string ?? ""), type.expression != nil else {
-                wrong("onDemand.request[\(index)].dtype", "is no type that an expression can read")
+            guard let type = FeatureType(name: value["dtype"]?.string ?? ""), !isSQL || type.expression != nil else {
+                wrong("onDemand.request[\(index)].dtype", "is no type that \(isSQL ? "an expression" : "a function") can read")
                 continue
             }
             if name.isEmpty || definition.request.contains(where: { $0.name == name }) {
@@ -65,9 +63,26 @@ public struct OnDemandDefinition: Sendable, Hashable {
         if definition.inputs.count + definition.request.count > limit {
             wrong("onDemand", "reads more than \(limit) columns")
         }
+        definition.readExpressions(spec, features, isSQL: isSQL, path: path, problems: &problems)
+        return definition
+    }
+
+    private mutating func readExpressions(
+        _ spec: JSONObject, _ features: [FeatureViewDefinition.Feature], isSQL: Bool, path: String,
+        problems: inout [AerieError.Detail]
+    ) {
+        func wrong(_ field: String, _ problem: String) {
+            problems.append(.init(field: "\(path).\(field)", problem: problem))
+        }
+        guard isSQL else {
+            for (index, value) in (spec["features"]?.array ?? []).enumerated() where value["expression"] != nil {
+                wrong("features[\(index)].expression", "does not go with a function, which gives all features")
+            }
+            return
+        }
         for (index, value) in (spec["features"]?.array ?? []).enumerated() {
             let text = value["expression"]?.string ?? ""
-            definition.expressions.append(text)
+            expressions.append(text)
             if text.isEmpty { wrong("features[\(index)].expression", "is required for a feature on demand") }
             if !text.isEmpty, let problem = Expression.problem(in: text) {
                 problems.append(problem.detail("\(path).features[\(index)].expression"))
@@ -76,7 +91,6 @@ public struct OnDemandDefinition: Sendable, Hashable {
         for (index, feature) in features.enumerated() where feature.type.expression == nil {
             wrong("features[\(index)].dtype", "\(feature.type.rawValue) is no type that an expression can give")
         }
-        return definition
     }
 }
 

@@ -8,17 +8,22 @@ extension PointInTimeJoin {
         var feature: String
         var plan: OnDemandPlan
         var place: Int
+        /// Where a function gives it: the call, and the place among its features; `nil` for an expression.
+        var call: (place: Int, feature: Int)?
     }
 
     func outputName(_ computation: Computation) -> String {
         usesFullNames ? "\(computation.view)__\(computation.feature)" : computation.feature
     }
 
-    /// The computed columns, where `value` says a feature of a joined view.
-    func computed(_ value: (FeatureReference) -> String) -> [String] {
+    /// The computed columns.
+    var computed: [String] {
         computations.map { computation in
+            if let call = computation.call {
+                return "r\(call.place).f\(call.feature) AS \(sqlIdentifier(outputName(computation)))"
+            }
             let columns =
-                computation.plan.inputs.map { value($0.reference) }
+                computation.plan.inputs.map { value(of: $0.reference) }
                 + computation.plan.request.map { "e.\(sqlIdentifier($0.name))" }
             return "\(computation.plan.sql(computation.place, columns)) AS \(sqlIdentifier(outputName(computation)))"
         }

@@ -16,6 +16,8 @@ public struct OnDemandPlan: Sendable, Hashable {
     /// By the view's features.
     let expressions: [Expression]
     let types: [FeatureType]
+    /// What gives the features instead of expressions.
+    let function: OnDemandFunction?
 
     /// - Parameter views: every view that is not on demand itself, by name.
     /// - Throws: `invalidArgument` with every problem and its place.
@@ -38,12 +40,12 @@ public struct OnDemandPlan: Sendable, Hashable {
                     .init(field: place, problem: "view '\(reference.view)' has no feature '\(reference.feature)'"))
                 continue
             }
-            guard let type = feature.type.expression else {
+            guard onDemand.function != nil || feature.type.expression != nil else {
                 problems.append(
                     .init(field: place, problem: "\(feature.type.rawValue) is no type that an expression can read"))
                 continue
             }
-            names.append((reference.feature, type))
+            names.append((reference.feature, feature.type.expression ?? .integer))
             inputs.append(Input(reference: reference, type: feature.type))
         }
         for column in onDemand.request { names.append((column.name, column.type.expression ?? .integer)) }
@@ -77,6 +79,7 @@ public struct OnDemandPlan: Sendable, Hashable {
         request = onDemand.request
         self.expressions = expressions
         types = definition.features.map(\.type)
+        function = onDemand.function
     }
 
     /// A feature for one row.

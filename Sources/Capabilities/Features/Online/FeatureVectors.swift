@@ -107,7 +107,7 @@ public struct FeatureVectors: Sendable {
         ].joined(separator: "|")
     }
 
-    /// On the caller's thread; `nil` where the store is not in this process.
+    /// On the caller's thread; `nil` where the store is not in this process, or a function is to be run in another.
     /// - Parameters:
     ///   - entities: a column of `rows` values for each of `keys`.
     ///   - request: the same for each of `request`.
@@ -116,9 +116,10 @@ public struct FeatureVectors: Sendable {
     public func readNow(
         _ entities: [[FeatureValue]], request: [[FeatureValue]] = [], rows: Int, timed: Bool = false
     ) throws(AerieError) -> Columns? {
-        guard let online = store.online as? any ImmediateOnlineStore else { return nil }
+        guard plan.calls.isEmpty, let online = store.online as? any ImmediateOnlineStore else { return nil }
         let reads = try reads(entities, rows)
-        guard timed else { return columns(try online.readNow(reads), entities, request, rows) }
+        let now = store.clock.now().milliseconds * 1000
+        guard timed else { return columns(try online.readNow(reads), entities, request, [], rows, now) }
         var records: [[OnlineRecord?]] = []
         var times: [(view: String, start: UInt64, end: UInt64)] = []
         for (part, read) in zip(plan.parts, reads) {
@@ -126,7 +127,7 @@ public struct FeatureVectors: Sendable {
             records += try online.readNow([read])
             times.append((part.view.definition.name, start, monotonicNanoseconds()))
         }
-        var columns = columns(records, entities, request, rows)
+        var columns = columns(records, entities, request, [], rows, now)
         columns.reads = times
         return columns
     }
@@ -136,16 +137,21 @@ public struct FeatureVectors: Sendable {
         _ entities: [[FeatureValue]], request: [[FeatureValue]] = [], rows: Int, timed: Bool = false
     ) async throws(AerieError) -> Columns {
         let start = monotonicNanoseconds()
-        var columns = columns(try await store.online.read(try reads(entities, rows)), entities, request, rows)
+        let records = try await store.online.read(try reads(entities, rows))
+        let end = monotonicNanoseconds()
+        let now = store.clock.now().milliseconds * 1000
+        let keys = Dictionary(zip(self.keys.map(\.name), entities).map { ($0, $1) }) { first, _ in first }
+        let results = try await store.results(
+            plan, records, keys: keys, request: brought(request), rows: rows, now: now)
+        var columns = columns(records, entities, request, results, rows, now)
         if timed {
-            let end = monotonicNanoseconds()
             columns.reads = plan.parts.map { ($0.view.definition.name, start, end) }
         }
         return columns
     }
 
     /// What stands in for features that could not be read: their defaults, and what the features on demand are of the
-    /// defaults of their inputs.
+    /// defaults of their inputs; nothing for those that a function gives.
     /// - Parameter request: a column of `rows` values for each of `request`; without them they are null.
     public func defaults(request: [[FeatureValue]] = [], rows: Int) -> Columns {
         let brought = brought(request)
@@ -157,8 +163,8 @@ public struct FeatureVectors: Sendable {
                 return [Double](repeating: fallbacks[place], count: rows)
             }
             return FeatureStore.computed(
-                plan.computations[computation], name: output.name, plan, records, brought, rows: rows, isStrict: false,
-                now: 0
+                plan.computations[computation], name: output.name, plan, records, brought, [], rows: rows,
+                isStrict: false, now: 0
             ).values.map { $0.number ?? .nan }
         }
         return Columns(values: values, missing: fallbacks.map { _ in rows }, stale: fallbacks.map { _ in 0 })
@@ -188,9 +194,9 @@ public struct FeatureVectors: Sendable {
     }
 
     private func columns(
-        _ records: [[OnlineRecord?]], _ entities: [[FeatureValue]], _ request: [[FeatureValue]], _ rows: Int
+        _ records: [[OnlineRecord?]], _ entities: [[FeatureValue]], _ request: [[FeatureValue]],
+        _ results: CallResults, _ rows: Int, _ now: Int64
     ) -> Columns {
-        let now = store.clock.now().milliseconds * 1000
         if store.sampling.isDue() { sample(records, entities, at: now) }
         let brought = brought(request)
         var columns = Columns(values: [], missing: [], stale: [])
@@ -199,7 +205,7 @@ public struct FeatureVectors: Sendable {
             var (missing, stale) = (0, 0)
             if let computation = output.computation {
                 let column = FeatureStore.computed(
-                    plan.computations[computation], name: output.name, plan, records, brought, rows: rows,
+                    plan.computations[computation], name: output.name, plan, records, brought, results, rows: rows,
                     isStrict: false, now: now)
                 for (row, value) in column.values.enumerated() {
                     if let number = value.number { values[row] = number } else { missing += 1 }
@@ -234,6 +240,7 @@ extension FeatureStore {
     /// - Throws: `notFound`, or `invalidArgument` for features that are no numbers.
     public func vectors(service: String, namespace: String = "default") async throws(AerieError) -> FeatureVectors {
         let plan = try await plan(Selection(service: service), namespace: namespace)
+        for planned in plan.calls { _ = try planned.call.runner(of: self) }
         return try FeatureVectors(service: service, plan: plan, store: self)
     }
 }

@@ -22,6 +22,8 @@ public struct OnlinePlan: Sendable {
     let parts: [Part]
     let outputs: [Output]
     let computations: [PlannedComputation]
+    /// The functions among them.
+    let calls: [PlannedCall]
 
     /// The views that take part, in the order in which they are named first.
     public var viewNames: [String] { parts.map(\.view.definition.name) }
@@ -45,6 +47,7 @@ public struct OnlinePlan: Sendable {
         var outputs: [Output] = []
         var names: [String: FeatureReference] = [:]
         var computations: [PlannedComputation] = []
+        var calls: [PlannedCall] = []
         /// Where a feature is read, which is added if it is not there.
         func source(_ view: FeatureCatalog.View, _ place: Int) -> (part: Int, place: Int) {
             let part = parts.firstIndex { $0.view.definition.name == view.definition.name } ?? parts.count
@@ -81,9 +84,13 @@ public struct OnlinePlan: Sendable {
                 sources.append(source(from, from.online.features.firstIndex(of: input.reference.feature) ?? 0))
             }
             outputs.append(Output(name: name, part: 0, place: 0, computation: computations.count))
-            computations.append(PlannedComputation(plan: onDemand, feature: place, sources: sources))
+            computations.append(
+                PlannedComputation(
+                    plan: onDemand, feature: place, sources: sources,
+                    call: calls.add(view, onDemand, feature: place, sources, keysOf: parts)))
         }
         self.computations = computations
+        self.calls = calls
         self.parts = parts
         self.outputs = outputs
     }
@@ -159,12 +166,14 @@ extension FeatureStore {
             return OnlineAnswer(columns: columns, degraded: error.message)
         }
         let now = clock.now().milliseconds * 1000
+        let names = Dictionary(keys.map { ($0.key.name, $0.value) }) { first, _ in first }
+        let results = try await results(plan, records, keys: names, request: request, rows: count, now: now)
         for output in plan.outputs {
             if let place = output.computation {
                 columns.append(
                     Self.computed(
-                        plan.computations[place], name: output.name, plan, records, request, rows: count,
-                        isStrict: isStrict, now: now))
+                        plan.computations[place], name: output.name, plan, records, request, results,
+                        rows: count, isStrict: isStrict, now: now))
                 continue
             }
             let limit = isStrict ? plan.parts[output.part].view.definition.timeToLive : nil

@@ -24,9 +24,7 @@ struct FeastDefinitionReader {
         case .entity: return try reader.entity()
         case .featureView: return try reader.featureView()
         case .featureService: return try reader.featureService()
-        case .onDemandFeatureView:
-            return Outcome(
-                problem: "on-demand feature view '\(object.name)' computes in Python, which the server does not run")
+        case .onDemandFeatureView: return try reader.onDemandFeatureView()
         case .streamFeatureView: return try reader.streamFeatureView()
         case .labelView:
             return Outcome(problem: "label view '\(object.name)' is kept, and labels are not carried out")
@@ -133,9 +131,9 @@ struct FeastDefinitionReader {
         return "\(Double(micros) / 1_000_000)s"
     }
 
-    mutating func features(_ message: ProtobufMessage) throws(AerieError) -> [JSONValue] {
+    mutating func features(_ message: ProtobufMessage, list: Int = 4) throws(AerieError) -> [JSONValue] {
         var features: [JSONValue] = []
-        for field in try message.messages(4) {
+        for field in try message.messages(list) {
             let name = field.text(1)
             guard let type = FeastValueType.type(field.number(2)) else {
                 problems.append(

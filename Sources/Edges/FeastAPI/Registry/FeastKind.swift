@@ -24,7 +24,7 @@ enum FeastKind: String, CaseIterable, Sendable {
     var resourceKind: String? {
         switch self {
         case .entity: "Entity"
-        case .featureView, .streamFeatureView: "FeatureView"
+        case .featureView, .streamFeatureView, .onDemandFeatureView: "FeatureView"
         case .featureService: "FeatureService"
         default: nil
         }

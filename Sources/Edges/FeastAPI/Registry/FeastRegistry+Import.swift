@@ -60,7 +60,7 @@ extension FeastRegistry {
                 report.projects.insert(home)
                 let problem =
                     isDryRun
-                    ? try FeastDefinitionReader.read(object, project: home, old: nil).problem
+                    ? try read(object, project: home, old: nil).problem
                     : try await apply(object, project: home)
                 if !problem.isEmpty { report.problems.append("\(home): \(problem)") }
                 report.problems += try warnings(object, project: home).map { "\(home): \($0)" }

@@ -53,17 +53,22 @@ public struct FeastRegistry: Sendable {
             return entries
         }
         var resources = try await resources.list(kind: resourceKind, namespace: project)
-        if kind == .featureView || kind == .streamFeatureView {
-            let streams = try await streams(in: project)
-            resources.removeAll { streams.contains(DefinitionDocument.Origin($0)) != (kind == .streamFeatureView) }
+        if resourceKind == "FeatureView" {
+            let others = try await otherKinds(in: project)
+            resources.removeAll { others[DefinitionDocument.Origin($0)] ?? .featureView != kind }
         }
         return try Self.merge(kind, documents, resources, catalog: try await store.catalog(project))
     }
 
-    /// The feature views that are stream feature views to Feast.
-    private func streams(in project: String) async throws(AerieError) -> Set<DefinitionDocument.Origin> {
-        let kind = FeastKind.streamFeatureView.rawValue
-        return Set(try await documents.list(project: project, kind: kind).compactMap(\.resource))
+    /// The feature views that are of a kind of their own to Feast.
+    private func otherKinds(in project: String) async throws(AerieError) -> [DefinitionDocument.Origin: FeastKind] {
+        var kinds: [DefinitionDocument.Origin: FeastKind] = [:]
+        for kind in [FeastKind.streamFeatureView, .onDemandFeatureView] {
+            for document in try await documents.list(project: project, kind: kind.rawValue) {
+                if let origin = document.resource { kinds[origin] = kind }
+            }
+        }
+        return kinds
     }
 
     func entry(_ kind: FeastKind, _ name: String, project: String) async throws(AerieError) -> Entry? {
@@ -167,7 +172,7 @@ public struct FeastRegistry: Sendable {
         let now = clock.now()
         object.stamp(created: found?.object.created ?? object.created ?? now, updated: now)
         if let found { try object.keepMaterializations(of: found) }
-        let outcome = try FeastDefinitionReader.read(object, project: project, old: found?.resource)
+        let outcome = try read(object, project: project, old: found?.resource)
         var document = DefinitionDocument(
             key: .init(project: project, kind: object.kind.rawValue, name: name), bytes: object.message.bytes,
             problem: outcome.problem)
@@ -190,11 +195,23 @@ public struct FeastRegistry: Sendable {
         return document.problem
     }
 
+    /// What the object means here, and what of that is not carried out.
+    func read(
+        _ object: FeastObject, project: String, old: Resource?
+    ) throws(AerieError) -> FeastDefinitionReader.Outcome {
+        var outcome = try FeastDefinitionReader.read(object, project: project, old: old)
+        if object.kind == .onDemandFeatureView, outcome.resource != nil, !store.runsFunctions {
+            outcome.problem =
+                "on-demand feature view '\(object.name)' computes in Python, which runs with --feature-python PATH"
+        }
+        return outcome
+    }
+
     private func refuseOther(_ kind: FeastKind, _ name: String, project: String) async throws(AerieError) {
         for other in FeastKind.views where other != kind {
             guard let found = try await entry(other, name, project: project) else { continue }
-            // A stream feature view that was changed here is a feature view until its client applies it again.
-            if kind == .streamFeatureView, found.document == nil {
+            // A stream or on-demand view that was changed here is a feature view until its client applies it again.
+            if kind == .streamFeatureView || kind == .onDemandFeatureView, found.document == nil {
                 let key = DefinitionDocument.Key(project: project, kind: kind.rawValue, name: name)
                 if try await documents.get(key) != nil { continue }
             }

@@ -2,7 +2,9 @@ import AerieCore
 import Experiments
 import Features
 import Foundation
+import Logging
 import Registry
+import RunSubprocess
 import StoreDuckDB
 import StorePostgres
 import StorePushedRows
@@ -16,11 +18,13 @@ struct FeatureParts {
     let datasets: SavedDatasets
     let readers: FeatureReaders
     let access: SourceAccess
+    let functions: PythonFunctions?
 
     init(
         _ configuration: Configuration, folder: String, _ stores: MetadataStores, _ artifacts: any ArtifactStore,
-        _ registry: RegistryService
-    ) {
+        _ registry: RegistryService, _ logger: Logger
+    ) throws(AerieError) {
+        functions = try FeatureFunctions.make(configuration, logger: logger)
         let options = DuckDBEngine.Options(
             memoryLimit: configuration.sqlMemory.map { "\($0 / 1024)KiB" },
             temporaryFolder: folder + "/features/spill", nativeFolder: configuration.nativeDirectory)

@@ -53,6 +53,8 @@ struct Platform: Sendable {
     let tracer: Tracer?
     let reconcile: ReconcileLoop
     let deployments: SeldonDeploymentController
+    /// `nil` where no Python is configured.
+    let functions: PythonFunctions?
     let retention: RetentionService
     let imports: ImportService
     let tables: ParquetPreviewer
@@ -98,15 +100,15 @@ struct Platform: Sendable {
         graphs = GraphServices(store: stores.bandits, predictions: predictions, metrics: metrics, logger: logger)
         let joins = LateFeatures()
         let catalog = Self.steps(nativeFolder: nativeFolder, features: joins.source)
-        let parts = FeatureParts(configuration, folder: folder, stores, artifacts, registry)
-        datasets = parts.datasets
+        let parts = try FeatureParts(configuration, folder: folder, stores, artifacts, registry, logger)
+        (datasets, functions) = (parts.datasets, parts.functions)
         resources = ResourceService(
             store: stores.resources, kinds: Self.kinds(catalog),
             guards: [FeatureUse(consumers: parts.readers), OnDemandInputs()])
         features = FeatureStore(
             resources: resources, online: try Self.onlineStore(configuration.online, folder: folder),
-            access: parts.access, documents: stores.definitions, states: try Self.streamStates(folder),
-            log: try FileFeatureLog(root: folder + "/feature-log"), metrics: metrics,
+            access: parts.access, documents: stores.definitions, functions: functions,
+            states: try Self.streamStates(folder), log: try FileFeatureLog(root: folder + "/feature-log"), metrics: metrics,
             sampleEvery: configuration.featureSample, engine: parts.engine)
         streams = StreamSupervisor(store: features, log: KafkaLog(), logger: logger)
         featureUpkeep = FeatureUpkeep(store: features, metrics: metrics, logger: logger)

@@ -34,6 +34,10 @@ struct Configuration: Sendable, Equatable {
     var modelMemory = 2 << 30
     /// One online read in so many is kept and compared with the offline values; 0 for none.
     var featureSample = 1000
+    /// The Python that computes feature views which are written in it; `nil` for none.
+    var featurePython: String?
+    /// How long a function of a feature view may take, in milliseconds.
+    var featurePythonLimit = 10_000
     /// Accept connections from other machines though nobody has to say who they are.
     var isInsecure = false
     /// The most memory that one piece of offline work uses before it spills, in bytes; `nil` for 80 % of the machine's.
@@ -52,6 +56,7 @@ struct Configuration: Sendable, Equatable {
         case inferenceGRPC = "inference-grpc"
         case feastHTTP = "feast-http"
         case featureSample = "feature-sample"
+        case featurePython = "feature-python", featurePythonLimit = "feature-python-limit"
         case logLevel = "log-level"
         case inferenceLoops = "inference-loops"
         case maximumBody = "max-body"
@@ -84,6 +89,8 @@ struct Configuration: Sendable, Equatable {
             case .inferenceGRPC: inferenceGRPC = try ListenAddress(text)
             case .feastHTTP: feastHTTP = try ListenAddress(text)
             case .featureSample: featureSample = try Self.count(text, 0...1_000_000_000)
+            case .featurePython: featurePython = try Self.path(text)
+            case .featurePythonLimit: featurePythonLimit = try Self.milliseconds(text)
             case .logLevel: logLevel = try Self.level(text)
             case .inferenceLoops: inferenceLoops = try Self.count(text, 1...256)
             case .maximumBody: maximumBody = try Self.bytes(text)
@@ -147,6 +154,14 @@ struct Configuration: Sendable, Equatable {
             limit.contains(product)
         else { throw .invalid("", "\"\(text.prefix(40))\" is not a size from 1KB to \(most >> 30)GB, such as 64MB") }
         return product
+    }
+
+    /// `500ms`, `10s`.
+    private static func milliseconds(_ text: String) throws(AerieError) -> Int {
+        let unit = text.hasSuffix("ms") ? (2, 1.0) : (1, 1000.0)
+        guard text.hasSuffix("s"), let number = Double(text.dropLast(unit.0)), (1...3_600_000).contains(number * unit.1)
+        else { throw .invalid("", "\"\(text.prefix(40))\" is no time from 1ms to 3600s; write 500ms or 10s") }
+        return Int(number * unit.1)
     }
 
     private static func flag(_ text: String) throws(AerieError) -> Bool {

@@ -28,6 +28,10 @@ struct ConfigurationOptions: ParsableArguments {
     var feastHttp: String?
     @Option(help: "Keep one online read in so many, to compare it with the offline values; 0: none. (default: 1000)")
     var featureSample: String?
+    @Option(help: "The Python interpreter that runs functions of feature views; it then runs what is applied. (default: none)")
+    var featurePython: String?
+    @Option(help: "How long such a function may take. (default: 10s)")
+    var featurePythonLimit: String?
     @Option(help: "trace, debug, info, notice, warning, error or critical. (default: info)")
     var logLevel: String?
     @Option(help: "Event loops of the data plane. (default: one each processor)")
@@ -75,6 +79,8 @@ struct ConfigurationOptions: ParsableArguments {
         flags[.inferenceGRPC] = inferenceGrpc
         flags[.feastHTTP] = feastHttp
         flags[.featureSample] = featureSample
+        flags[.featurePython] = featurePython
+        flags[.featurePythonLimit] = featurePythonLimit
         flags[.logLevel] = logLevel
         flags[.inferenceLoops] = inferenceLoops
         flags[.maximumBody] = maxBody

@@ -19,6 +19,7 @@ import NIOCore
 import Pipelines
 import PlatformAPI
 import Predictions
+import RunSubprocess
 import SendWebhooks
 import Serving
 import StoreRedis
@@ -145,6 +146,7 @@ final class Server: Sendable {
         loops.cancel()
         await loops.value
         await plane.shutdown()
+        platform.functions?.close()
         await platform.predictions.write()
         await platform.webhookSender.close()
         await platform.stores.close()

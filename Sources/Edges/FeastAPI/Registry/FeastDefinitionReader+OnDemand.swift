@@ -1,0 +1,72 @@
+import AerieCore
+import AerieJSON
+import AerieResources
+import AerieWire
+import Features
+
+/// On-demand feature views: their functions are Python, which is run in processes of its own.
+extension FeastDefinitionReader {
+    private static let onDemandMembers: Set = ["onDemand", "features", "description", "owner", "tags"]
+
+    /// `OnDemandFeatureViewSpec`.
+    mutating func onDemandFeatureView() throws(AerieError) -> Outcome {
+        let message = object.spec
+        let view = "on-demand feature view '\(object.name)'"
+        if message.number(19) != 0 { problems.append("\(view) is switched off (disabled)") }
+        if message.has(16) { problems.append("\(view) aggregates, which is not carried out") }
+        if message.number(12) != 0 {
+            problems.append("\(view) is written to the online store (write_to_online_store), which is not carried out")
+        }
+        let mode = message.text(11).isEmpty ? "pandas" : message.text(11).lowercased()
+        if OnDemandFunction.Mode(rawValue: mode) == nil {
+            problems.append("\(view) is of mode '\(mode)'; pandas and python are run")
+        }
+        var function = try message.message(10)?.message(1)
+        if function == nil { function = try message.message(5) }
+        if function == nil { problems.append("\(view) has no function") }
+        guard problems.isEmpty, let function else { return outcome }
+        guard var onDemand = try onDemandSources(view) else { return outcome }
+        onDemand["mode"] = .string(mode)
+        if message.number(15) != 0 { onDemand["singleton"] = true }
+        var written: JSONObject = ["name": .string(function.text(1)), "source": .string(function.text(3))]
+        let pickle = function.all(2).last ?? []
+        if !pickle.isEmpty { written["pickle"] = .string(Base64.standard.encode(pickle)) }
+        onDemand["function"] = .object(written)
+        var spec: JSONObject = ["onDemand": .object(onDemand)]
+        let features = try features(message, list: 3)
+        guard !features.isEmpty else { return outcome }
+        spec["features"] = .array(features)
+        try described(&spec, description: 6, owner: 8, tags: 7)
+        return resource("FeatureView", keepingRest(spec, known: Self.onDemandMembers))
+    }
+
+    /// The map of `OnDemandSource` in field 4 as `inputs` and `request`; `nil` if one is not read here.
+    private mutating func onDemandSources(_ view: String) throws(AerieError) -> JSONObject? {
+        var inputs: [JSONValue] = []
+        var request: [JSONValue] = []
+        for entry in try object.spec.messages(4) {
+            guard let source = try entry.message(2) else { continue }
+            if let projection = try source.message(3) {
+                let name = projection.text(1)
+                let hasAlias = !projection.text(3).isEmpty && projection.text(3) != name
+                guard !hasAlias, try projection.map(4).isEmpty else {
+                    problems.append("\(view) reads '\(name)' under another name or by other keys")
+                    return nil
+                }
+                inputs += try projection.messages(2).map { .string("\(name):\($0.text(1))") }
+            } else if let whole = try source.message(1)?.message(1) {
+                inputs += try whole.messages(4).map { .string("\(whole.text(1)):\($0.text(1))") }
+            } else if let columns = try source.message(2)?.message(18)?.messages(3) {
+                for column in columns {
+                    guard let type = FeastValueType.type(column.number(2)) else {
+                        problems.append(
+                            "\(view) takes '\(column.text(1))' of type \(FeastValueType.name(column.number(2)))")
+                        return nil
+                    }
+                    request.append(["name": .string(column.text(1)), "dtype": .string(type.rawValue)])
+                }
+            }
+        }
+        return ["inputs": .array(inputs), "request": .array(request)]
+    }
+}

@@ -80,7 +80,7 @@ def test_two_servers_learn_together(start_aerie, postgres, tmp_path):  # noqa: F
     """A greedy router on two servers: what the one is told decides what the other does, also after both have crashed."""
     servers = [start_aerie(tmp_path / name, "--metadata", postgres.url) for name in ("one", "two")]
     children = [{"name": f"simple-{arm}", "implementation": "SIMPLE_MODEL"} for arm in "ab"]
-    apply(servers[0], "together", node("router", "ROUTER", "epsilon-greedy", children, epsilon=0))
+    apply(servers[0], "together", node("router", "ROUTER", "epsilon-greedy", children, epsilon=0.01))
 
     def route(server):
         return post(server, "/api/v1.0/predictions", {"data": {"ndarray": [[1]]}}, {"seldon": "together"})["meta"]

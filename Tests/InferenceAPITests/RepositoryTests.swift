@@ -51,6 +51,7 @@ struct RepositoryTests {
 
     private func withRepository(
         _ deployments: [ServedDeployment] = [], sleeping: Set<String> = ["asleep", "broken"], loadTimeout: Int = 30,
+        limits: RequestLimits = RequestLimits(),
         _ body: (_ http: Int, _ grpc: Int, _ repository: FakeRepository) async throws -> Void
     ) async throws {
         let repository = FakeRepository()
@@ -61,7 +62,9 @@ struct RepositoryTests {
             $0.loadTimeoutSeconds = loadTimeout
         } _: { http, grpc, plane in
             repository.attach(plane)
-            plane.update(ServingTable(generation: 1, deployments: deployments, sleeping: sleeping))
+            plane.update(
+                ServingTable(
+                    generation: 1, deployments: deployments, sleeping: sleeping, sleepingLimits: ["asleep": limits]))
             try await body(http, grpc, repository)
         }
     }
@@ -97,6 +100,33 @@ struct RepositoryTests {
             let late = try await ask(http, post("/v2/models/asleep/infer", inferBody()))
             #expect(late.status == 503 && late.head.contains("Retry-After: 1\r\n"), "\(late.text)")
             repository.isOpen.store(true, ordering: .relaxed)
+        }
+    }
+
+    @Test("a request that waits for a model is answered at its own deadline, not at the model's")
+    func waitingToTheDeadline() async throws {
+        var limits = RequestLimits()
+        limits.restTimeout = 30_000_000
+        limits.grpcTimeout = 30_000_000
+        for (limits, header) in [(limits, ""), (RequestLimits(), "X-Envoy-Expected-Rq-Timeout-Ms: 30\r\n")] {
+            try await withRepository(limits: limits) { http, grpc, repository in
+                repository.isOpen.store(false, ordering: .relaxed)
+                let asked = inferBody()
+                let late = try await ask(
+                    http, "POST /v2/models/asleep/infer HTTP/1.1\r\nHost: a\r\n\(header)"
+                        + "Content-Length: \(asked.utf8.count)\r\n\r\n\(asked)")
+                #expect(late.status == 504 && late.text.contains("time was up"), "\(late.text)")
+                var message = ProtobufWriter()
+                message.text(1, "asleep".utf8)
+                let connection = try await GRPCClientConnection.open(grpc)
+                let call = try await GRPCClientCall(
+                    path: InferenceGRPCTests.infer, messages: [Array(message.buffer.readableBytesView)],
+                    headers: header.isEmpty ? [] : [("grpc-timeout", "30m")]).run(connection)
+                #expect(call.status == 4)
+                await connection.close()
+                repository.isOpen.store(true, ordering: .relaxed)
+                #expect(try await ask(http, post("/v2/models/asleep/infer", inferBody())).status == 200)
+            }
         }
     }
 

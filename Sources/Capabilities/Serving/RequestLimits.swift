@@ -7,6 +7,19 @@ public struct RequestLimits: Hashable, Sendable {
     public var grpcMessageBytes = 0
 
     public init() {}
+
+    /// What at least one of them allows.
+    static func loosest(_ limits: [RequestLimits]) -> RequestLimits {
+        func most<Value: Comparable & ExpressibleByIntegerLiteral>(_ limit: KeyPath<RequestLimits, Value>) -> Value {
+            let all = limits.map { $0[keyPath: limit] }
+            return all.contains(0) ? 0 : all.max() ?? 0
+        }
+        var loosest = RequestLimits()
+        loosest.restTimeout = most(\.restTimeout)
+        loosest.grpcTimeout = most(\.grpcTimeout)
+        loosest.grpcMessageBytes = most(\.grpcMessageBytes)
+        return loosest
+    }
 }
 
 /// The annotations that say so.

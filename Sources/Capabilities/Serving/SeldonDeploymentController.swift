@@ -68,7 +68,7 @@ public actor SeldonDeploymentController: Reconciler {
             let outcomes = asked.map { Outcome(asked: $0) }
             try service.publish(
                 state(resource, .unavailable, reason, outcomes), served: nil,
-                isSleeping: !repository.unloaded.contains(name))
+                sleeping: repository.unloaded.contains(name) ? nil : .loosest(asked.map(\.limits)))
             return finish(resource, outcomes, nil, "")
         }
         let old = service.served(namespace: namespace, name: name)

@@ -18,11 +18,13 @@ public final class ServingService: Sendable {
         var table = ServingTable.empty
         var served: [String: ServedDeployment] = [:]
         var states: [String: DeploymentState] = [:]
-        var sleeping: Set<String> = []
+        /// What requests that wait for them may take.
+        var sleeping: [String: RequestLimits] = [:]
 
         mutating func nextTable() -> ServingTable {
             table = ServingTable(
-                generation: table.generation + 1, deployments: Array(served.values), sleeping: sleeping)
+                generation: table.generation + 1, deployments: Array(served.values), sleeping: Set(sleeping.keys),
+                sleepingLimits: sleeping)
             return table
         }
     }
@@ -76,12 +78,13 @@ public final class ServingService: Sendable {
 
     /// Puts a deployment on the table, or takes it off (`served` is nil), and says how it stands.
     ///
-    /// A new table is made and handed out only if `served` is another object than before, or `isSleeping` has changed.
-    /// - Parameter isSleeping: whether its models come into memory when it is asked for.
+    /// A new table is made and handed out only if `served` is another object than before, or `sleeping` has changed.
+    /// - Parameter sleeping: what a request may take that waits for its models, where those come into memory when it is
+    ///   asked for; else `nil`.
     /// - Throws: `alreadyExists` where another namespace has a deployment of that name: requests name a deployment
     ///   without its namespace.
     public func publish(
-        _ state: DeploymentState, served: ServedDeployment?, isSleeping: Bool = false
+        _ state: DeploymentState, served: ServedDeployment?, sleeping: RequestLimits? = nil
     ) throws(AerieError) {
         let refusal: AerieError? = subscribers.withLock { subscribers in
             let (refusal, table): (AerieError?, ServingTable?) = deployments.withLock { deployments in
@@ -92,14 +95,10 @@ public final class ServingService: Sendable {
                 }
                 deployments.states[state.name] = state
                 guard deployments.served[state.name] !== served
-                    || deployments.sleeping.contains(state.name) != isSleeping
+                    || deployments.sleeping[state.name] != sleeping
                 else { return (nil, nil) }
                 deployments.served[state.name] = served
-                if isSleeping {
-                    deployments.sleeping.insert(state.name)
-                } else {
-                    deployments.sleeping.remove(state.name)
-                }
+                deployments.sleeping[state.name] = sleeping
                 return (nil, deployments.nextTable())
             }
             if let table { subscribers.forEach { $0(table) } }
@@ -145,7 +144,7 @@ public final class ServingService: Sendable {
             let table: ServingTable? = deployments.withLock { deployments in
                 guard deployments.states[name]?.namespace == namespace else { return nil }
                 deployments.states[name] = nil
-                let wasSleeping = deployments.sleeping.remove(name) != nil
+                let wasSleeping = deployments.sleeping.removeValue(forKey: name) != nil
                 guard deployments.served.removeValue(forKey: name) != nil || wasSleeping else { return nil }
                 return deployments.nextTable()
             }

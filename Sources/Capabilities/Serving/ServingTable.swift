@@ -10,12 +10,21 @@ public final class ServingTable: Sendable {
     public let deployments: [ServedDeployment]
     /// The names of deployments whose models come into memory when they are asked for, and are not in it now.
     public let sleeping: Set<String>
+    private let sleepingLimits: [String: RequestLimits]
 
-    public init(generation: UInt64, deployments: [ServedDeployment], sleeping: Set<String> = []) {
+    /// - Parameter sleepingLimits: of those that sleep and have any.
+    public init(
+        generation: UInt64, deployments: [ServedDeployment], sleeping: Set<String> = [],
+        sleepingLimits: [String: RequestLimits] = [:]
+    ) {
         self.generation = generation
         self.sleeping = sleeping
+        self.sleepingLimits = sleepingLimits
         self.deployments = deployments.sorted { $0.name < $1.name }
     }
+
+    /// What a request that waits for a sleeping deployment may take: the most that any of its predictors allows.
+    public func limits(ofSleeping name: String) -> RequestLimits { sleepingLimits[name] ?? RequestLimits() }
 
     public static let empty = ServingTable(generation: 0, deployments: [])
 

@@ -113,7 +113,8 @@ final class ModelInferCall: @unchecked Sendable {
         guard let name = state.sleepingName(name) else { return false }
         try state.checkWakes(wakes, name)
         wakes += 1
-        try state.wake(name, interest: call.interest) { [self] result in
+        let deadline = state.plan.table.limits(ofSleeping: name).deadline(of: call.deadline, start: start)
+        try state.wake(name, deadline: deadline, interest: call.interest) { [self] result in
             call.onEarlyEnd = nil
             switch result {
             case .success: answer(message)

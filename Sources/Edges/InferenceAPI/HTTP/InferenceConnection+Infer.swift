@@ -34,7 +34,7 @@ extension InferenceConnection {
                 state.route(to: plan)
             }
             slot = plan.served.metricsSlot
-            state.scratch.terms.deadline = try deadline(plan, exchange, request)
+            state.scratch.terms.deadline = try deadline(plan.served.limits, exchange, request)
             if let ask = state.scratch.explain ?? (route.predictor == nil ? nil : .values) {
                 return try explainInfer(plan, ask, body, exchange, isWhole: isWhole, alone: route.predictor != nil)
             }

@@ -48,7 +48,7 @@ extension InferenceConnection {
             guard puid.count <= 256, state.scratch.text[puid].allSatisfy({ $0 > 0x20 && $0 < 0x7f }) else {
                 throw .invalid("meta.puid", "must be at most 256 visible ASCII characters")
             }
-            state.scratch.terms.deadline = try deadline(plan, exchange, request)
+            state.scratch.terms.deadline = try deadline(plan.served.limits, exchange, request)
             state.scratch.id = puid
             if try runSeldon(plan, message, puid, exchange) { record(exchange, slot, 200, .predictions) }
         } catch {

@@ -22,39 +22,46 @@ extension LoopState {
     }
 
     /// Brings a deployment's models into memory. `completion` is called on this loop, once, at the latest when the time
-    /// for it is up; not at all if `interest` has ended. The plan then has the deployment.
-    /// - Throws: `resourceExhausted` if too many requests wait.
+    /// for it or for the request is up; not at all if `interest` has ended. The plan then has the deployment.
+    /// - Throws: `resourceExhausted` if too many requests wait, `deadlineExceeded` for a request that is late already.
     func wake(
-        _ name: String, interest: Interest, completion: @escaping @Sendable (Result<Void, AerieError>) -> Void
+        _ name: String, deadline: RequestDeadline = RequestDeadline(), interest: Interest,
+        completion: @escaping @Sendable (Result<Void, AerieError>) -> Void
     ) throws(AerieError) {
         guard let repository = options.repository else { throw .notFound("there is no model \(name)") }
-        try pool.enter()
-        let isDone = Interest()
-        let (loop, pool, limit) = (eventLoop, pool, options.loadTimeoutSeconds)
-        let finish: @Sendable (Result<Void, AerieError>) -> Void = { result in
-            guard !isDone.hasEnded else { return }
-            isDone.end()
-            pool.leave()
-            if !interest.hasEnded { completion(result) }
-        }
-        let timer = loop.scheduleTask(in: .seconds(Int64(limit))) {
-            finish(
-                .failure(
-                    AerieError(
-                        .unavailable, "\(name) is still being loaded after \(limit) s; try again shortly",
-                        reason: "serving.loading")))
-        }
-        Task {
-            let result: Result<Void, AerieError>
-            do throws(AerieError) {
-                try await repository.wake(name)
-                result = .success(())
-            } catch { result = .failure(error) }
-            loop.execute {
-                timer.cancel()
-                finish(result)
+        let limit = options.loadTimeoutSeconds
+        _ = try within(deadline, interest, completion) { interest, completion throws(AerieError) in
+            try pool.enter()
+            let isDone = Interest()
+            let (loop, pool) = (eventLoop, pool)
+            let finish: @Sendable (Result<Void, AerieError>) -> Void = { result in
+                guard !isDone.hasEnded else { return }
+                isDone.end()
+                pool.leave()
+                if !interest.hasEnded { completion(result) }
             }
+            let timer = loop.scheduleTask(in: .seconds(Int64(limit))) { finish(.failure(.stillLoading(name, limit))) }
+            Task {
+                let result: Result<Void, AerieError>
+                do throws(AerieError) {
+                    try await repository.wake(name)
+                    result = .success(())
+                } catch { result = .failure(error) }
+                loop.execute {
+                    timer.cancel()
+                    finish(result)
+                }
+            }
+            return nil
         }
+    }
+}
+
+extension AerieError {
+    fileprivate static func stillLoading(_ name: String, _ seconds: Int) -> AerieError {
+        AerieError(
+            .unavailable, "\(name) is still being loaded after \(seconds) s; try again shortly",
+            reason: "serving.loading")
     }
 }
 
@@ -70,7 +77,9 @@ extension InferenceConnection {
         let kept = Array(request[..<body.upperBound])
         do throws(AerieError) {
             try state.checkWakes(wakes, name)
-            try state.wake(name, interest: interest) { [self] result in
+            let limits = state.plan.table.limits(ofSleeping: name)
+            let deadline = try deadline(limits, exchange, request)
+            try state.wake(name, deadline: deadline, interest: interest) { [self] result in
                 complete(exchange) {
                     switch result {
                     case .success:

@@ -26,10 +26,10 @@ struct RequestDeadline: Sendable, Equatable {
 extension InferenceConnection {
     /// - Throws: `invalidArgument` for a header field that is no number.
     func deadline(
-        _ plan: PredictorPlan, _ exchange: HTTPExchange, _ request: UnsafeRawBufferPointer
+        _ limits: RequestLimits, _ exchange: HTTPExchange, _ request: UnsafeRawBufferPointer
     ) throws(AerieError) -> RequestDeadline {
         var deadline = RequestDeadline()
-        deadline.shorten(to: plan.served.limits.restTimeout, after: exchange.start)
+        deadline.shorten(to: limits.restTimeout, after: exchange.start)
         let told = exchange.head.expectedTimeout
         guard !told.isEmpty else { return deadline }
         guard let milliseconds = decimalNumber(UnsafeRawBufferPointer(rebasing: request[told])),
@@ -40,14 +40,19 @@ extension InferenceConnection {
     }
 }
 
-extension PredictorPlan {
+extension RequestLimits {
     /// Of a call over gRPC.
     func deadline(of call: UInt64, start: UInt64) -> RequestDeadline {
         var deadline = RequestDeadline()
         deadline.shorten(to: call)
-        deadline.shorten(to: served.limits.grpcTimeout, after: start)
+        deadline.shorten(to: grpcTimeout, after: start)
         return deadline
     }
+}
+
+extension PredictorPlan {
+    /// Of a call over gRPC.
+    func deadline(of call: UInt64, start: UInt64) -> RequestDeadline { served.limits.deadline(of: call, start: start) }
 
     /// - Throws: `resourceExhausted` for a message over gRPC that is longer than the deployment allows.
     func checkMessage(_ bytes: Int, _ what: StaticString) throws(AerieError) {

@@ -32,7 +32,7 @@ extension InferenceConnection {
             slot = plan.served.metricsSlot
             state.route(to: plan)
             var run = try SeldonRun(plan, envelope, puid: puid, service: .infer)
-            run.deadline = try deadline(plan, exchange, request)
+            run.deadline = try deadline(plan.served.limits, exchange, request)
             let result = try state.run(run, interest: interest) { [self] result in
                 complete(exchange) { writeV1(result, plan, isColumnar, exchange) }
             }

@@ -20,7 +20,7 @@ extension InferenceConnection {
         let plan = chooseForMessage(deployment, envelope, puid: puid, exchange, request)
         state.route(to: plan)
         var run = try SeldonRun(plan, envelope, puid: puid, service: .predictions)
-        run.deadline = try deadline(plan, exchange, request)
+        run.deadline = try deadline(plan.served.limits, exchange, request)
         let event = CloudEventHead(exchange, request, puid: puid, deployment: plan.deploymentName)
         let result = try state.run(run, interest: interest) { [self, run] result in
             complete(exchange) { writeMessage(result, run, event, exchange) }

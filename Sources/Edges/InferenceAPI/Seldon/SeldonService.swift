@@ -61,7 +61,8 @@ private final class SeldonCall: @unchecked Sendable {
         guard let name = Array(asked.utf8).withUnsafeBytes({ state.sleepingName($0) }) else { return false }
         try state.checkWakes(wakes, name)
         wakes += 1
-        try state.wake(name, interest: call.interest) { [self] result in
+        let deadline = state.plan.table.limits(ofSleeping: name).deadline(of: call.deadline, start: start)
+        try state.wake(name, deadline: deadline, interest: call.interest) { [self] result in
             call.onEarlyEnd = nil
             switch result {
             case .success: predict(message)

@@ -102,35 +102,64 @@ public final class RedisOnlineStore: OnlineStore {
     }
 
     public func write(_ view: OnlineView, _ rows: [OnlineRow]) async throws(AerieError) -> Int {
-        var written = 0
-        // In a cluster each key has a place of its own; a single server takes many rows with one call.
-        let call = server == nil ? 1 : 64
         // Some thousand rows at a time, so that neither side holds a whole materialization.
-        for start in stride(from: 0, to: rows.count, by: 4096) {
-            let part = rows[start..<min(start + 4096, rows.count)]
-            let batches = stride(from: part.startIndex, to: part.endIndex, by: call).map {
-                part[$0..<min($0 + call, part.endIndex)]
-            }
-            func commands(_ chosen: [Int], isText: Bool) -> [(key: [UInt8], command: RedisCommand)] {
-                chosen.map { place in
-                    let batch = batches[place]
-                    let name = Self.name(view, batch[batch.startIndex].key)
-                    return (key: name, command: RowScript.command(batch, view, isText: isText))
-                }
-            }
-            var replies = try await client.send(commands(Array(batches.indices), isText: false))
+        let parts = stride(from: 0, to: rows.count, by: Self.writeBatch).map {
+            rows[$0..<min($0 + Self.writeBatch, rows.count)]
+        }
+        guard let first = parts.first else { return 0 }
+        var written = 0
+        var next = calls(first, view)
+        for place in parts.indices {
+            let present = next
+            // The server works on a part while the one after it is laid out.
+            async let answer = carryOut(present, view)
+            if place + 1 < parts.count { next = calls(parts[place + 1], view) }
+            written += try await answer.get()
+        }
+        return written
+    }
+
+    private static let writeBatch = 4096
+
+    /// Rows that one command writes.
+    private struct Call: Sendable {
+        let rows: ArraySlice<OnlineRow>
+        let key: [UInt8]
+        let command: RedisCommand
+
+        init(_ rows: ArraySlice<OnlineRow>, _ view: OnlineView, isText: Bool = false) {
+            self.rows = rows
+            key = RedisOnlineStore.name(view, rows[rows.startIndex].key)
+            command = RowScript.command(rows, view, isText: isText)
+        }
+    }
+
+    private func calls(_ rows: ArraySlice<OnlineRow>, _ view: OnlineView) -> [Call] {
+        // In a cluster each key has a place of its own; a single server takes many rows with one call.
+        let size = server == nil ? 1 : 64
+        return stride(from: rows.startIndex, to: rows.endIndex, by: size).map {
+            Call(rows[$0..<min($0 + size, rows.endIndex)], view)
+        }
+    }
+
+    /// - Returns: how many rows were written.
+    private func carryOut(_ calls: [Call], _ view: OnlineView) async -> Result<Int, AerieError> {
+        do throws(AerieError) {
+            var replies = try await client.send(calls.map { (key: $0.key, command: $0.command) })
             let unknown = replies.indices.filter { replies[$0].error?.hasPrefix("NOSCRIPT") == true }
             if !unknown.isEmpty {
                 // A server that has just started has forgotten the script; the text teaches it.
-                let again = try await client.send(commands(unknown, isText: true))
+                let texts = unknown.map { Call(calls[$0].rows, view, isText: true) }
+                let again = try await client.send(texts.map { (key: $0.key, command: $0.command) })
                 for (index, reply) in zip(unknown, again) { replies[index] = reply }
             }
+            var written = 0
             for reply in replies {
                 if let words = reply.error { throw Self.refused(words) }
                 written += Int(reply.integer ?? 0)
             }
-        }
-        return written
+            return .success(written)
+        } catch { return .failure(error) }
     }
 
     public func sweep(_ view: OnlineView, before time: Int64) async throws(AerieError) -> Int {

@@ -59,9 +59,8 @@ public struct SeldonDeploymentKind: ResourceKind {
         if let uri = node?["modelUri"]?.string, ["gs", "s3"].contains(ModelURI.scheme(uri)) {
             warnings.append("\(path).modelUri: \(uri) cannot be fetched by this build; use models:/NAME/VERSION")
         }
-        if let logger = node?["logger"], spec.logger == nil || !isRoot {
-            let why = logger["url"] == nil ? "without a url nothing is logged" : "only the graph's first node logs"
-            warnings.append("\(path).logger: \(why)")
+        if node?["logger"] != nil, spec.logger == nil {
+            warnings.append("\(path).logger: without a url nothing is logged")
         }
         for (index, child) in (node?["children"]?.array ?? []).enumerated() {
             warn(child, at: "\(path).children[\(index)]", isRoot: false, &warnings)

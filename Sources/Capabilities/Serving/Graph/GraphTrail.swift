@@ -4,8 +4,8 @@ import Synchronization
 /// What happened at the nodes of one request: for its trace, and for those who want copies of what a node was given and
 /// answered.
 ///
-/// Thread-safe, with a lock for each beginning and end of a node: children of a combiner run side by side, and a request
-/// whose time is up is told about while its graph is still at it. Made only for requests that somebody looks at.
+/// Thread-safe, with a lock for each beginning and end of a node: children of a combiner run side by side, and a
+/// request whose time is up is told about while its graph is still at it. Made only for requests that somebody looks at.
 public final class GraphTrail: Sendable {
     /// One node's part.
     public struct Step: Sendable {

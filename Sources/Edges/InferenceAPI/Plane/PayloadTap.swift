@@ -4,8 +4,8 @@ import CloudEvents
 import RequestTracing
 import Serving
 
-/// Copies one request and its answer, and those of a graph's nodes, for the receivers that its deployment names. On its loop only, hence `@unchecked
-/// Sendable`; made only for requests that are logged.
+/// Copies one request and its answer, and those of a graph's nodes, for the receivers that its deployment names. On its
+/// loop only, hence `@unchecked Sendable`; made only for requests that are logged.
 final class PayloadTap: @unchecked Sendable {
     private let plan: PredictorPlan
     /// What happened at the nodes of a graph that have copies made.

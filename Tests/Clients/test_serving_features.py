@@ -1,5 +1,6 @@
 """Features inside a prediction: the deployment names a feature service, the request names its entities."""
 import datetime
+import sys
 import time
 
 import lightgbm
@@ -95,10 +96,10 @@ USERS = {
 @pytest.fixture(scope="module", params=["lmdb", "redis"])
 def served(request, start_aerie, tmp_path_factory):
     folder = tmp_path_factory.mktemp("serving-features")
-    options = []
+    options = ["--feature-python", sys.executable]
     redis = Redis(folder / "redis") if request.param == "redis" else None
     if redis:
-        options = ["--online", f"redis://127.0.0.1:{redis.port}"]
+        options += ["--online", f"redis://127.0.0.1:{redis.port}"]
     server = start_aerie(folder / "data", *options)
     server.redis = redis
     server.cli("apply", "-f", "-", input=FEATURES)
@@ -189,6 +190,45 @@ spec: {features: ["user_stats:avg_amount", "user_stats:is_new", "against_usual:n
     assert answer["outputs"][0]["data"] == pytest.approx(list(want), abs=1e-9)
     # What a feature is computed of has to come along.
     assert "hour" in infer(served, inputs[:2], 400, "computed")["error"]
+
+
+def test_features_of_a_python_function_are_computed_with_the_read(served):
+    served.cli("apply", "-f", "-", input="""
+apiVersion: aerie.dev/v1
+kind: FeatureView
+metadata: {name: in_python}
+spec:
+  onDemand:
+    mode: python
+    inputs: ["user_stats:avg_amount"]
+    request: [{name: amount, dtype: DOUBLE}]
+    function: |
+      def logins(inputs):
+          if -1.0 in inputs["amount"]:
+              raise ValueError("no such amount")
+          return {"n_logins": [None if a is None else b // a for a, b in zip(inputs["avg_amount"], inputs["amount"])]}
+  features:
+  - {name: n_logins, dtype: INT64}
+---
+apiVersion: aerie.dev/v1
+kind: FeatureService
+metadata: {name: python_features}
+spec: {features: ["user_stats:avg_amount", "user_stats:is_new", "in_python:n_logins"]}
+""")
+    served.cli("apply", "-f", "-", input=deployment("pythonic", served.uri, "python_features"))
+    wait_until_available(served, "pythonic")
+    answer = infer(served, [column("user_id", "INT64", [1, 2, 99]), column("amount", "FP64", [610.0, 100.0, 62.0])],
+                   name="pythonic")
+    want = served.booster.predict(pandas.DataFrame({
+        "avg_amount": [40.0, 80.25, 12.5], "amount": [610.0, 100.0, 62.0], "is_new": [0.0, 1.0, 1.0],
+        "n_logins": [15.0, 1.0, numpy.nan]})[COLUMNS])
+    assert answer["outputs"][0]["data"] == pytest.approx(list(want), abs=1e-12)
+    assert "features_failure" not in answer["parameters"]
+    # A function that fails costs the features, and never the request.
+    answer = infer(served, [column("user_id", "INT64", [1]), column("amount", "FP64", [-1.0])], name="pythonic")
+    assert "no such amount" in answer["parameters"]["features_failure"]
+    assert answer["outputs"][0]["data"] == pytest.approx(
+        list(served.booster.predict(numpy.array([[12.5, -1.0, 1.0, numpy.nan]]))), abs=1e-12)
 
 
 def test_tritons_clients(served):

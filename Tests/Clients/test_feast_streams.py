@@ -216,6 +216,7 @@ def test_rows_of_a_kafka_topic_are_read_and_wrong_ones_set_aside(server, cluster
         {"card": 1, "limit": -1.0, "city": "old", "event_timestamp": (moment - HOUR).isoformat()},
         {"card": 2, "limit": 200.0, "event_timestamp": (moment + MINUTE).isoformat()}])
     server = start_aerie(tmp_path / "data")
+    server.folder = tmp_path
     positions(server, "profiles", 56)
     got = online(store(server), "profiles", [1, 2, 3], ["limit", "city"])
     assert got["limit"] == [1.0, 200.0, 3.0] and got["city"] == ["c1", "c2", "c3"]

@@ -108,4 +108,52 @@ import Testing
         #expect(report.share(view: "drivers", feature: "rate") == 0.5)
         #expect(report.share(view: "drivers", feature: "digit") == 0)
     }
+
+    @Test("read in place they are the same numbers, whatever is missing or too old")
+    func inPlace() async throws {
+        let shop = try Workshop()
+        defer { shop.end() }
+        let scoring = try await make(shop)
+        #expect(scoring.lookups(shop.online.reader()) == nil)
+        for ttl in ["0s", "60s"] {
+            _ = try await shop.resources.apply(
+                """
+                apiVersion: aerie.dev/v1
+                kind: FeatureView
+                metadata: {name: drivers}
+                spec:
+                  entities: [driver]
+                  ttl: "\(ttl)"
+                  source: {path: \(shop.folder)/drivers.parquet, timestampField: event_timestamp}
+                  features:
+                  - {name: rate, dtype: DOUBLE, default: 1.5}
+                  - {name: digit, dtype: INT64}
+                  - {name: city, dtype: STRING}
+                ---
+                apiVersion: aerie.dev/v1
+                kind: FeatureService
+                metadata: {name: plain}
+                spec: {features: ["drivers:digit", "drivers:rate"]}
+                """, actor: "test")
+            let vectors = try await shop.store.vectors(service: "plain")
+            let lookups = try #require(vectors.lookups(shop.online.reader()))
+            let ids: [Int64] = [4, 50, 3]
+            let wanted = try #require(try vectors.readNow([ids.map(FeatureValue.int64)], rows: ids.count))
+            for _ in 0..<2 {
+                lookups.begin()
+                for id in ids { #expect(lookups.append(id, key: 0)) }
+                #expect(lookups.end() == 3)
+                lookups.read()
+                #expect(lookups.failure == nil)
+                for feature in wanted.values.indices {
+                    for row in ids.indices {
+                        let (mine, other) = (lookups.value(feature, row: row), wanted.values[feature][row])
+                        #expect(mine == other || mine.isNaN && other.isNaN)
+                    }
+                }
+                #expect(lookups.missing == wanted.missing && lookups.stale == wanted.stale)
+            }
+            #expect(lookups.stale == (ttl == "0s" ? [0, 0] : [2, 2]))
+        }
+    }
 }

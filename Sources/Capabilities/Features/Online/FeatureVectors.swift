@@ -21,12 +21,12 @@ public struct FeatureVectors: Sendable {
     public let keys: [FeatureCatalog.JoinKey]
     /// What comes with a request for the features that are computed of it, by name.
     public let request: [OnDemandDefinition.Column]
-    private let plan: OnlinePlan
+    let plan: OnlinePlan
     /// For each feature what stands in for a value; NaN for what is computed.
-    private let fallbacks: [Double]
+    let fallbacks: [Double]
     /// For each part the places of its keys in `keys`.
     private let keyPlaces: [[Int]]
-    private let store: FeatureStore
+    let store: FeatureStore
 
     init(service: String, plan: OnlinePlan, store: FeatureStore) throws(AerieError) {
         self.service = service

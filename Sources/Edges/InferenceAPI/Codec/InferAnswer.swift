@@ -9,11 +9,11 @@ struct InferAnswer {
 
     /// - Parameters:
     ///   - id: the request's `id` as it stood in its JSON, escapes and all.
-    ///   - parameters: of the answer.
+    ///   - parameters: of the answer; an `assembly` of features writes its own.
     ///   - tail: takes the binary tensors, which come behind the JSON.
     func writeJSON(
         _ prediction: Prediction, id: ArraySlice<UInt8>?, selection: [SelectedOutput],
-        parameters: [(name: String, value: FeatureReport.Value)],
+        parameters: [(name: String, value: FeatureReport.Value)], assembly: FeatureAssembly? = nil,
         results: UnsafeRawBufferPointer, to out: inout ByteBuffer, tail: inout ByteBuffer
     ) {
         out.writeBytes(plan.jsonStart)
@@ -23,6 +23,7 @@ struct InferAnswer {
             out.writeStaticString("\"")
         }
         if !parameters.isEmpty { write(parameters, to: &out) }
+        assembly?.writeParameters(to: &out)
         out.writeStaticString(",\"outputs\":[")
         for (place, output) in selection.enumerated() {
             if place > 0 { out.writeStaticString(",") }

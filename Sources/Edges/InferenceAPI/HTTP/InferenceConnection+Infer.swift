@@ -114,6 +114,7 @@ extension InferenceConnection {
         let job: ModelJob
         let terms = state.scratch.terms
         if let features = plan.features {
+            if try inferAssembled(plan, features, body, exchange) { return true }
             let tensors = try TensorBuilder(scratch: state.scratch, body: body).build()
             if let fetch = try FeatureFetch(features, tensors) { return try runWithFeatures(plan, fetch, exchange) }
             job = ModelJob(plan, tensors: tensors, terms)
@@ -135,6 +136,23 @@ extension InferenceConnection {
             job = ModelJob(plan, tensors: try TensorBuilder(scratch: state.scratch, body: body).build(), terms)
         }
         return try runSlowly(job, exchange)
+    }
+
+    /// The usual request to a model with features in this process, answered in the loop's own memory.
+    /// - Returns: false if only the general way answers it.
+    private func inferAssembled(
+        _ plan: PredictorPlan, _ features: FeatureBinding, _ body: UnsafeRawBufferPointer, _ exchange: HTTPExchange
+    ) throws(AerieError) -> Bool {
+        guard let tabular = plan.tabular, let assembly = state.assembly(for: features),
+            let count = assembly.take(state.scratch, body, plan, within: state.options.inlineNanoseconds)
+        else { return false }
+        try plan.checkRows(count)
+        state.read(assembly, plan, .infer)
+        state.predict(plan, tabular, assembly.rows.base, count, .infer)
+        state.count(plan, rows: count, state.scratch.results.bytes)
+        state.mirror(plan, assembly.rows.base, count)
+        writeInfer(plan, .rows(count: count), exchange, assembly: assembly)
+        return true
     }
 
     /// What of a request is needed for its answer, kept while others use the loop's scratch.
@@ -221,7 +239,7 @@ extension InferenceConnection {
 
     func writeInfer(
         _ plan: PredictorPlan, _ prediction: Prediction, _ exchange: HTTPExchange,
-        _ parameters: [(name: String, value: FeatureReport.Value)] = []
+        _ parameters: [(name: String, value: FeatureReport.Value)] = [], assembly: FeatureAssembly? = nil
     ) {
         state.flow.timeline.markSerialize()
         var isBinary = false
@@ -236,7 +254,7 @@ extension InferenceConnection {
         state.tail.clear()
         InferAnswer(plan: plan).writeJSON(
             prediction, id: state.scratch.id.map { state.scratch.text[$0] }, selection: state.selection,
-            parameters: parameters, results: state.scratch.results.bytes, to: &state.out, tail: &state.tail)
+            parameters: parameters, assembly: assembly, results: state.scratch.results.bytes, to: &state.out, tail: &state.tail)
         if isBinary {
             HTTPAnswer.fill(jsonLengthEnd, state.out.writerIndex - answer.bodyStart, &state.out)
             state.out.writeBuffer(&state.tail)

@@ -51,6 +51,8 @@ public final class InferencePlane: Sendable {
         public var events: CloudEventQueue?
         /// Takes the traces of requests; `nil` where none are traced.
         public var tracer: Tracer?
+        /// A loop's way to features that are in this process; `nil` where every read goes the general way.
+        public var featureLanes: (@Sendable (any EventLoop) -> (any FeatureLanes)?)?
         /// Who keeps the predictions of deployments that ask for it.
         public var predictionSink: (any PredictionSink)?
         /// The version told by the server's metadata.

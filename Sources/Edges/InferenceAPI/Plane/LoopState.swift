@@ -32,6 +32,10 @@ final class LoopState: HTTPLoop, @unchecked Sendable {
     var lastRun: ModelRunTimes?
     /// Requests since the last sweep.
     var measured = 0
+    /// This loop's way to features in this process, and what it has met of them since `assembled` is the plan.
+    let lanes: (any FeatureLanes)?
+    var assembled: ServingPlan?
+    var assemblies: [(binding: FeatureBinding, assembly: FeatureAssembly?)] = []
     private var randomState: UInt64
 
     init(
@@ -44,6 +48,7 @@ final class LoopState: HTTPLoop, @unchecked Sendable {
         self.pool = pool
         self.explanations = explanations
         self.options = options
+        lanes = options.featureLanes?(eventLoop)
         recorder = options.predictionSink.map { PredictionRecorder(sink: $0) }
         randomState = options.seed ?? .random(in: .min ... .max)
         super.init(eventLoop: eventLoop, options: options.http, loopCount: statistics.loops.count)

@@ -1,5 +1,6 @@
 import Features
 import NIOCore
+import Serving
 import StoreLMDB
 import StoreRedis
 
@@ -9,5 +10,10 @@ extension Platform {
         if let store = features.stored as? LMDBOnlineStore { return store.reader() }
         if let store = features.stored as? RedisOnlineStore { return store.reader(on: eventLoop) }
         return nil
+    }
+
+    /// The data plane's way to features in predictions, where the store is in this process.
+    func featureLanes() -> (any FeatureLanes)? {
+        (features.stored as? LMDBOnlineStore).map { ServingLanes($0.reader()) }
     }
 }

@@ -1,6 +1,6 @@
 import AerieCore
-import Features
-import Serving
+public import Features
+public import Serving
 
 /// Serving's port for features, filled by the feature store of this process.
 struct ServingFeatures: FeatureReader {
@@ -17,7 +17,7 @@ struct ServingFeatures: FeatureReader {
 }
 
 final class ServiceLookup: FeatureLookup {
-    private let vectors: FeatureVectors
+    fileprivate let vectors: FeatureVectors
     let keys: [FeatureKey]
     let fingerprint: String
     var service: String { vectors.service }
@@ -112,5 +112,18 @@ final class ServiceLookup: FeatureLookup {
             }
         }
         return columns
+    }
+}
+
+extension VectorLookups: FeatureLane {}
+
+/// The lanes of one event loop, which share its reader.
+final class ServingLanes: FeatureLanes {
+    private let reader: any OnlineReader
+
+    init(_ reader: any OnlineReader) { self.reader = reader }
+
+    func lane(_ lookup: any FeatureLookup) -> (any FeatureLane)? {
+        (lookup as? ServiceLookup)?.vectors.lookups(reader)
     }
 }

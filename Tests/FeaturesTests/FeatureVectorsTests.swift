@@ -2,6 +2,7 @@ import AerieCore
 import AerieJSON
 import AerieResources
 import Features
+import StoreLMDB
 import Testing
 
 /// Features as models read them.

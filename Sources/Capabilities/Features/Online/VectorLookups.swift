@@ -36,7 +36,9 @@ public final class VectorLookups: OnlineLookups {
 
     /// The next entity's value of a key, by its place in `FeatureVectors.keys`.
     /// - Returns: false if the key's type does not take it.
-    public func append(_ number: Int64, key place: Int) -> Bool { append(number, key: place, type: plan.keys[place].type) }
+    public func append(_ number: Int64, key place: Int) -> Bool {
+        append(number, key: place, type: plan.keys[place].type)
+    }
 
     /// The same for a text in UTF-8.
     public func append(_ text: UnsafeRawBufferPointer, key place: Int) -> Bool {

@@ -254,7 +254,8 @@ extension InferenceConnection {
         state.tail.clear()
         InferAnswer(plan: plan).writeJSON(
             prediction, id: state.scratch.id.map { state.scratch.text[$0] }, selection: state.selection,
-            parameters: parameters, assembly: assembly, results: state.scratch.results.bytes, to: &state.out, tail: &state.tail)
+            parameters: parameters, assembly: assembly, results: state.scratch.results.bytes, to: &state.out,
+            tail: &state.tail)
         if isBinary {
             HTTPAnswer.fill(jsonLengthEnd, state.out.writerIndex - answer.bodyStart, &state.out)
             state.out.writeBuffer(&state.tail)

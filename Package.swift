@@ -90,6 +90,8 @@ let nioCore = product("NIOCore", "swift-nio")
 let nioPosix = product("NIOPosix", "swift-nio")
 let nioHTTP1 = product("NIOHTTP1", "swift-nio")
 let nioHTTP2 = product("NIOHTTP2", "swift-nio-http2")
+let nioTLS = product("NIOTLS", "swift-nio")
+let nioSSL = product("NIOSSL", "swift-nio-ssl")
 let nioEmbedded = product("NIOEmbedded", "swift-nio")
 let nioHTTPTypes = product("NIOHTTPTypes", "swift-nio-extras")
 let hummingbird = product("Hummingbird", "hummingbird")
@@ -181,7 +183,7 @@ adapter("RunSubprocess", uses: ["AerieCore", "AerieJSON", "AerieResources", "Fea
 adapter("ConvertModels", uses: ["AerieCore", "AerieData", "AerieJSON", "Optimization", "Pipelines"], tests: false)
 adapter("StorePredictions", uses: ["AerieCore", "AerieJSON", "Datasets", "Predictions"], tests: false)
 adapter("SendCloudEvents", uses: ["AerieCore", "CloudEvents"], packages: [httpClient, nioCore, nioHTTP1], tests: false)
-adapter("SendOTLP", uses: ["AerieCore", "AerieWire", "RequestTracing"], packages: [httpClient, nioCore, nioPosix, nioHTTP1, nioHTTP2, nioHPACK], tests: false)
+adapter("SendOTLP", uses: ["AerieCore", "AerieWire", "RequestTracing"], packages: [httpClient, nioCore, nioPosix, nioHTTP1, nioHTTP2, nioHPACK, nioSSL, nioTLS], tests: false)
 adapter("SendLoad", uses: ["AerieCore", "Load"], packages: [nioCore, nioPosix, nioHPACK])
 
 // MARK: Edges
@@ -300,6 +302,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
         .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.0"),
         .package(url: "https://github.com/apple/swift-nio-http2", from: "1.46.0"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.0"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0"),

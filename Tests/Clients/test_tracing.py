@@ -3,6 +3,8 @@ import concurrent.futures
 import http.server
 import json
 import queue
+import ssl
+import subprocess
 import threading
 import time
 
@@ -65,12 +67,18 @@ class HTTPCollector:
 
 
 class GRPCCollector(trace_service_pb2_grpc.TraceServiceServicer):
-    def __init__(self, failures=0):
+    def __init__(self, failures=0, certificate=None):
         self.messages: queue.Queue = queue.Queue()
         self.failures = failures
         self.server = grpc.server(concurrent.futures.ThreadPoolExecutor(2))
         trace_service_pb2_grpc.add_TraceServiceServicer_to_server(self, self.server)
-        self.url = f"http://127.0.0.1:{self.server.add_insecure_port('127.0.0.1:0')}"
+        if certificate:
+            key, chain = certificate
+            secured = grpc.ssl_server_credentials([(key.read_bytes(), chain.read_bytes())])
+            self.port = self.server.add_secure_port("127.0.0.1:0", secured)
+        else:
+            self.port = self.server.add_insecure_port("127.0.0.1:0")
+        self.url = f"{'https' if certificate else 'http'}://127.0.0.1:{self.port}"
         self.server.start()
 
     def Export(self, request, context):
@@ -247,6 +255,63 @@ def test_grpc_calls_by_grpc(start_aerie, tmp_path):
         collector.stop()
 
 
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """A key, and a certificate for `localhost` and 127.0.0.1 that vouches for itself."""
+    folder = tmp_path_factory.mktemp("tls")
+    key, chain = folder / "key.pem", folder / "chain.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", chain, "-days",
+                    "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"],
+                   check=True, capture_output=True)
+    return key, chain
+
+
+@pytest.mark.parametrize("url", ["https://localhost:{}", "grpcs://127.0.0.1:{}"])
+def test_grpc_with_tls(start_aerie, tmp_path, certificate, url):
+    """A collector over gRPC with TLS, by its name and by its address, whose certificate a file vouches for."""
+    collector = GRPCCollector(certificate=certificate)
+    try:
+        server = start_aerie(tmp_path, "--otlp-endpoint", url.format(collector.port), "--otlp-protocol", "grpc",
+                             "--otlp-certificate", str(certificate[1]), "--trace-ratio", "1")
+        fraud = FraudDeployment(server)
+        infer(server, fraud.rows[:1])
+        assert spans_of(collector.messages.get(timeout=30)[0])[0].name == "POST /v2/models/{model}/infer"
+        assert server.stop() == 0
+    finally:
+        collector.stop()
+
+
+def test_http_with_tls(start_aerie, tmp_path, certificate):
+    collector = HTTPCollector()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate[1], certificate[0])
+    collector.server.socket = context.wrap_socket(collector.server.socket, server_side=True)
+    try:
+        server = start_aerie(tmp_path, "--otlp-endpoint", f"https://localhost:{collector.server.server_address[1]}",
+                             "--otlp-certificate", str(certificate[1]), "--trace-ratio", "1")
+        fraud = FraudDeployment(server)
+        trace_id = infer(server, fraud.rows[:1]).headers["traceparent"].split("-")[1]
+        assert collector.trace(trace_id)[0]
+        assert server.stop() == 0
+    finally:
+        collector.stop()
+
+
+def test_a_collector_that_nobody_vouches_for_gets_nothing(start_aerie, tmp_path, certificate):
+    """Predictions go on, nothing is sent in the clear, and the log says why."""
+    collector = GRPCCollector(certificate=certificate)
+    try:
+        server = start_aerie(tmp_path, "--otlp-endpoint", collector.url, "--otlp-protocol", "grpc", "--trace-ratio", "1")
+        fraud = FraudDeployment(server)
+        assert infer(server, fraud.rows[:1]).status_code == 200
+        assert server.stop() == 0
+        log = "".join(server.errors)
+        assert "traces were not exported" in log and "CERTIFICATE_VERIFY_FAILED" in log, log
+        assert collector.messages.empty()
+    finally:
+        collector.stop()
+
+
 def test_a_prediction_is_a_trace_in_another_aerie(aerie, start_aerie, tmp_path):
     """Aerie's own OTLP endpoint takes what Aerie sends: the prediction is a trace that mlflow reads."""
     mlflow.set_tracking_uri(aerie.http)
@@ -265,10 +330,14 @@ def test_a_prediction_is_a_trace_in_another_aerie(aerie, start_aerie, tmp_path):
 
 
 def test_wrong_settings_are_told(tmp_path):
-    import subprocess
     from conftest import BINARY
+    empty = tmp_path / "empty.pem"
+    empty.write_text("")
     for flags, word in [(["--otlp-endpoint", "localhost:4318"], "http://host:4318"),
-                        (["--otlp-endpoint", "https://c:4317", "--otlp-protocol", "grpc"], "http/protobuf"),
+                        (["--otlp-endpoint", "ftp://c:4317", "--otlp-protocol", "grpc"], "no address"),
+                        (["--otlp-endpoint", "http://c:4317", "--otlp-certificate", "ca.pem"], "https://"),
+                        (["--otlp-endpoint", "https://c:4317", "--otlp-certificate", "/no/ca.pem"], "/no/ca.pem"),
+                        (["--otlp-endpoint", "https://c:4317", "--otlp-certificate", str(empty)], "certificate"),
                         (["--otlp-protocol", "thrift"], "grpc or http/protobuf"), (["--trace-ratio", "2"], "from 0 to 1"),
                         (["--trace-slow", "fast"], "5ms"), (["--otlp-headers", "a"], "name=value")]:
         done = subprocess.run([BINARY, "up", "--data-dir", str(tmp_path), *flags], capture_output=True, text=True, timeout=60)

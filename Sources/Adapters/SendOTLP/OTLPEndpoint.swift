@@ -11,32 +11,43 @@ public struct OTLPEndpoint: Sendable, Hashable {
 
     public var url: String
     public var transport: Transport
+    /// A file in PEM with the certificates of who may vouch for the collector; `nil` for the machine's own.
+    public var certificateFile: String?
+    let isSecure: Bool
     /// Sent with every message, as fields of the header or as metadata; names in lower case.
     public var headers: [(name: String, value: String)]
     let host: String
     let port: Int
 
     public static func == (a: OTLPEndpoint, b: OTLPEndpoint) -> Bool {
-        a.url == b.url && a.transport == b.transport && a.headers.elementsEqual(b.headers, by: ==)
+        a.url == b.url && a.transport == b.transport && a.certificateFile == b.certificateFile
+            && a.headers.elementsEqual(b.headers, by: ==)
     }
 
     public func hash(into hasher: inout Hasher) { hasher.combine(url) }
 
     /// - Parameters:
-    ///   - url: `http://host:4318`, to which `/v1/traces` is added where no path stands; `http://host:4317` for gRPC.
+    ///   - url: `http://host:4318`, to which `/v1/traces` is added where no path stands; `http://host:4317` for gRPC;
+    ///     with TLS where the scheme is `https` (or `grpcs`).
+    ///   - certificateFile: with the certificates of who may vouch for the collector, in PEM.
     ///   - headers: `name=value,name=value`, values percent-encoded, as `OTEL_EXPORTER_OTLP_HEADERS` has them.
     /// - Throws: `invalidArgument`.
-    public init(_ url: String, transport: Transport, headers: String = "") throws(AerieError) {
-        guard let scheme = ["http", "https"].first(where: { url.lowercased().hasPrefix($0 + "://") }) else {
+    public init(
+        _ url: String, transport: Transport, headers: String = "", certificateFile: String? = nil
+    ) throws(AerieError) {
+        let schemes = transport == .grpc ? ["http", "https", "grpc", "grpcs"] : ["http", "https"]
+        guard let scheme = schemes.first(where: { url.lowercased().hasPrefix($0 + "://") }) else {
             throw .invalid("", "\"\(url.prefix(80))\" is no address; write http://host:4318, or https://…")
         }
-        if scheme == "https", transport == .grpc {
-            throw .invalid("", "gRPC is spoken without TLS only; use the protocol http/protobuf for \(url.prefix(80))")
+        isSecure = scheme.hasSuffix("s")
+        guard isSecure || certificateFile == nil else {
+            throw .invalid("", "certificates are for TLS; write https:// in place of \(url.prefix(80))")
         }
+        self.certificateFile = certificateFile
         let rest = url.dropFirst(scheme.count + 3)
         let authority = rest.prefix { $0 != "/" && $0 != "?" && $0 != "#" }
         let path = rest.dropFirst(authority.count)
-        (host, port) = try Self.address(authority, usual: transport == .grpc ? 4317 : scheme == "https" ? 443 : 80)
+        (host, port) = try Self.address(authority, usual: transport == .grpc ? 4317 : isSecure ? 443 : 80)
         guard !path.contains("#"), !authority.contains("@") else {
             throw .invalid("", "\"\(url.prefix(80))\" holds more than an address; credentials go into the headers")
         }
@@ -100,10 +111,14 @@ public struct OTLPEndpoint: Sendable, Hashable {
     /// - Parameters:
     ///   - resource: what sends: `service.name` and its like.
     ///   - version: of the instrumentation.
-    public func exporter(resource: [Span.Attribute], version: String) -> any SpanExporter {
+    /// - Throws: `invalidArgument` for certificates that cannot be read.
+    public func exporter(
+        resource: [Span.Attribute], version: String
+    ) throws(AerieError) -> any SpanExporter {
+        let trust = try isSecure ? CollectorTrust(certificateFile) : nil
         switch transport {
-        case .http: OTLPHTTPExporter(self, resource: resource, version: version)
-        case .grpc: OTLPGRPCExporter(self, resource: resource, version: version)
+        case .http: return OTLPHTTPExporter(self, trust, resource: resource, version: version)
+        case .grpc: return try OTLPGRPCExporter(self, trust, resource: resource, version: version)
         }
     }
 }

@@ -3,9 +3,10 @@ import NIOCore
 import NIOHPACK
 import NIOHTTP2
 import NIOPosix
+import NIOSSL
 import RequestTracing
 
-/// Spans by gRPC, without TLS: OTLP/gRPC. One connection, which is made again once it has broken.
+/// Spans by gRPC: OTLP/gRPC. One connection, which is made again once it has broken.
 actor OTLPGRPCExporter: SpanExporter {
     private struct Connection {
         let channel: any Channel
@@ -20,9 +21,14 @@ actor OTLPGRPCExporter: SpanExporter {
     private let endpoint: OTLPEndpoint
     private let resource: [Span.Attribute]
     private let version: String
+    /// `nil` without TLS.
+    private let context: NIOSSLContext?
     private var connection: Connection?
 
-    init(_ endpoint: OTLPEndpoint, resource: [Span.Attribute], version: String) {
+    init(
+        _ endpoint: OTLPEndpoint, _ trust: CollectorTrust?, resource: [Span.Attribute], version: String
+    ) throws(AerieError) {
+        context = try trust?.http2Context()
         self.endpoint = endpoint
         self.resource = resource
         self.version = version
@@ -61,7 +67,7 @@ actor OTLPGRPCExporter: SpanExporter {
             }
         }.get()
         var head = HPACKHeaders([
-            (":method", "POST"), (":scheme", "http"), (":path", Self.path),
+            (":method", "POST"), (":scheme", endpoint.isSecure ? "https" : "http"), (":path", Self.path),
             (":authority", "\(endpoint.host):\(endpoint.port)"), ("content-type", "application/grpc"),
             ("te", "trailers"), ("grpc-timeout", "\(exportSeconds)S"), ("user-agent", "aerie/\(version)"),
         ])
@@ -80,21 +86,44 @@ actor OTLPGRPCExporter: SpanExporter {
 
     private func open() async throws -> Connection {
         if let connection, connection.channel.isActive { return connection }
-        let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
-            .connectTimeout(.seconds(exportSeconds / 2))
-            .channelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    _ = try channel.pipeline.syncOperations.configureHTTP2Pipeline(
-                        mode: .client, connectionConfiguration: .init(), streamConfiguration: .init()
-                    ) { $0.eventLoop.makeSucceededVoidFuture() }
-                }
-            }
-            .connect(host: endpoint.host, port: endpoint.port).get()
+        let secured = MultiThreadedEventLoopGroup.singleton.next().makePromise(of: Void.self)
+        if context == nil { secured.succeed() }
+        let channel: any Channel
+        do { channel = try await connect(secured) } catch {
+            secured.fail(error)
+            throw error
+        }
+        let limit = channel.eventLoop.scheduleTask(in: .seconds(exportSeconds / 2)) { channel.close(promise: nil) }
+        defer { limit.cancel() }
+        try await secured.futureResult.get()
         let multiplexer = try await channel.pipeline.handler(type: NIOHTTP2Handler.self)
             .flatMapThrowing { try $0.syncMultiplexer() }.get()
         let made = Connection(channel: channel, multiplexer: multiplexer)
         connection = made
         return made
+    }
+
+    /// - Parameter secured: is kept once TLS is agreed on, or has failed.
+    private func connect(_ secured: EventLoopPromise<Void>) async throws -> any Channel {
+        let (context, host) = (context, endpoint.host)
+        return try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .connectTimeout(.seconds(exportSeconds / 2))
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    let pipeline = channel.pipeline.syncOperations
+                    if let context {
+                        // An address has no name to be asked for; the certificate names it.
+                        let isAddress = (try? SocketAddress(ipAddress: host, port: 0)) != nil
+                        try pipeline.addHandler(
+                            NIOSSLClientHandler(context: context, serverHostname: isAddress ? nil : host))
+                        try pipeline.addHandler(HandshakeWaiter(secured))
+                    }
+                    _ = try pipeline.configureHTTP2Pipeline(
+                        mode: .client, connectionConfiguration: .init(), streamConfiguration: .init()
+                    ) { $0.eventLoop.makeSucceededVoidFuture() }
+                }
+            }
+            .connect(host: endpoint.host, port: endpoint.port).get()
     }
 }
 

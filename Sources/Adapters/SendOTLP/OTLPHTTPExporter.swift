@@ -12,11 +12,11 @@ final class OTLPHTTPExporter: SpanExporter {
     private let version: String
     private static let answerLimit = 64 << 10
 
-    init(_ endpoint: OTLPEndpoint, resource: [Span.Attribute], version: String) {
+    init(_ endpoint: OTLPEndpoint, _ trust: CollectorTrust?, resource: [Span.Attribute], version: String) {
         self.endpoint = endpoint
         self.resource = resource
         self.version = version
-        var configuration = HTTPClient.Configuration()
+        var configuration = HTTPClient.Configuration(tlsConfiguration: trust?.configuration)
         configuration.redirectConfiguration = .disallow
         configuration.timeout.connect = .seconds(exportSeconds / 2)
         configuration.connectionPool.retryConnectionEstablishment = false

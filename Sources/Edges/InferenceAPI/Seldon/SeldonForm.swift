@@ -61,7 +61,7 @@ struct SeldonForm {
         var object = JSONObject()
         for (name, bytes) in fields.sorted(by: { $0.key < $1.key }) {
             switch name {
-            case "binData": object[name] = .string(Base64.encode(bytes))
+            case "binData": object[name] = .string(Base64.standard.encode(bytes))
             case "strData": object[name] = .string(String(decoding: bytes, as: UTF8.self))
             default: object[name] = try Self.parse(bytes, name)
             }

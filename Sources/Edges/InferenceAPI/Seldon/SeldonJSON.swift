@@ -118,7 +118,7 @@ enum SeldonJSON {
             ]
         case .tftensor(let tensor):
             object["data"] = ["names": names(payload), "tftensor": try TensorProto.json(tensor)]
-        case .binData(let bytes): object["binData"] = .string(Base64.encode(bytes))
+        case .binData(let bytes): object["binData"] = .string(Base64.standard.encode(bytes))
         case .strData(let text): object["strData"] = .string(text)
         case .jsonData(let json): object["jsonData"] = json
         case .customData(let type, let bytes):

@@ -80,7 +80,7 @@ enum TensorProto {
         let kind = try kind(of: tensor)
         let dims = tensor.shape.map { JSONValue.object(["size": .string("\($0)")]) }
         let elements: [JSONValue] = switch tensor.dataType {
-        case .bytes: (tensor.byteElements ?? []).map { .string(Base64.encode($0)) }
+        case .bytes: (tensor.byteElements ?? []).map { .string(Base64.standard.encode($0)) }
         case .int64, .uint64: tensor.jsonElements.map { .string($0.text()) }
         default: tensor.jsonElements
         }

@@ -13,7 +13,7 @@ enum TracingParts {
         _ settings: TracingSettings, metrics: MetricsRegistry, logger: Logger
     ) throws(AerieError) -> Tracer? {
         guard let text = settings.endpoint else { return nil }
-        let endpoint = try OTLPEndpoint(text, transport: settings.transport, headers: settings.headers)
+        let endpoint = try settings.collector(at: text)
         let resource: [Span.Attribute] = [
             .init("service.name", .text(settings.serviceName)), .init("service.version", .text(Aerie.version)),
             .init("telemetry.sdk.language", .text("swift")), .init("telemetry.sdk.name", .text("aerie")),
@@ -21,7 +21,7 @@ enum TracingParts {
         var options = Tracer.Options()
         options.policy = settings.policy
         return Tracer(
-            exporter: endpoint.exporter(resource: resource, version: Aerie.version), options: options,
+            exporter: try endpoint.exporter(resource: resource, version: Aerie.version), options: options,
             metrics: metrics, logger: logger)
     }
 }

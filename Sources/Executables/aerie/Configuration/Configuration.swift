@@ -67,7 +67,8 @@ struct Configuration: Sendable, Equatable {
         case isInsecure = "insecure"
         case sqlMemory = "sql-memory"
         case nativeDirectory = "native-dir"
-        case otlpEndpoint = "otlp-endpoint", otlpProtocol = "otlp-protocol", otlpHeaders = "otlp-headers"
+        case otlpEndpoint = "otlp-endpoint", otlpProtocol = "otlp-protocol", otlpHeaders = "otlp-headers",
+            otlpCertificate = "otlp-certificate"
         case traceRatio = "trace-ratio", traceSlow = "trace-slow", serviceName = "service-name"
 
         var flag: String { "--\(rawValue)" }
@@ -101,7 +102,7 @@ struct Configuration: Sendable, Equatable {
             case .isInsecure: isInsecure = try Self.flag(text)
             case .sqlMemory: sqlMemory = try Self.bytes(text, to: 1 << 40)
             case .nativeDirectory: nativeDirectory = try Self.path(text)
-            case .otlpEndpoint, .otlpProtocol, .otlpHeaders, .traceRatio, .traceSlow, .serviceName:
+            case .otlpEndpoint, .otlpProtocol, .otlpHeaders, .otlpCertificate, .traceRatio, .traceSlow, .serviceName:
                 try tracing.set(setting, text)
             }
             return nil

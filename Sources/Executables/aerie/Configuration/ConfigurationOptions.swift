@@ -54,6 +54,8 @@ struct ConfigurationOptions: ParsableArguments {
     var otlpProtocol: String?
     @Option(help: "Sent to the collector with each message: name=value,name=value.")
     var otlpHeaders: String?
+    @Option(help: "Certificates (PEM) of who may vouch for a collector with TLS. (default: the machine's)")
+    var otlpCertificate: String?
     @Option(help: "The share of the requests whose traces are kept whatever happens, 0 to 1. (default: 0)")
     var traceRatio: String?
     @Option(help: "Requests that take as long are traced whatever the ratio, such as 5ms; off for none. (default: 5ms)")
@@ -92,6 +94,7 @@ struct ConfigurationOptions: ParsableArguments {
         flags[.otlpEndpoint] = otlpEndpoint
         flags[.otlpProtocol] = otlpProtocol
         flags[.otlpHeaders] = otlpHeaders
+        flags[.otlpCertificate] = otlpCertificate
         flags[.traceRatio] = traceRatio
         flags[.traceSlow] = traceSlow
         flags[.serviceName] = serviceName

@@ -8,6 +8,8 @@ struct TracingSettings: Sendable, Equatable {
     var endpoint: String?
     var transport = OTLPEndpoint.Transport.http
     var headers = ""
+    /// Who may vouch for a collector with TLS; `nil` for whom the machine trusts.
+    var certificateFile: String?
     var policy = SamplingPolicy()
     var serviceName = "aerie"
 
@@ -23,6 +25,7 @@ struct TracingSettings: Sendable, Equatable {
         case .otlpHeaders:
             _ = try OTLPEndpoint("http://localhost", transport: .http, headers: text)
             headers = text
+        case .otlpCertificate: certificateFile = text.isEmpty ? nil : text
         case .traceRatio:
             guard let ratio = Double(text), ratio >= 0, ratio <= 1 else {
                 throw .invalid("", "\"\(text.prefix(40))\" is no share of the requests; write a number from 0 to 1")
@@ -38,9 +41,13 @@ struct TracingSettings: Sendable, Equatable {
     func conflict() -> String? {
         guard let endpoint else { return nil }
         do throws(AerieError) {
-            _ = try OTLPEndpoint(endpoint, transport: transport, headers: headers)
+            _ = try collector(at: endpoint)
             return nil
         } catch { return error.message }
+    }
+
+    func collector(at url: String) throws(AerieError) -> OTLPEndpoint {
+        try OTLPEndpoint(url, transport: transport, headers: headers, certificateFile: certificateFile)
     }
 
     /// `5ms`, `0.5s`, `800us`; `nil` for `off`. In nanoseconds.
@@ -61,6 +68,7 @@ extension Configuration.Setting {
         case .otlpEndpoint: ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"]
         case .otlpProtocol: ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"]
         case .otlpHeaders: ["OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"]
+        case .otlpCertificate: ["OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"]
         case .traceRatio: ["OTEL_TRACES_SAMPLER_ARG"]
         case .serviceName: ["OTEL_SERVICE_NAME"]
         default: []

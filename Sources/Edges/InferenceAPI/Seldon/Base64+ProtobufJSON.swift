@@ -1,24 +1,8 @@
-/// Base64 (RFC 4648) as protobuf's JSON has it: written with the plain alphabet and padding; read with either alphabet,
-/// padded or not.
-enum Base64 {
-    private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
+import AerieCore
 
-    static func encode(_ bytes: [UInt8]) -> String {
-        var text: [UInt8] = []
-        text.reserveCapacity((bytes.count + 2) / 3 * 4)
-        for start in stride(from: 0, to: bytes.count, by: 3) {
-            let count = min(3, bytes.count - start)
-            var group = UInt32(0)
-            for place in 0..<3 { group = group << 8 | (place < count ? UInt32(bytes[start + place]) : 0) }
-            for place in 0..<4 {
-                let isPadding = place > count
-                text.append(isPadding ? UInt8(ascii: "=") : alphabet[Int(group >> UInt32(18 - 6 * place) & 63)])
-            }
-        }
-        return String(decoding: text, as: UTF8.self)
-    }
-
-    /// `nil` for another character, or a length that no bytes have.
+extension Base64 {
+    /// As protobuf's JSON has it: of either alphabet, padded or not.
+    /// - Returns: `nil` for another character, or a length that no bytes have.
     static func decode(_ text: String) -> [UInt8]? {
         var bytes: [UInt8] = []
         var group = UInt32(0)

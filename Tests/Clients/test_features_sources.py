@@ -76,6 +76,24 @@ def test_partitioned_parquet_by_a_pattern(aerie, place):
     check(aerie, place, "parts", place.table)
 
 
+def test_csv_in_another_zone_with_copies_and_nulls(aerie, place):
+    table = place.table.assign(note=place.table.note.replace("", None))
+    zoned = table.assign(event_timestamp=table.event_timestamp.dt.tz_convert("Asia/Kolkata").map(lambda x: x.isoformat()))
+    # Copies of rows change nothing, and neither does their order.
+    pd.concat([zoned, zoned[::3]]).sample(frac=1, random_state=3).to_csv(place.folder / "zoned.csv", index=False)
+    (place.folder / "zoned.yaml").write_text(manifest("zoned", "{path: zoned.csv, timestampField: event_timestamp}"))
+    aerie.cli("apply", "-f", f"{place.folder}/zoned.yaml")
+    check(aerie, place, "zoned", table)
+    aerie.cli("features", "materialize-incremental", "--views", "zoned")
+    newest = table.sort_values("event_timestamp").groupby("user_id").tail(1).sort_values("user_id")
+    answer = requests.post(f"{aerie.http}/get-online-features", timeout=30, json={
+        "entities": {"user_id": [int(key) for key in newest.user_id]}, "features": ["zoned:value", "zoned:note"]}).json()
+    got = answer["results"][1:]
+    assert got[0]["values"] == [None if pd.isna(value) else value for value in newest.value]
+    assert got[1]["values"] == [None if pd.isna(note) else note for note in newest.note]
+    assert [pd.Timestamp(time) for time in got[0]["event_timestamps"]] == list(newest.event_timestamp)
+
+
 def test_a_table_of_postgresql(aerie, place):
     server = Postgres()
     try:

@@ -77,10 +77,12 @@ public final class Explainer: Sendable {
 
     public var featureCount: Int { featureNames.count }
 
-    /// - Parameter interactions: of columns, which TreeShap alone tells.
+    /// - Parameters:
+    ///   - shown: the rows as their sender knows them, where the model sees what was made of each column.
+    ///   - interactions: of columns, which TreeShap alone tells.
     /// - Throws: `resourceExhausted` for more rows, numbers or predictions than one request may ask for; `cancelled`.
     public func explain(
-        _ rows: Table, interactions: Bool = false, isCancelled: () -> Bool = { false }
+        _ rows: Table, shown: Table? = nil, interactions: Bool = false, isCancelled: () -> Bool = { false }
     ) throws(AerieError) -> Explanation {
         try check(rows, interactions: interactions)
         var fits: [Lime.Fit] = []
@@ -95,7 +97,7 @@ public final class Explainer: Sendable {
             labels = (0..<rows.rowCount).map { lime.labels(rows.row($0), names: featureNames) }
         }
         return Explanation(
-            settings: settings, featureNames: featureNames, isClassifier: isClassifier, rows: rows,
+            settings: settings, featureNames: featureNames, isClassifier: isClassifier, rows: shown ?? rows,
             attribution: attribution, predictions: try model.answers(rows), fits: fits, labels: labels)
     }
 

@@ -80,7 +80,7 @@ public struct Lime: Sendable {
         for row in 0..<rows.rowCount {
             if isCancelled() { throw AerieError(.cancelled, "nobody waits for the explanation any more") }
             let (neighbours, alike) = draw(Array(rows.row(row)))
-            let answers = try model.answers(neighbours)
+            let answers = try ask(neighbours, isCancelled)
             for output in 0..<outputs {
                 let line = LocalLine(
                     alike: alike, answers: stride(from: output, to: answers.count, by: outputs).map { answers[$0] },
@@ -95,6 +95,20 @@ public struct Lime: Sendable {
         }
         return (result, fits)
     }
+
+    /// In pieces, so that a slow model is not asked on when nobody waits any more.
+    private func ask(_ rows: Table, _ isCancelled: () -> Bool) throws(AerieError) -> [Double] {
+        var answers: [Double] = []
+        let piece = Self.rowsPerCall * rows.columnCount
+        for first in stride(from: 0, to: rows.values.count, by: piece) {
+            if isCancelled() { throw AerieError(.cancelled, "nobody waits for the explanation any more") }
+            let values = Array(rows.values[first..<min(first + piece, rows.values.count)])
+            answers += try model.answers(Table(columnCount: rows.columnCount, values: values))
+        }
+        return answers
+    }
+
+    private static let rowsPerCall = 512
 
     /// The row itself and its neighbours, and for each of their columns 1 where it is in the row's bin.
     private func draw(_ row: [Double]) -> (rows: Table, alike: [Double]) {

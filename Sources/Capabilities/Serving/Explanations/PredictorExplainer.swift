@@ -15,6 +15,9 @@ public final class PredictorExplainer: Sendable {
     private let backgroundIdentity: String
     private let problem: AerieError?
     private let made = Mutex<Explainer?>(nil)
+    /// Of a graph, by the way through it.
+    private let ways = Mutex<[[String: Int]: Explainer]>([:])
+    private static let mostWays = 64
 
     /// - Parameter background: the rows that the settings name, read.
     /// - Parameter problem: why the deployment's explainer cannot be; thrown at those who ask.
@@ -31,8 +34,8 @@ public final class PredictorExplainer: Sendable {
 
     /// Blocks while the explainer is made: never on an event loop.
     /// - Throws: `failedPrecondition` where the deployment names no explainer and its model needs one; `unsupported`
-    ///   for a graph of several nodes or a model of something else than rows; what the methods throw.
-    public func explainer() throws(AerieError) -> Explainer {
+    ///   for a model of something else than rows; what the methods throw.
+    private func explainer() throws(AerieError) -> Explainer {
         if let problem { throw problem }
         let result: Result<Explainer, AerieError> = made.withLock { made in
             if let made { return .success(made) }
@@ -44,12 +47,7 @@ public final class PredictorExplainer: Sendable {
     }
 
     private func make() throws(AerieError) -> Explainer {
-        if model is GraphModel {
-            throw AerieError(
-                .unsupported, "the predictor is a graph of several nodes; explain a predictor of one model",
-                reason: "explain.graph")
-        }
-        let trees = (model as? any DecisionTrees) ?? (model as? NamedTabularModel)?.trees
+        let trees = model.decisionTrees
         guard settings != nil || trees != nil else {
             throw AerieError(
                 .failedPrecondition, "the deployment names no explainer, and its model is no tree ensemble; give it "
@@ -63,7 +61,7 @@ public final class PredictorExplainer: Sendable {
 
     /// A request's rows in the model's columns.
     /// - Throws: `invalidArgument` naming what does not fit.
-    public func rows(_ message: GraphMessage) throws(AerieError) -> Table {
+    private func rows(_ message: GraphMessage) throws(AerieError) -> Table {
         let explainer = try explainer()
         let rows = try NumberRows(message, width: explainer.featureCount)
         let ordered = try ModelInputs.ordered(rows, explainer.featureNames)
@@ -79,7 +77,69 @@ public final class PredictorExplainer: Sendable {
     public func explain(
         _ message: GraphMessage, interactions: Bool, interest: Interest
     ) throws(AerieError) -> Explanation {
-        try explainer().explain(try rows(message), interactions: interactions) { interest.hasEnded }
+        if let graph = model as? GraphModel {
+            return try explain(graph, message, interactions: interactions, interest: interest)
+        }
+        return try explainer().explain(try rows(message), interactions: interactions) { interest.hasEnded }
+    }
+
+    // MARK: Graphs
+
+    /// Explains the way that the rows themselves go: what routers would do with others is not part of the answer.
+    private func explain(
+        _ graph: GraphModel, _ message: GraphMessage, interactions: Bool, interest: Interest
+    ) throws(AerieError) -> Explanation {
+        if let problem { throw problem }
+        let names = graph.description.featureNames
+        let width = names.isEmpty ? graph.description.inputs.first?.shape.dropFirst().last ?? -1 : names.count
+        let given = try NumberRows(message, width: width > 0 ? width : nil)
+        let ordered = try ModelInputs.ordered(given.columns(named: names), names)
+        guard ordered.columns > 0, width < 0 || ordered.columns == width else {
+            throw .invalid("data", "the rows have \(ordered.columns) columns, the model takes \(width)")
+        }
+        let rows = Table(columnCount: ordered.columns, values: ordered.values)
+        let way = try graph.ask(ordered.message(replacing: message), way: [:]).meta.routing.filter { $0.value >= 0 }
+        let trees = GraphTrees(graph, way: way)
+        let explainer = try explainer(graph, way, trees)
+        guard explainer.method == .treeShap, let trees else {
+            return try explainer.explain(rows, interactions: interactions) { interest.hasEnded }
+        }
+        return try explainer.explain(
+            try trees.transformed(rows, names: ordered.names), shown: rows, interactions: interactions
+        ) { interest.hasEnded }
+    }
+
+    private func explainer(
+        _ graph: GraphModel, _ way: [String: Int], _ trees: GraphTrees?
+    ) throws(AerieError) -> Explainer {
+        if let known = ways.withLock({ $0[way] }) { return known }
+        let settings = settings ?? ExplainerSettings(.treeShap)
+        let explainer: Explainer
+        if settings.method == .treeShap {
+            guard let trees else {
+                throw AerieError(
+                    .unsupported, "the graph's answer is not that of one tree model behind transformers, which TreeShap "
+                        + "explains; give the predictor explainer: {type: KernelShap, modelUri: BACKGROUND.csv}, or LIME",
+                    reason: "explain.graph")
+            }
+            let names = graph.description.featureNames
+            var behind: Table?
+            if let background { behind = try trees.transformed(background, names: names) }
+            let rows = try ServedRowModel(trees.model)
+            explainer = try Explainer(
+                settings, model: rows, trees: trees.trees, featureNames: rows.featureNames,
+                isClassifier: trees.model.description.isProbability == true, background: behind)
+        } else {
+            let rows = try GraphRowModel(graph, way: way)
+            explainer = try Explainer(
+                settings, model: rows, trees: nil, featureNames: rows.featureNames, isClassifier: false,
+                background: background)
+        }
+        ways.withLock { ways in
+            if ways.count >= Self.mostWays { ways = [:] }
+            ways[way] = explainer
+        }
+        return explainer
     }
 
     /// A file of rows as a background.

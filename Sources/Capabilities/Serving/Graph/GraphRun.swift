@@ -17,6 +17,8 @@ struct GraphRun: Sendable {
     let deadline: UInt64
     /// Takes what happens at each node; `nil` where nobody looks.
     let trail: GraphTrail?
+    /// The children that routers are to choose, by the routers' names; the others choose by themselves.
+    var way: [String: Int] = [:]
     /// Children that take longer than this together run side by side. In nanoseconds.
     static let parallelFrom = 200_000.0
 
@@ -75,8 +77,12 @@ struct GraphRun: Sendable {
     ) throws(AerieError) -> GraphMessage {
         var message = message
         var choice = RouteChoice(child: 0)
-        try timed(node) { () throws(AerieError) in
-            choice = try router.route(message, children: node.children.count)
+        if let place = way[node.name] {
+            choice.child = place
+        } else {
+            try timed(node) { () throws(AerieError) in
+                choice = try router.route(message, children: node.children.count)
+            }
         }
         guard node.children.indices.contains(choice.child) else {
             throw AerieError(.internal, "graph node \(node.name): there is no child \(choice.child)")

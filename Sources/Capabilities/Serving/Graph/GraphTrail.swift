@@ -5,7 +5,7 @@ import Synchronization
 /// answered.
 ///
 /// Thread-safe, with a lock for each beginning and end of a node: children of a combiner run side by side, and a
-/// request whose time is up is told about while its graph is still at it. Made only for requests that somebody looks at.
+/// request whose time is up is told about while its graph is still at it. Made only for requests that are looked at.
 public final class GraphTrail: Sendable {
     /// One node's part.
     public struct Step: Sendable {

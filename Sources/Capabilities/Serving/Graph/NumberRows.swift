@@ -47,6 +47,14 @@ struct NumberRows: Sendable, Hashable {
         if names.isEmpty, message.names.count == columns { names = message.names }
     }
 
+    /// The columns of these names, where all of them are there among others; else as it is.
+    func columns(named wanted: [String]) -> NumberRows {
+        let places = wanted.compactMap { names.firstIndex(of: $0) }
+        guard !wanted.isEmpty, places.count == wanted.count, columns > wanted.count else { return self }
+        let values = (0..<rows).flatMap { row in places.map { self[row, $0] } }
+        return NumberRows(rows: rows, columns: wanted.count, values: values, names: wanted)
+    }
+
     /// As a message that takes the place of the one that the rows came from.
     func message(replacing old: GraphMessage) -> GraphMessage {
         var message = old

@@ -21,6 +21,7 @@ struct ExplainRun: Sendable {
     let ask: ExplainAsk
     /// Whether the model's own outputs are in the answer too.
     var withOutputs = false
+    var deadline = RequestDeadline()
 
     /// An explanation as the protocols answer it, made into text where there is time for it.
     struct Answer: Sendable {
@@ -59,6 +60,17 @@ extension LoopState {
     func explain(
         _ run: ExplainRun, _ service: ServiceKind, interest: Interest,
         completion: @escaping @Sendable (Result<ExplainRun.Answer, AerieError>) -> Void
+    ) throws(AerieError) {
+        // The answer always comes later.
+        _ = try within(run.deadline, interest, completion) { interest, completion throws(AerieError) in
+            try begin(run, service, interest, completion)
+            return nil
+        }
+    }
+
+    private func begin(
+        _ run: ExplainRun, _ service: ServiceKind, _ interest: Interest,
+        _ completion: @escaping @Sendable (Result<ExplainRun.Answer, AerieError>) -> Void
     ) throws(AerieError) {
         guard let binding = run.plan.features, let columns = run.columns,
             let fetch = try FeatureFetch(binding, columns)

@@ -23,7 +23,9 @@ extension InferenceConnection {
             slot = plan.served.metricsSlot
             // A message's tag says what the parameter of the other protocol does.
             let ask: ExplainAsk = message.meta.tags["explain"]?.string == "interactions" ? .interactions : .values
-            try explain(ExplainRun(plan: plan, message: message, ask: ask), exchange, isSeldon: true)
+            var run = ExplainRun(plan: plan, message: message, ask: ask)
+            run.deadline = try deadline(plan.served.limits, exchange, request)
+            try explain(run, exchange, isSeldon: true)
         } catch {
             writeSeldonError(error, exchange)
             record(exchange, slot, error.code.httpStatus, .explain)
@@ -40,11 +42,25 @@ extension InferenceConnection {
             let message = try messageV1(body).message
             let plan = try explained(deployment, route, exchange, request)
             slot = plan.served.metricsSlot
-            try explain(ExplainRun(plan: plan, message: message, ask: .values), exchange, isSeldon: false)
+            let isAsked = try interactionsV1(body)
+            var run = ExplainRun(plan: plan, message: message, ask: isAsked ? .interactions : .values)
+            run.deadline = try deadline(plan.served.limits, exchange, request)
+            try explain(run, exchange, isSeldon: false)
         } catch {
             writeError(error, exchange)
             record(exchange, slot, error.code.httpStatus, .explain)
         }
+    }
+
+    /// `interactions` beside the rows: true or false.
+    private func interactionsV1(_ body: UnsafeRawBufferPointer) throws(AerieError) -> Bool {
+        let value: JSONValue
+        do throws(JSONError) { value = try JSONValue.parse(Array(body)) } catch {
+            throw error.asAerieError(in: "request body")
+        }
+        guard let asked = value["interactions"] else { return false }
+        guard let flag = asked.bool else { throw .invalid("interactions", "is neither true nor false") }
+        return flag
     }
 
     /// The predictor that the path names, else one by its share.
@@ -86,7 +102,8 @@ extension InferenceConnection {
     ) throws(AerieError) {
         let selection = try state.selectExplained(plan, alone: alone)
         let message = GraphMessage(.tensors(try state.explainedTensors(plan, body, isWhole: isWhole)))
-        let run = ExplainRun(plan: plan, message: message, ask: ask, withOutputs: !alone)
+        var run = ExplainRun(plan: plan, message: message, ask: ask, withOutputs: !alone)
+        run.deadline = state.scratch.terms.deadline
         var asked = keepAsked()
         asked.selection = selection
         let kept = asked

@@ -243,7 +243,8 @@ final class ModelInferCall: @unchecked Sendable {
         _ plan: PredictorPlan, _ ask: ExplainAsk, _ message: UnsafeRawBufferPointer, id: [UInt8]
     ) throws(AerieError) {
         let tensors = try state.explainedTensors(plan, message, isWhole: false)
-        let run = ExplainRun(plan: plan, message: GraphMessage(.tensors(tensors)), ask: ask, withOutputs: true)
+        var run = ExplainRun(plan: plan, message: GraphMessage(.tensors(tensors)), ask: ask, withOutputs: true)
+        run.deadline = state.scratch.terms.deadline
         let selection = try state.selectExplained(plan, alone: false)
         try state.explain(run, service, interest: call.interest) { [self] result in
             call.onEarlyEnd = nil

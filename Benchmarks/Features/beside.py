@@ -160,6 +160,21 @@ def allocations(folder, data, seconds, entities):
     aerie.stop()
 
 
+def hmget(port, entities, keys, features):
+    """redis-benchmark's own HMGETs a second, pipelined by as many as a request has entities, on hashes of the same shape:
+    keys of 32 bytes, ten features and the time, each with a name of four bytes or its own and a value of nine."""
+    names = [f"f{i:03}" for i in range(10)] + ["_ts:stats"]
+    fields = " ".join(f"{name} 123456789" for name in names)
+    fill = ("local words = {} for word in string.gmatch(ARGV[2], '%S+') do words[#words + 1] = word end "
+            "for i = 0, ARGV[1] - 1 do redis.call('HSET', string.format('benchmark-entity-key%012d', i), unpack(words)) end")
+    subprocess.run(["redis-cli", "-p", str(port), "eval", fill, "0", str(entities), fields], check=True, capture_output=True)
+    out = subprocess.run(
+        ["redis-benchmark", "-p", str(port), "-c", "16", "-P", str(keys), "-n", "500000" if keys > 1 else "100000", "-r", str(entities),
+         "--csv", "hmget", "benchmark-entity-key__rand_int__", *names[:features], names[-1]],
+        capture_output=True, text=True, check=True).stdout
+    return float(out.strip().splitlines()[-1].split('","')[1].strip('"'))
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=int, default=5)
@@ -201,6 +216,10 @@ def main():
                     mine = wrk(aerie.feast, chosen.seconds, chosen.entities, keys, features, 16)
                     half = paced(aerie.feast, chosen.seconds, chosen.entities, keys, features, mine[0])
                     print(f"{name}: {keys} x {features}: aerie at {half[0]:.0f}/s: P50 {half[1]}, P99 {half[2]}", flush=True)
+                    if ours != "lmdb":
+                        own = hmget(redis_port, chosen.entities, keys, features)
+                        print(f"{name}: {keys} x {features}: aerie {mine[0] * keys:.0f} entities/s, redis-benchmark {own:.0f} HMGET/s "
+                              f"of the same shape: {mine[0] * keys / own:.2f}x", flush=True)
                     peer = wrk(feast.url, chosen.seconds, chosen.entities, keys, features, 16)
                     print(f"{name}: {keys} x {features}: aerie {mine[0]:.0f}/s (P50 {mine[1]}, P99 {mine[2]}), "
                           f"feast {peer[0]:.0f}/s (P50 {peer[1]}, P99 {peer[2]}): {mine[0] / peer[0]:.0f}x", flush=True)

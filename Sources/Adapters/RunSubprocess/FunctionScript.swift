@@ -5,6 +5,7 @@ enum FunctionScript {
     # bytes, the lowest first. {"op": "load", "id", "view", "mode", "singleton", "name", "source", "pickle"} makes a
     # function known; {"op": "call", "id", "view", "rows", "columns", "features"} answers with "values" by feature;
     # {"op": "table", …, "table", "result"} answers with "rows" after each batch, and "done". An error is {"error": words}.
+    # The first message is {"ready"}, once what functions are made of is there.
     import ast, base64, datetime, importlib, json, os, queue, socket, sys, textwrap, threading, traceback
 
     UTC = datetime.timezone.utc
@@ -315,6 +316,7 @@ enum FunctionScript {
                 importlib.import_module(module)
             except ImportError:
                 pass
+        answer({"ready": True})
         while True:
             try:
                 message = json.loads(messages.get())

@@ -26,6 +26,8 @@ final class FunctionWorker {
     private var buffer = [UInt8](repeating: 0, count: 64 << 10)
 
     private static let functionLimit = 500
+    /// Loading pandas takes its time on a busy machine.
+    private static let startLimit: UInt64 = 60 * 1_000_000_000
     /// Bytes of one answer.
     private static let answerLimit = 256 << 20
 
@@ -39,13 +41,17 @@ final class FunctionWorker {
 
     deinit { end() }
 
-    /// Starts the process if it does not run.
-    func start() throws(Failure) {
-        if pid != 0, !hasEnded { return }
+    /// Starts the process if it does not run, and waits until it is ready.
+    /// - Returns: whether it was started now.
+    @discardableResult
+    func start() throws(Failure) -> Bool {
+        if pid != 0, !hasEnded { return false }
         end()
         do throws(AerieError) {
             try ChildProcess.starting.withLock { _ throws(AerieError) in try spawn() }
         } catch { throw .cannotStart(error) }
+        _ = try wait(sending: [], deadline: monotonicNanoseconds() &+ Self.startLimit, isCancelled: { false })
+        return true
     }
 
     private var hasEnded: Bool {
@@ -73,7 +79,7 @@ final class FunctionWorker {
         output.readWithoutWaiting()
         _ = fcntl(socket, F_SETFL, fcntl(socket, F_GETFL) | O_NONBLOCK)
         self.output = output
-        lines = LineCutter()
+        (lines, lastLine) = (LineCutter(), "")
     }
 
     /// Ends the process with everything it started.

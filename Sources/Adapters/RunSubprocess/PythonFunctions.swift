@@ -93,6 +93,8 @@ public final class PythonFunctions: FunctionRunner {
         message: (Int) -> JSONObject
     ) -> Result<JSONValue, AerieError> {
         do throws(FunctionWorker.Failure) {
+            // The start is not the function's time.
+            let deadline = try worker.start() ? self.deadline() : deadline
             guard monotonicNanoseconds() < deadline else { throw .tookTooLong }
             let (number, problem) = try worker.number(of: call.function, view: call.view, deadline: deadline)
             guard let number else { return .failure(Self.refused(problem)) }

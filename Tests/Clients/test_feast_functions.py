@@ -51,7 +51,7 @@ def definitions(folder):
         out = pd.DataFrame()
         out["total"] = inputs["amount"] * inputs["rate"] + inputs["stats__trips"] * inputs["count"]
         out["where"] = inputs["city"].str.upper()
-        out["seen"] = inputs["driver_id"] * 10 + inputs["count"]
+        out["seen"] = inputs["count"] * 10 + inputs["city"].isna()
         return out
 
     @on_demand_feature_view(
@@ -129,7 +129,7 @@ def test_online_values_are_feasts(ours, theirs, server):
 def test_training_data_is_feasts(ours, theirs, server, folder):
     entities = pd.DataFrame({
         "driver_id": np.arange(5000) % 8 + 1, "amount": np.arange(5000) / 7 + 1, "count": np.arange(5000) % 11,
-        "event_timestamp": [START + datetime.timedelta(hours=i % 6, minutes=1) for i in range(5000)]})
+        "event_timestamp": [START + datetime.timedelta(hours=i % 6, seconds=i) for i in range(5000)]})
     batch = [name for name in RESULTS if not name.startswith("single")]
     got, want = (s.get_historical_features(entities, ["stats:rate", "stats:trips", *batch]).to_df() for s in (ours, theirs))
     keys = ["driver_id", "event_timestamp", "amount", "count"]

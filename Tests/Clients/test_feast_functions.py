@@ -32,7 +32,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(start_aerie, folder):
-    return start_aerie(folder / "data", "--feature-python", sys.executable, "--feature-python-limit", "4s")
+    return start_aerie(folder / "data", "--feature-python", sys.executable, "--feature-python-limit", "8s")
 
 
 def definitions(folder):

@@ -293,6 +293,8 @@ enum FunctionScript {
                  for one in features]
         schema = arrow.schema([("row", arrow.int64())] + [(f"f{place}", kind) for place, kind in enumerate(types)])
         done = 0
+        # Loading the packages is not the first batch's time.
+        answer({"rows": done})
         with parquet.ParquetFile(message["table"]) as source, parquet.ParquetWriter(message["result"], schema) as result:
             for batch in source.iter_batches(batch_size=BATCH):
                 columns = [(one["names"], one["type"] or "", batch.column(f"c{place}").to_pylist())

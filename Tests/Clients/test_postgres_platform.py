@@ -78,15 +78,17 @@ def test_two_servers_share_resources_and_see_each_others_runs(start_aerie, postg
 
 def test_two_servers_learn_together(start_aerie, postgres, tmp_path):  # noqa: F811
     """A greedy router on two servers: what the one is told decides what the other does, also after both have crashed."""
-    servers = [start_aerie(tmp_path / name, "--metadata", postgres.url) for name in ("one", "two")]
+    servers = [start_aerie(tmp_path / "one", "--metadata", postgres.url)]
     children = [{"name": f"simple-{arm}", "implementation": "SIMPLE_MODEL"} for arm in "ab"]
     apply(servers[0], "together", node("router", "ROUTER", "epsilon-greedy", children, epsilon=0.01))
+    servers.append(start_aerie(tmp_path / "two", "--metadata", postgres.url))
 
     def route(server):
-        return post(server, "/api/v1.0/predictions", {"data": {"ndarray": [[1]]}}, {"seldon": "together"})["meta"]
+        return post(server, "/seldon/default/together/api/v1.0/predictions", {"data": {"ndarray": [[1]]}})["meta"]
 
     def reward(server, meta, value):
-        return post(server, "/api/v1.0/feedback", {"response": {"meta": meta}, "reward": value}, {"seldon": "together"})
+        body = {"response": {"meta": meta}, "reward": value}
+        return post(server, "/seldon/default/together/api/v1.0/feedback", body)
 
     def until_all(server, arm):
         deadline = time.monotonic() + 30
@@ -98,8 +100,8 @@ def test_two_servers_learn_together(start_aerie, postgres, tmp_path):  # noqa: F
         try:
             asked = route(servers[1])
             break
-        except urllib.error.HTTPError:  # The other server has not heard of the deployment yet.
-            assert time.monotonic() < deadline
+        except urllib.error.HTTPError as error:  # The other server has not heard of the deployment yet.
+            assert time.monotonic() < deadline, "".join(servers[1].errors)
             time.sleep(0.05)
     arm = asked["routing"]["router"]
     reward(servers[0], asked, 0.9)

@@ -164,7 +164,8 @@ public final class ResourceService: Sendable {
         while !Task.isCancelled {
             do { try await sleep() } catch { return }
             guard let latest = try? await store.latestSequence() else { continue }
-            if latest != known, known != nil { signal.raise() }
+            // The first time, too: a change may have come between a watcher's listing and this.
+            if latest != known { signal.raise() }
             known = latest
         }
     }

@@ -54,6 +54,63 @@ func withReader<Value>(
         return text
     }
 
+    @Test("lists of numbers are read the same in one go and one by one, whatever stands between them")
+    func shortNumbersAreReadInOneGo() throws {
+        var random = SeededGenerator(11)
+        for _ in 0..<4_000 {
+            let texts = (0..<Int.random(in: 0...9, using: &random)).map { _ in
+                Bool.random(using: &random)
+                    ? Self.numberText(&random)
+                    : "\(Double(Int.random(in: -9_999...9_999, using: &random)) / 100)"
+            }
+            let spaces = ["", " ", "\n\t"]
+            let list = texts.joined(separator: "\(spaces.randomElement(using: &random)!),\(spaces.randomElement(using: &random)!)")
+            let text = "[\(list)]"
+            #expect(try Self.floats(text).map(\.bitPattern) == texts.map { strtof($0, nil).bitPattern }, "\(text)")
+            #expect(try Self.doubles(text).map(\.bitPattern) == texts.map { strtod($0, nil).bitPattern }, "\(text)")
+        }
+    }
+
+    @Test("what is no number in a list is told where it stands", arguments: [
+        ("[1,2,]", 5), ("[01]", 1), ("[1.]", 3), ("[1 2]", 3), ("[.5]", 1), ("[-]", 2), ("[1,,2]", 3), ("[1,2", 4),
+        ("[1,2.5", 6), ("[1e]", 3),
+    ])
+    func badListsAreRefused(_ text: String, _ offset: Int) {
+        #expect(throws: JSONError.self) { try Self.floats(text) }
+        do { _ = try Self.floats(text) } catch let error as JSONError { #expect(error.offset == offset, "\(text)") } catch {
+            Issue.record("\(error)")
+        }
+    }
+
+    private static func floats(_ text: String) throws -> [Float] {
+        try elements(text, { $0.readShortFloats(into: $1, atMost: 3) }) { try $0.readFloat() }
+    }
+
+    private static func doubles(_ text: String) throws -> [Double] {
+        try elements(text, { $0.readShortDoubles(into: $1, atMost: 3) }) { try $0.readDouble() }
+    }
+
+    private static func elements<Scalar>(
+        _ text: String, _ short: (inout JSONReader, UnsafeMutablePointer<Scalar>) -> Int,
+        _ one: (inout JSONReader) throws -> Scalar
+    ) throws -> [Scalar] {
+        let room = UnsafeMutablePointer<Scalar>.allocate(capacity: 3)
+        defer { room.deallocate() }
+        return try withReader(text) { reader in
+            var values: [Scalar] = []
+            try reader.beginArray()
+            while true {
+                let count = short(&reader, room)
+                values += UnsafeBufferPointer(start: room, count: count)
+                if count == 3 { continue }
+                guard try reader.nextElement() else { break }
+                values.append(try one(&reader))
+            }
+            try reader.end()
+            return values
+        }
+    }
+
     @Test("a double comes back from its own text bit for bit")
     func doublesRoundTrip() throws {
         var random = SeededGenerator(11)

@@ -246,6 +246,8 @@ public struct JSONReader {
 
     mutating func move(to offset: Int) { self.offset = offset }
     mutating func finishValue() { needsComma = true }
+    /// Whether a comma must stand before the next element.
+    var isCommaNeeded: Bool { needsComma }
 
     private func failure(_ problem: String) -> JSONError { JSONError(offset: offset, problem: problem) }
 

@@ -41,6 +41,18 @@ final class RowBuffer {
         count = end
     }
 
+    /// Room for `limit` elements at the end, of which `fill` says how many it has set; the others are no part of it.
+    @inline(__always)
+    func append<Element: BitwiseCopyable>(
+        atMost limit: Int, of _: Element.Type, _ fill: (UnsafeMutablePointer<Element>) -> Int
+    ) -> Int {
+        let stride = MemoryLayout<Element>.stride
+        if count + limit * stride > capacity { grow(to: count + limit * stride) }
+        let filled = fill((base + count).assumingMemoryBound(to: Element.self))
+        count += filled * stride
+        return filled
+    }
+
     func append(contentsOf bytes: UnsafeRawBufferPointer) {
         guard let source = bytes.baseAddress, bytes.count > 0 else { return }
         let start = count

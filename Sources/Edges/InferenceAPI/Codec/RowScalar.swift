@@ -4,16 +4,26 @@ import AerieJSON
 /// The two element types that tabular models compare in.
 protocol RowScalar: BinaryFloatingPoint, BitwiseCopyable {
     static func read(_ reader: inout JSONReader) throws(JSONError) -> Self
+    /// As many of the next elements as are short decimals, into uninitialized memory; how many there were.
+    static func readShort(_ reader: inout JSONReader, _ out: UnsafeMutablePointer<Self>, atMost limit: Int) -> Int
 }
 
 extension Float: RowScalar {
     @inline(__always)
     static func read(_ reader: inout JSONReader) throws(JSONError) -> Float { try reader.readFloat() }
+    @inline(__always)
+    static func readShort(_ reader: inout JSONReader, _ out: UnsafeMutablePointer<Float>, atMost limit: Int) -> Int {
+        reader.readShortFloats(into: out, atMost: limit)
+    }
 }
 
 extension Double: RowScalar {
     @inline(__always)
     static func read(_ reader: inout JSONReader) throws(JSONError) -> Double { try reader.readDouble() }
+    @inline(__always)
+    static func readShort(_ reader: inout JSONReader, _ out: UnsafeMutablePointer<Double>, atMost limit: Int) -> Int {
+        reader.readShortDoubles(into: out, atMost: limit)
+    }
 }
 
 /// What was seen while a (nested) list of numbers was read.
@@ -29,6 +39,9 @@ struct NumberList {
     var hasMissing = false
 }
 
+/// Short decimals that are read in one go.
+private let shortRun = 64
+
 /// Reads a list of numbers, flat or nested, into `buffer`, row-major. `true` and `false` are 1 and 0; `null`, `"NaN"`
 /// and the words for infinity are what they say.
 func readNumbers<Scalar: RowScalar>(
@@ -40,6 +53,12 @@ func readNumbers<Scalar: RowScalar>(
     var depth = 1
     var rowStart = 0
     while depth > 0 {
+        let short = buffer.append(atMost: shortRun, of: Scalar.self) { Scalar.readShort(&reader, $0, atMost: shortRun) }
+        if short > 0 {
+            if depth != list.depth { list.isRagged = true }
+            list.count += short
+            if short == shortRun { continue }
+        }
         guard try reader.nextElement() else {
             depth -= 1
             if depth == 1 {

@@ -1,7 +1,7 @@
 extension JSONReader {
-    /// Reads as many elements of the present array as are short decimals, such as `-12.5`, in one pass over their bytes;
-    /// what else follows (a longer number, an exponent, another kind of value, the end, an error) is left where it is for
-    /// the general calls. Each is rounded once, as `readFloat` does.
+    /// Reads as many elements of the present array as are short decimals, such as `-12.5`, in one pass over their
+    /// bytes; what else follows (a longer number, an exponent, another kind of value, the end, an error) is left where
+    /// it is for the general calls. Each is rounded once, as `readFloat` does.
     ///
     /// About a third of the time of reading them one by one.
     /// - Parameter out: uninitialized memory for `limit` numbers.

@@ -168,7 +168,7 @@ def test_request_data_that_is_missing_is_said_as_feast_says_it(store):
     (("profile:visits", "profile:nope"), "has no feature 'nope'"),
     (("other:score", "nowhere:score"), "there is no feature view 'nowhere'"),
     (("  features:\n", "  ttl: 1h\n  features:\n"), "does not go with onDemand"),
-    (("    request:", "    mode: python\n    request:"), "the server runs no code of users"),
+    (("    request:", "    mode: python\n    request:"), "spec.onDemand.function: is required in mode python"),
 ])
 def test_wrong_definitions_are_refused_with_their_place(store, change, words):
     text = manifest().replace("name: computed}", "name: wrong}")

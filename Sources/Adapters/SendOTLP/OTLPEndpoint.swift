@@ -31,7 +31,7 @@ public struct OTLPEndpoint: Sendable, Hashable {
     ///     with TLS where the scheme is `https` (or `grpcs`).
     ///   - certificateFile: with the certificates of who may vouch for the collector, in PEM.
     ///   - headers: `name=value,name=value`, values percent-encoded, as `OTEL_EXPORTER_OTLP_HEADERS` has them.
-    /// - Throws: `invalidArgument`.
+    /// - Throws: `invalidArgument`, also for certificates that cannot be read.
     public init(
         _ url: String, transport: Transport, headers: String = "", certificateFile: String? = nil
     ) throws(AerieError) {
@@ -43,6 +43,8 @@ public struct OTLPEndpoint: Sendable, Hashable {
         guard isSecure || certificateFile == nil else {
             throw .invalid("", "certificates are for TLS; write https:// in place of \(url.prefix(80))")
         }
+        // Here, so that a file that cannot be read is told before anything is opened.
+        if let certificateFile { _ = try CollectorTrust(certificateFile) }
         self.certificateFile = certificateFile
         let rest = url.dropFirst(scheme.count + 3)
         let authority = rest.prefix { $0 != "/" && $0 != "?" && $0 != "#" }

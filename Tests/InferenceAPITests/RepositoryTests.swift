@@ -118,6 +118,12 @@ struct RepositoryTests {
                 #expect(late.status == 504 && late.text.contains("time was up"), "\(late.text)")
                 var message = ProtobufWriter()
                 message.text(1, "asleep".utf8)
+                message.message(5) { input in
+                    input.text(1, "input".utf8)
+                    input.text(2, "FP32".utf8)
+                    input.packed(3, [1, 3])
+                }
+                [Float](repeating: 1, count: 3).withUnsafeBytes { message.bytes(7, $0) }
                 let connection = try await GRPCClientConnection.open(grpc)
                 let call = try await GRPCClientCall(
                     path: InferenceGRPCTests.infer, messages: [Array(message.buffer.readableBytesView)],

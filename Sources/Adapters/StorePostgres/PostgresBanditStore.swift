@@ -135,7 +135,19 @@ public struct PostgresBanditStore: BanditStore {
     }
 
     public func reward(_ rewards: [BanditReward]) async throws(AerieError) -> [BanditRewardOutcome] {
-        try await database.write { db in try rewards.map { try Self.take($0, db) } }
+        // One order for everybody, so that no two servers wait for each other in a circle.
+        let keys = rewards.map(Self.order)
+        let places = rewards.indices.sorted { keys[$0].lexicographicallyPrecedes(keys[$1]) }
+        return try await database.write { db in
+            var outcomes = rewards.map { _ in BanditRewardOutcome(isNew: false, arm: nil) }
+            for place in places { outcomes[place] = try Self.take(rewards[place], db) }
+            return outcomes
+        }
+    }
+
+    private static func order(_ reward: BanditReward) -> [String] {
+        let key = reward.key
+        return [key.namespace, key.deployment, key.predictor, key.node, String(reward.arm), reward.puid]
     }
 
     private static func take(_ reward: BanditReward, _ db: PostgresConnection) throws -> BanditRewardOutcome {

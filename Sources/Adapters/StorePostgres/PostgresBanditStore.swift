@@ -135,23 +135,33 @@ public struct PostgresBanditStore: BanditStore {
     }
 
     public func reward(_ rewards: [BanditReward]) async throws(AerieError) -> [BanditRewardOutcome] {
-        // One order for everybody, so that no two servers wait for each other in a circle.
-        let keys = rewards.map(Self.order)
-        let places = rewards.indices.sorted { keys[$0].lexicographicallyPrecedes(keys[$1]) }
+        // One order for everybody, first of the rewards, then of the arms, so that no two servers wait for each other
+        // in a circle.
+        let byRequest = Self.places(rewards) { Self.router($0) + [$0.puid] }
+        let byArm = Self.places(rewards) { Self.router($0) + [String($0.arm)] }
         return try await database.write { db in
             var outcomes = rewards.map { _ in BanditRewardOutcome(isNew: false, arm: nil) }
-            for place in places { outcomes[place] = try Self.take(rewards[place], db) }
+            for place in byRequest { outcomes[place].isNew = try Self.keep(rewards[place], db) }
+            for place in byArm where outcomes[place].isNew && rewards[place].counts {
+                outcomes[place].arm = try Self.add(rewards[place], db)
+            }
             return outcomes
         }
     }
 
-    private static func order(_ reward: BanditReward) -> [String] {
-        let key = reward.key
-        return [key.namespace, key.deployment, key.predictor, key.node, String(reward.arm), reward.puid]
+    private static func router(_ reward: BanditReward) -> [String] {
+        [reward.key.namespace, reward.key.deployment, reward.key.predictor, reward.key.node]
     }
 
-    private static func take(_ reward: BanditReward, _ db: PostgresConnection) throws -> BanditRewardOutcome {
-        let changed = try db.execute(
+    /// The rewards' places in the order of what is told of them.
+    private static func places(_ rewards: [BanditReward], by order: (BanditReward) -> [String]) -> [Int] {
+        let orders = rewards.map(order)
+        return rewards.indices.sorted { orders[$0].lexicographicallyPrecedes(orders[$1]) }
+    }
+
+    /// False for one that is there already.
+    private static func keep(_ reward: BanditReward, _ db: PostgresConnection) throws -> Bool {
+        try db.execute(
             """
             INSERT INTO bandit_reward (namespace, deployment, predictor, node, puid, arm, version, reward, rows, time,
                 counts)
@@ -160,9 +170,11 @@ public struct PostgresBanditStore: BanditStore {
             place(reward.key) + [
                 .init(reward.puid), .init(reward.arm), .init(reward.version), .init(reward.reward), .init(reward.rows),
                 .init(reward.time.milliseconds), .init(reward.counts),
-            ])
-        guard changed > 0 else { return BanditRewardOutcome(isNew: false, arm: nil) }
-        guard reward.counts else { return BanditRewardOutcome(isNew: true, arm: nil) }
+            ]) > 0
+    }
+
+    /// What is known of the arm with it; `nil` where the arm has another version by now.
+    private static func add(_ reward: BanditReward, _ db: PostgresConnection) throws -> BanditArm? {
         let rows = try db.query(
             """
             UPDATE bandit_arm SET reward = reward + ?::double precision, penalty = penalty + ?::double precision,
@@ -173,12 +185,11 @@ public struct PostgresBanditStore: BanditStore {
             [
                 .init(reward.reward * Double(reward.rows)), .init((1 - reward.reward) * Double(reward.rows)),
             ] + place(reward.key) + [.init(reward.arm), .init(reward.version)])
-        let arm = try rows.first.map { row in
+        return try rows.first.map { row in
             BanditArm(
                 version: reward.version, reward: try row.double(0), penalty: try row.double(1),
                 feedbacks: Int(try row.int(2)))
         }
-        return BanditRewardOutcome(isNew: true, arm: arm)
     }
 
     public func expire(before time: Timestamp) async throws(AerieError) {

@@ -7,25 +7,11 @@ import pytest
 import requests
 import tritonclient.grpc
 
-from test_request_logging import Receiver
+from test_request_logging import receiver  # noqa: F401
 from test_seldon import COLUMNS, ROWS, apply, model, models, node, post  # noqa: F401
-from test_tracing import PARENT, HTTPCollector, attributes
+from test_tracing import PARENT, attributes, collector  # noqa: F401
 
 TRACE = PARENT[3:35]
-
-
-@pytest.fixture(scope="module")
-def collector():
-    made = HTTPCollector()
-    yield made
-    made.stop()
-
-
-@pytest.fixture(scope="module")
-def receiver():
-    made = Receiver()
-    yield made
-    made.stop()
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,8 @@ extension PointInTimeJoin {
     /// The `SELECT` that gives a function what it computes from, as the online store would have it.
     func input(of join: FunctionJoin) -> String {
         var columns = join.keys.map { "e.\(sqlIdentifier($0))" }
-        columns += join.plan.inputs.map { Self.stored(value(of: $0.reference), $0.type) }
-        columns += join.plan.request.map { Self.stored("e.\(sqlIdentifier($0.name))", $0.type) }
+        columns += join.plan.inputs.map { $0.type.stored(value(of: $0.reference)) }
+        columns += join.plan.request.map { $0.type.stored("e.\(sqlIdentifier($0.name))") }
         let list = columns.enumerated().map { "\($1) AS c\($0)" }
         return "SELECT \((["e.\(Self.row) AS row"] + list).joined(separator: ", ")) FROM \(entitiesAndValues) "
             + "ORDER BY e.\(Self.row)"
@@ -27,23 +27,6 @@ extension PointInTimeJoin {
     /// How a function's results stand beside the entity rows.
     func results(of place: Int) -> String {
         " LEFT JOIN read_parquet(\(sqlString(functions[place].results))) AS r\(place) ON e.\(Self.row) = r\(place).row"
-    }
-
-    private static func stored(_ column: String, _ type: FeatureType) -> String {
-        switch type {
-        case .int32, .int64: "CAST(\(column) AS BIGINT)"
-        case .float: "CAST(CAST(\(column) AS FLOAT) AS DOUBLE)"
-        case .double: "CAST(\(column) AS DOUBLE)"
-        case .bool: "CAST(\(column) AS BOOLEAN)"
-        case .timestamp: "CAST(floor(epoch(\(sqlInstant(column)))) AS BIGINT)"
-        case .string: "CAST(\(column) AS VARCHAR)"
-        case .bytes: "CAST(\(column) AS BLOB)"
-        case .int32List, .int64List: "CAST(\(column) AS BIGINT[])"
-        case .floatList: "CAST(CAST(\(column) AS FLOAT[]) AS DOUBLE[])"
-        case .doubleList: "CAST(\(column) AS DOUBLE[])"
-        case .stringList: "CAST(\(column) AS VARCHAR[])"
-        case .boolList: "CAST(\(column) AS BOOLEAN[])"
-        }
     }
 }
 

@@ -92,7 +92,7 @@ public struct OnDemandPlan: Sendable, Hashable {
     /// - Parameter columns: by the expressions' inputs, each of its feature's type.
     func sql(_ feature: Int, _ columns: [String]) -> String {
         let inputTypes = inputs.map(\.type) + request.map(\.type)
-        let text = expressions[feature].sql { Self.read(columns[$0], inputTypes[$0]) }
+        let text = expressions[feature].sql { inputTypes[$0].stored(columns[$0]) }
         return switch types[feature] {
         case .int32: "TRY_CAST(\(text) AS INTEGER)"
         case .float: "TRY_CAST(\(text) AS FLOAT)"
@@ -100,16 +100,24 @@ public struct OnDemandPlan: Sendable, Hashable {
         default: text
         }
     }
+}
 
-    /// A column as the online store would have it, then as an expression reads it.
-    private static func read(_ column: String, _ type: FeatureType) -> String {
-        switch type {
+extension FeatureType {
+    /// SQL that makes of a source's column what the online store would have of it, as expressions and functions read it
+    func stored(_ column: String) -> String {
+        switch self {
         case .int32, .int64: "CAST(\(column) AS BIGINT)"
         case .float: "CAST(CAST(\(column) AS FLOAT) AS DOUBLE)"
         case .double: "CAST(\(column) AS DOUBLE)"
         case .bool: "CAST(\(column) AS BOOLEAN)"
         case .timestamp: "CAST(floor(epoch(\(sqlInstant(column)))) AS BIGINT)"
-        default: "CAST(\(column) AS VARCHAR)"
+        case .string: "CAST(\(column) AS VARCHAR)"
+        case .bytes: "CAST(\(column) AS BLOB)"
+        case .int32List, .int64List: "CAST(\(column) AS BIGINT[])"
+        case .floatList: "CAST(CAST(\(column) AS FLOAT[]) AS DOUBLE[])"
+        case .doubleList: "CAST(\(column) AS DOUBLE[])"
+        case .stringList: "CAST(\(column) AS VARCHAR[])"
+        case .boolList: "CAST(\(column) AS BOOLEAN[])"
         }
     }
 }

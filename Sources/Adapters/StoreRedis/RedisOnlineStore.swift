@@ -9,10 +9,11 @@ public import NIOCore
 /// A hash for each entity and project, under the entity's key followed by the project; in it a field of four bytes
 /// for each feature (murmur3 of `view:feature`) with a protobuf value, and `_ts:view` with the time. Beside these Aerie
 /// keeps `_created:view`, which Feast passes over. All entities of a read go out together, in one pipeline for each
-/// node; a row is compared and written in one step on the server. A batch is not one transaction: after an error some
-/// of its rows may be written, and writing it again is safe.
+/// node; a row is compared and written in one step on the server (see `RedisRowWriter`). A batch is not one
+/// transaction: after an error some of its rows may be written, and writing it again is safe.
 public final class RedisOnlineStore: OnlineStore {
     private let client: RedisClient
+    private let writer: RedisRowWriter
     /// The only server; `nil` for a cluster.
     private let server: RedisAddress?
     private let timeout: TimeAmount
@@ -25,6 +26,7 @@ public final class RedisOnlineStore: OnlineStore {
     public init(url: String, timeout: Int64 = 2000, patience: Duration = .seconds(5)) throws(AerieError) {
         let (addresses, isCluster) = try RedisAddress.parse(url)
         client = RedisClient(addresses, isCluster: isCluster, timeout: .milliseconds(timeout), patience: patience)
+        writer = RedisRowWriter(client, isCluster: isCluster)
         server = isCluster ? nil : addresses[0]
         self.timeout = .milliseconds(timeout)
     }
@@ -102,64 +104,7 @@ public final class RedisOnlineStore: OnlineStore {
     }
 
     public func write(_ view: OnlineView, _ rows: [OnlineRow]) async throws(AerieError) -> Int {
-        // Some thousand rows at a time, so that neither side holds a whole materialization.
-        let parts = stride(from: 0, to: rows.count, by: Self.writeBatch).map {
-            rows[$0..<min($0 + Self.writeBatch, rows.count)]
-        }
-        guard let first = parts.first else { return 0 }
-        var written = 0
-        var next = calls(first, view)
-        for place in parts.indices {
-            let present = next
-            // The server works on a part while the one after it is laid out.
-            async let answer = carryOut(present, view)
-            if place + 1 < parts.count { next = calls(parts[place + 1], view) }
-            written += try await answer.get()
-        }
-        return written
-    }
-
-    private static let writeBatch = 4096
-
-    /// Rows that one command writes.
-    private struct Call: Sendable {
-        let rows: ArraySlice<OnlineRow>
-        let key: [UInt8]
-        let command: RedisCommand
-
-        init(_ rows: ArraySlice<OnlineRow>, _ view: OnlineView, isText: Bool = false) {
-            self.rows = rows
-            key = RedisOnlineStore.name(view, rows[rows.startIndex].key)
-            command = RowScript.command(rows, view, isText: isText)
-        }
-    }
-
-    private func calls(_ rows: ArraySlice<OnlineRow>, _ view: OnlineView) -> [Call] {
-        // In a cluster each key has a place of its own; a single server takes many rows with one call.
-        let size = server == nil ? 1 : 64
-        return stride(from: rows.startIndex, to: rows.endIndex, by: size).map {
-            Call(rows[$0..<min($0 + size, rows.endIndex)], view)
-        }
-    }
-
-    /// - Returns: how many rows were written.
-    private func carryOut(_ calls: [Call], _ view: OnlineView) async -> Result<Int, AerieError> {
-        do throws(AerieError) {
-            var replies = try await client.send(calls.map { (key: $0.key, command: $0.command) })
-            let unknown = replies.indices.filter { replies[$0].error?.hasPrefix("NOSCRIPT") == true }
-            if !unknown.isEmpty {
-                // A server that has just started has forgotten the script; the text teaches it.
-                let texts = unknown.map { Call(calls[$0].rows, view, isText: true) }
-                let again = try await client.send(texts.map { (key: $0.key, command: $0.command) })
-                for (index, reply) in zip(unknown, again) { replies[index] = reply }
-            }
-            var written = 0
-            for reply in replies {
-                if let words = reply.error { throw Self.refused(words) }
-                written += Int(reply.integer ?? 0)
-            }
-            return .success(written)
-        } catch { return .failure(error) }
+        try await writer.write(view, rows)
     }
 
     public func sweep(_ view: OnlineView, before time: Int64) async throws(AerieError) -> Int {
@@ -183,7 +128,7 @@ public final class RedisOnlineStore: OnlineStore {
 
     // MARK: Layout
 
-    private static func name(_ view: OnlineView, _ key: [UInt8]) -> [UInt8] { key + Array(view.project.utf8) }
+    static func name(_ view: OnlineView, _ key: [UInt8]) -> [UInt8] { key + Array(view.project.utf8) }
 
     static func field(_ hash: UInt32) -> [UInt8] { withUnsafeBytes(of: hash.littleEndian) { Array($0) } }
 

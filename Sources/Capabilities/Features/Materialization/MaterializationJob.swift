@@ -39,7 +39,8 @@ struct MaterializationMark: Sendable {
     var left: [Int64] { (0..<parts).filter { !done.contains($0) } }
 }
 
-/// One view's materialization: reads a part out of the source while the part before it is written.
+/// One view's materialization: reads a part out of the source, and at the end what the rows look like, while the part
+/// before it is written.
 struct MaterializationJob: Sendable {
     /// Rows that are in memory at a time, twice.
     private static let chunk: Int64 = 40_000
@@ -89,21 +90,21 @@ struct MaterializationJob: Sendable {
         let known = mark.rows
         var progress = MaterializationProgress(view: view.definition.name, rows: known, total: known + total)
         tell(progress, report)
-        var newest = try await write(source, &mark, &progress, report)
-        newest = max(newest, view.status["newestEvent"]?.string.flatMap(FeatureTime.parse) ?? .min)
-        let statistics = total > 0 ? try await FeatureStatistics.collect(source) : nil
-        try await finish(progress.total, newest, statistics, notes)
+        let written = try await write(source, &mark, &progress, report)
+        let newest = max(written.newest, view.status["newestEvent"]?.string.flatMap(FeatureTime.parse) ?? .min)
+        try await finish(progress.total, newest, written.statistics, notes)
         return (progress, notes)
     }
 
-    /// - Returns: the newest time that was written.
+    /// - Returns: the newest time that was written, and the rows' statistics; `nil` if there are none.
     private func write(
         _ source: MaterializationSource, _ mark: inout MaterializationMark, _ progress: inout MaterializationProgress,
         _ report: @Sendable (MaterializationProgress) -> Void
-    ) async throws(AerieError) -> Int64 {
+    ) async throws(AerieError) -> (newest: Int64, statistics: JSONValue?) {
         var newest = Int64.min
+        var statistics: JSONValue?
         let left = progress.total > progress.rows ? mark.left : []
-        guard let first = left.first else { return newest }
+        guard let first = left.first else { return (newest, nil) }
         let keepsMark = mark.parts > 1
         if keepsMark { try await keep(mark) }
         var rows = try await source.rows(part: first, of: mark.parts)
@@ -116,7 +117,12 @@ struct MaterializationJob: Sendable {
             async let written = attempt { () async throws(AerieError) in
                 try await store.online.write(view.online, present)
             }
-            rows = place + 1 < left.count ? try await source.rows(part: left[place + 1], of: parts) : []
+            // The engine has something to do while the last part is written, too.
+            if place + 1 < left.count {
+                rows = try await source.rows(part: left[place + 1], of: parts)
+            } else {
+                statistics = try await FeatureStatistics.collect(source)
+            }
             store.counters.wrote(try await written.get(), of: view)
             for row in present { newest = max(newest, row.time) }
             progress.rows += Int64(present.count)
@@ -125,7 +131,7 @@ struct MaterializationJob: Sendable {
             if keepsMark, place + 1 < left.count { try await keep(mark) }
             tell(progress, report)
         }
-        return newest
+        return (newest, statistics)
     }
 
     private func attempt<Value: Sendable>(

@@ -20,9 +20,9 @@ test: ## Every test, from a clean clone or again
 bench: build ## Aerie beside its peers, in one run on this machine
 	@dev/bench
 
-fuzz: bootstrap ## Every parser against inputs that are nearly right, for SECONDS each
-	@swift build --product aerie-fuzz
-	@.build/debug/aerie-fuzz --seconds $(or $(SECONDS),60) --seed $(or $(SEED),1) $(FUZZ)
+fuzz: bootstrap ## Every parser against inputs that are nearly right, steered by coverage, for SECONDS each
+	@dev/build-fuzz
+	@.build-fuzz/debug/aerie-fuzz --seconds $(or $(SECONDS),60) --seed $(or $(SEED),1) $(FUZZ)
 
 check: ## Layers, style and leftovers, without building
 	@dev/check-layers
@@ -32,4 +32,4 @@ fmt: ## Format the Swift code
 	@swift format --in-place --recursive --configuration .swift-format Sources Tests Fuzz Benchmarks/*/
 
 clean: ## Remove what the build made; keeps .native and .venv
-	@rm -rf .build .build-release bin
+	@rm -rf .build .build-release .build-fuzz bin

@@ -272,14 +272,14 @@ for suite in suites {
 
 // The fuzzers stand beside the house and look into its rooms as tests do, so they build in debug only.
 if order.contains("aerie") {
-    let rooms = ["AerieCore", "AerieData", "AerieGRPC", "AerieHTTP", "AerieJSON", "AerieTelemetry", "AerieWire", "CompressZlib",
-                 "FeastAPI", "InferONNX", "InferTrees", "InferenceAPI", "Serving"]
+    let rooms = ["AerieCore", "AerieData", "AerieGRPC", "AerieHTTP", "AerieJSON", "AerieResources", "AerieTelemetry",
+                 "AerieWire", "AerieYAML", "CompressZlib", "FeastAPI", "InferONNX", "InferTrees", "InferenceAPI", "Serving"]
     targets += [
         .target(name: "Fuzzing", dependencies: ["AerieJSON", "AerieTelemetry"], path: "Fuzz/Fuzzing",
                 swiftSettings: swiftSettings),
         .executableTarget(
             name: "aerie-fuzz",
-            dependencies: ["Fuzzing", arguments, nioCore, nioEmbedded, nioHTTP2, nioHPACK]
+            dependencies: ["Fuzzing", arguments, log, nioCore, nioPosix, nioEmbedded, nioHTTP2, nioHPACK]
                 + rooms.map { Target.Dependency.target(name: $0) },
             path: "Fuzz/aerie-fuzz", swiftSettings: swiftSettings),
         .testTarget(name: "FuzzingTests", dependencies: ["Fuzzing", "aerie-fuzz"], path: "Tests/FuzzingTests",

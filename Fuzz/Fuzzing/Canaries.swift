@@ -1,6 +1,12 @@
 /// Parsers with a mistake put in, to see that the machinery notices each kind of failure and makes its input small.
 public enum Canaries {
-    public static var all: [Fuzzer] { [trap, overread, finding, hang, leak] }
+    public static var all: [Fuzzer] {
+        #if FUZZ_COVERAGE
+            [trap, overread, finding, hang, leak, maze]
+        #else
+            [trap, overread, finding, hang, leak]
+        #endif
+    }
 
     private static let seeds = [Array("5:hello;3:abc;".utf8)]
 
@@ -52,6 +58,17 @@ public enum Canaries {
                 var at = 0
                 while at < input.count { at += input[at] == UInt8(ascii: "0") || input[at] == 0 ? 0 : 1 }
                 return "ok"
+            }
+        }
+    }
+
+    /// Fails behind five bytes that nobody draws by chance: what has the first is on the way to the second.
+    public static var maze: Fuzzer {
+        Fuzzer("canary-maze", "has a mistake that only coverage leads to", seeds: seeds, canary: .finding) {
+            { input in
+                guard input.count > 4, input[0] == 9, input[1] == 200, input[2] == 31, input[3] == 77, input[4] == 254
+                else { return "wall" }
+                throw FuzzFinding("the way out")
             }
         }
     }

@@ -70,8 +70,9 @@ public struct CaseRunner {
     }
 
     /// Every correct input and every one that once was a failure, then mutations, then the check for leaks.
+    /// - Parameter corpus: the folder in which a program that is steered by coverage keeps what reached new code.
     /// - Returns: the inputs run and what different things came of them.
-    public func run(_ plan: Plan, regressions: [[UInt8]]) throws -> (cases: Int, outcomes: Int) {
+    public func run(_ plan: Plan, regressions: [[UInt8]], corpus: String) throws -> (cases: Int, outcomes: Int) {
         var source = CaseSource(fuzzer, seed: plan.seed, regressions: regressions)
         var cases = 0
         for input in fuzzer.seeds + regressions {
@@ -79,11 +80,23 @@ public struct CaseRunner {
             cases += 1
         }
         let start = ContinuousClock.now
-        while cases < plan.cases, ContinuousClock.now - start < .seconds(plan.seconds) {
-            let input = source.next()
-            source.note(input, outcome: try run(input))
-            cases += 1
-        }
+        func isOver() -> Bool { cases >= plan.cases || ContinuousClock.now - start >= .seconds(plan.seconds) }
+        #if FUZZ_COVERAGE
+            let steering = CoverageSteering { input in
+                let input = Array(input)
+                source.note(input, outcome: try run(input))
+                cases += 1
+                return !isOver()
+            } mutate: { source.changed($0, &$1) }
+            try steering.run(
+                seed: plan.seed, maximumBytes: fuzzer.maximumBytes, corpus: corpus, seeds: fuzzer.seeds + regressions)
+        #else
+            while !isOver() {
+                let input = source.next()
+                source.note(input, outcome: try run(input))
+                cases += 1
+            }
+        #endif
         try checkLeaks(&source, seconds: plan.leakSeconds)
         return (cases, source.outcomeCount)
     }
@@ -119,13 +132,14 @@ public struct CaseRunner {
 
     /// Does `work`, and ends the process with what came of it.
     public func end(after work: (CaseRunner) throws -> Void) -> Never {
-        do {
-            try work(self)
-            exit(ExitStatus.good.rawValue)
-        } catch {
+        var status = ExitStatus.good
+        do { try work(self) } catch {
             window.tell("\(error)")
-            exit((error is FuzzLeak ? ExitStatus.leak : .finding).rawValue)
+            status = error is FuzzLeak ? .leak : .finding
         }
+        // At once: libFuzzer takes an end that it has not made for the input's doing.
+        fflush(nil)
+        _exit(status.rawValue)
     }
 }
 

@@ -26,10 +26,17 @@ struct CaseSource {
         let recent = corpus.count - firstKept
         let base = recent > 0 && random.isOnce(in: 2)
             ? corpus[firstKept + random.below(recent)] : corpus[random.below(corpus.count)]
+        var random = random
+        defer { self.random = random }
+        return changed(base, &random)
+    }
+
+    /// A changed input, which takes parts of any other.
+    func changed(_ base: [UInt8], _ random: inout FuzzRandom) -> [UInt8] {
         let other = random.pick(corpus)
         var input = base
         if shape == .bytes || random.isOnce(in: 3) {
-            change(&input, other)
+            change(&input, other, &random)
         } else {
             for _ in 0..<(1 + random.below(3)) {
                 switch shape {
@@ -40,13 +47,13 @@ struct CaseSource {
                 }
             }
             // What has not that structure any more is changed by its bytes.
-            if input == base || random.isOnce(in: 4) { change(&input, other) }
+            if input == base || random.isOnce(in: 4) { change(&input, other, &random) }
         }
         if input.count > maximumBytes { input.removeLast(input.count - maximumBytes) }
         return input
     }
 
-    private mutating func change(_ input: inout [UInt8], _ other: [UInt8]) {
+    private func change(_ input: inout [UInt8], _ other: [UInt8], _ random: inout FuzzRandom) {
         repeat { bytes.change(&input, other, &random) } while random.isOnce(in: 2)
     }
 

@@ -16,7 +16,7 @@ struct AerieFuzz: ParsableCommand {
     /// Every fuzzer there is. One that is not in this list does not run.
     static let registry: [Fuzzer] =
         HTTPFuzzers.all + InferenceFuzzers.all + MessageFuzzers.all + SeldonFuzzers.all + ModelFuzzers.all
-        + Canaries.all
+        + DeploymentFuzzers.all + Canaries.all
 
     @Argument(help: "The fuzzers to run; all without any.")
     var names: [String] = []
@@ -65,7 +65,8 @@ struct AerieFuzz: ParsableCommand {
             } else {
                 let plan = CaseRunner.Plan(seed: seed, cases: cases, seconds: seconds)
                 let regressions = FuzzSupervisor.regressions(of: fuzzer, in: folder)
-                print("outcomes", try runner.run(plan, regressions: regressions).outcomes)
+                let corpus = "\(folder)/Corpus/\(fuzzer.name)"
+                print("outcomes", try runner.run(plan, regressions: regressions, corpus: corpus).outcomes)
             }
         }
     }

@@ -97,7 +97,7 @@ final class FuzzedPlane: @unchecked Sendable {
 }
 
 /// A model that gives back what it is given.
-private final class EchoModel: Serving.InferenceModel {
+final class EchoModel: Serving.InferenceModel {
     let description = ModelDescription(
         platform: "echo", inputs: [TensorSpec(name: "x", dataType: .fp32, shape: [-1, -1])],
         outputs: [TensorSpec(name: "x", dataType: .fp32, shape: [-1, -1])], nanosecondsPerRow: 1)

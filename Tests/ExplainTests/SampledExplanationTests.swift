@@ -48,6 +48,15 @@ struct SampledExplanationTests {
         #expect(try alone.explain(Table(columnCount: 2, values: [5, 3])).values == [9, 0])
     }
 
+    @Test("a model that does not answer each row by itself is refused, and is no error of the server's own")
+    func fixedAnswer() throws {
+        let model = Formula(featureCount: 2, outputCount: 3) { row in row.first == 1 ? [1, 2, 3] : [] }
+        let error = #expect(throws: AerieError.self) {
+            try KernelShap(model, background: Table(columnCount: 2, values: [1, 2, 4, 5]))
+        }
+        #expect(error?.code == .unsupported && error?.message.contains("3 numbers for 2 rows of 3") == true)
+    }
+
     @Test("a sample is balanced, has the kernel's weights, and comes again for its seed", arguments: [12, 13, 40])
     func coalitions(_ columns: Int) {
         let sets = Coalitions(columnCount: columns, budget: 600, seed: 3)

@@ -16,11 +16,14 @@ public protocol RowModel: Sendable {
 
 extension RowModel {
     /// Answers of the right number.
+    /// - Throws: also `unsupported` for a model that does not answer each row by itself.
     func answers(_ rows: Table) throws(AerieError) -> [Double] {
         let answers = try predict(rows)
         guard answers.count == rows.rowCount * outputCount else {
             throw AerieError(
-                .internal, "the model gave \(answers.count) numbers for \(rows.rowCount) rows of \(outputCount)")
+                .unsupported,
+                "the model gave \(answers.count) numbers for \(rows.rowCount) rows of \(outputCount), and explanations are "
+                    + "of models that answer each row by itself", reason: "explain.output")
         }
         return answers
     }

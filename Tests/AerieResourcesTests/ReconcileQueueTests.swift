@@ -26,18 +26,18 @@ import Testing
     @Test("failures are retried after 1, 2, 4 … 60 seconds, and a success begins anew")
     func backoff() {
         var queue = ReconcileQueue()
-        var pauses: [Int?] = []
+        var pauses: [Duration?] = []
         for _ in 0..<9 {
             queue.add(a)
             _ = queue.take()
             pauses.append(queue.finish(a, failed: true))
         }
-        #expect(pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60])
+        #expect(pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60].map { .seconds($0) })
         queue.add(a)
         _ = queue.take()
         #expect(queue.finish(a, failed: false) == nil)
         queue.add(a)
         _ = queue.take()
-        #expect(queue.finish(a, failed: true) == 1)
+        #expect(queue.finish(a, failed: true) == .seconds(1))
     }
 }

@@ -56,7 +56,8 @@ final class ObjectServer: Sendable {
 
     func store(_ prefix: String = "", bucket: String = "artifacts") throws(AerieError) -> ObjectArtifactStore {
         try ObjectArtifactStore(
-            ObjectLocation("s3://\(bucket)/\(prefix)"), settings: settings(), pause: .milliseconds(5))
+            ObjectLocation("s3://\(bucket)/\(prefix)"), settings: settings(),
+            backoff: Backoff(base: .milliseconds(5), cap: .milliseconds(80), jitter: 0.5))
     }
 
     func makeBucket() async throws {

@@ -6,6 +6,8 @@ import lightgbm
 import numpy
 import pytest
 import shap
+import tritonclient.grpc
+from tritonclient.utils import InferenceServerException
 
 from test_seldon import COLUMNS, ROWS, apply, model, models, node, post  # noqa: F401
 
@@ -65,6 +67,13 @@ def test_the_way_that_the_request_goes(aerie, models):
     assert arms == {0, 1}
 
 
+def test_a_model_on_demand_is_woken_by_whoever_wants_it_explained(aerie, models):
+    apply(aerie, "explain-asleep", model("classifier", models[1][0]), {"aerie.dev/load": "on-demand"})
+    told = explain(aerie, "explain-asleep", ROWS[:2])
+    expected = lightgbm.Booster(model_file=models[1][0]).predict(ROWS[:2], pred_contrib=True)
+    assert numpy.allclose(told["shap_values"][0], expected[:, :3], atol=1e-6)
+
+
 def test_what_is_refused_and_ended(aerie, models, background):
     children = [model("first", models[1][0]), model("second", models[2][0])]
     apply(aerie, "explain-unnamed", node("mean", "COMBINER", "average", children))
@@ -77,6 +86,15 @@ def test_what_is_refused_and_ended(aerie, models, background):
     with pytest.raises(urllib.error.HTTPError) as late:
         post(aerie, "/v1/models/explain-late:explain", body, {"X-Envoy-Expected-Rq-Timeout-Ms": "300"})
     assert late.value.code == 504
+    # The same over gRPC, where the deployment says how long a call may take: the client sets no time of its own.
+    apply(aerie, "explain-late-call", node("mean", "COMBINER", "average", children), {"seldon.io/grpc-timeout": 300},
+          more=f"    explainer: {{type: LIME, modelUri: {background[1]}, initParameters: '{{\"num_samples\": 150000}}'}}\n")
+    with tritonclient.grpc.InferenceServerClient(aerie.inference_grpc) as client:
+        tensor = tritonclient.grpc.InferInput("input", [200, 3], "FP64")
+        tensor.set_data_from_numpy(numpy.tile(ROWS[:1], (200, 1)))
+        with pytest.raises(InferenceServerException) as late_call:
+            client.infer("explain-late-call", [tensor], parameters={"explain": True})
+        assert late_call.value.status() == "StatusCode.DEADLINE_EXCEEDED"
     # The thread is free again: what nobody waits for was left off.
     row = {"instances": ROWS[:1].tolist()}
     apply(aerie, "explain-after", model("classifier", models[1][0]))

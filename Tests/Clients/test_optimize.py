@@ -1,4 +1,5 @@
 """`aerie optimize`: real models of real libraries, turned, quantized, measured and registered."""
+import functools
 import json
 import os
 import pickle
@@ -7,6 +8,7 @@ import sys
 
 import mlflow
 import numpy
+import onnx
 import pytest
 import sklearn.linear_model
 import sklearn.neural_network
@@ -141,12 +143,52 @@ def test_what_cannot_be_optimized_is_told_with_the_way_out(aerie, data, tmp_path
     assert done.returncode != 0 and "needs the Python package numpy" in done.stderr, done.stderr
 
 
-@pytest.mark.skipif(
-    subprocess.run([sys.executable, "-c", "import torch"], capture_output=True).returncode != 0,
-    reason="torch is too large for this environment; see docs/optimization.md")
-def test_a_torch_module_is_exported(aerie, data, tmp_path):
-    import torch
-    path = tmp_path / "model.pt"
-    torch.jit.script(torch.nn.Sequential(torch.nn.Linear(8, 64), torch.nn.ReLU(), torch.nn.Linear(64, 1))).save(path)
-    report = json.loads(optimize(aerie, path, "--data", data, "--label", "label", "--json", "--dry-run").stdout)
-    assert report["variants"][0]["parity"]["max_abs_difference"] < 1e-4
+def torch_graph(path, generator):
+    """The graph that torch's exporter writes of `Sequential(Linear(8, 64), ReLU(), Linear(64, 1))`: its names, its Gemm with
+    the weights as torch has them, one free dimension. What it answers is what numpy makes of the weights."""
+    weights = {"0.weight": (64, 8), "0.bias": (64,), "2.weight": (1, 64), "2.bias": (1,)}
+    weights = {name: generator.normal(0, 0.3, shape).astype(numpy.float32) for name, shape in weights.items()}
+    value = functools.partial(onnx.helper.make_tensor_value_info, elem_type=onnx.TensorProto.FLOAT)
+    nodes = [
+        onnx.helper.make_node("Gemm", ["input", "0.weight", "0.bias"], ["/0/Gemm_output_0"], "/0/Gemm", alpha=1.0, beta=1.0, transB=1),
+        onnx.helper.make_node("Relu", ["/0/Gemm_output_0"], ["/1/Relu_output_0"], "/1/Relu"),
+        onnx.helper.make_node("Gemm", ["/1/Relu_output_0", "2.weight", "2.bias"], ["output"], "/2/Gemm", alpha=1.0, beta=1.0, transB=1)]
+    graph = onnx.helper.make_graph(
+        nodes, "main_graph", [value("input", shape=["rows", 8])], [value("output", shape=["rows", 1])],
+        [onnx.numpy_helper.from_array(array, name) for name, array in weights.items()])
+    onnx.save(onnx.helper.make_model(graph, producer_name="pytorch", producer_version="2.15.0", ir_version=8,
+                                     opset_imports=[onnx.helper.make_opsetid("", 17)]), path)
+    return lambda rows: numpy.maximum(rows @ weights["0.weight"].T + weights["0.bias"], 0) @ weights["2.weight"].T + weights["2.bias"]
+
+
+def test_a_graph_as_torch_exports_it(aerie, data, tmp_path):
+    """PyTorch itself takes gigabytes, so its part of the way is the file that it leaves."""
+    answer = torch_graph(tmp_path / "model.onnx", numpy.random.default_rng(7))
+    report = json.loads(optimize(aerie, tmp_path / "model.onnx", "--data", data, "--label", "label", "--json", "--dry-run").stdout)
+    variants = {variant["name"]: variant for variant in report["variants"]}
+    assert report["kind"] == "onnx" and variants["onnx"]["parity"]["max_abs_difference"] == 0
+    assert variants["onnx-all"]["parity"]["max_abs_difference"] < 1e-5
+    # Its weights are quantized, and its first layer is not left out.
+    assert variants["int8-dynamic"]["bytes"] < 0.75 * variants["onnx"]["bytes"]
+    assert 0 < variants["int8-static"]["parity"]["max_abs_difference"] < 0.5
+    aerie.cli("apply", "-f", "-", input=(
+        "apiVersion: machinelearning.seldon.io/v1\nkind: SeldonDeployment\nmetadata:\n  name: torch\nspec:\n"
+        f"  predictors:\n  - name: default\n    graph:\n      name: classifier\n      modelUri: {tmp_path / 'model.onnx'}\n"))
+    wait_until_available(aerie, "torch")
+    triton = tritonclient.http.InferenceServerClient(aerie.inference_http.removeprefix("http://"))
+    tensor = tritonclient.http.InferInput("input", [50, 8], "FP32")
+    tensor.set_data_from_numpy(ROWS[:50])
+    numpy.testing.assert_allclose(triton.infer("torch", [tensor]).as_numpy("output"), answer(ROWS[:50]), atol=1e-5)
+
+
+def test_a_torch_module_without_torch(aerie, data, tmp_path):
+    """The package that is missing is named, with the interpreter that has not got it."""
+    hidden = tmp_path / "hidden"
+    hidden.mkdir()
+    (hidden / "torch.py").write_text("raise ImportError(\"No module named 'torch'\")\n")
+    model = tmp_path / "model.pt"
+    model.write_bytes(b"PK\x03\x04")
+    done = optimize(aerie, model, "--data", data, "--dry-run", check=False, PYTHONPATH=str(hidden))
+    assert done.returncode != 0
+    for words in ("needs the Python package torch", sys.executable, "--python"):
+        assert words in done.stderr, done.stderr

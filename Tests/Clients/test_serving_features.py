@@ -1,5 +1,6 @@
 """Features inside a prediction: the deployment names a feature service, the request names its entities."""
 import datetime
+import json
 import sys
 import time
 
@@ -247,6 +248,103 @@ def test_tritons_clients(served):
             told = answer["parameters"] if isinstance(answer, dict) else answer.parameters
             missing = told["features_missing"]
             assert (missing if isinstance(missing, int) else missing.int64_param) == 3
+
+
+# The rows of users 1, 2 and 4 as the store and the request make them together.
+TOGETHER = numpy.array([[40.0, 10.0, 0.0, 3.0], [80.25, 200.0, 1.0, 11.0], [12.5, 30.5, 1.0, numpy.nan]])
+ASKED = [column("user_id", "INT64", [1, 2, 4]), column("amount", "FP64", TOGETHER[:, 1].tolist())]
+
+
+def check_explanation(server, text, rows=TOGETHER):
+    """By LightGBM's own contributions to the rows that the model is given."""
+    told = json.loads(text)["data"] if isinstance(text, (str, bytes)) else text["data"]
+    wanted = server.booster.predict(rows, pred_contrib=True)
+    numpy.testing.assert_allclose(told["shap_values"][0], wanted[:, :-1], atol=1e-6)
+    assert told["expected_value"][0] == pytest.approx(wanted[0, -1], abs=1e-6)
+    assert told["feature_names"] == COLUMNS
+
+
+def test_what_is_explained_are_the_rows_that_the_features_make(served):
+    asked = {"parameters": {"explain": True}, "inputs": ASKED}
+    answer = requests.post(f"{served.inference_http}/v2/models/scoring/infer", json=asked, timeout=30).json()
+    assert [output["name"] for output in answer["outputs"]][-1] == "explanation"
+    assert answer["outputs"][0]["data"] == pytest.approx(served.booster.predict(TOGETHER), abs=1e-12)
+    assert (answer["parameters"]["feature_service"], answer["parameters"]["features_missing"]) == ("fraud_features", 3)
+    check_explanation(served, answer["outputs"][1]["data"][0])
+    with tritonclient.grpc.InferenceServerClient(served.inference_grpc) as client:
+        inputs = [tritonclient.grpc.InferInput("user_id", [3], "INT64"), tritonclient.grpc.InferInput("amount", [3], "FP64")]
+        inputs[0].set_data_from_numpy(numpy.array([1, 2, 4]))
+        inputs[1].set_data_from_numpy(TOGETHER[:, 1].copy())
+        result = client.infer("scoring", inputs, parameters={"explain": True})
+        check_explanation(served, result.as_numpy("explanation")[0, 0])
+        assert result.get_response().parameters["features_missing"].int64_param == 3
+    instances = [{"user_id": user, "amount": row[1]} for user, row in zip([1, 2, 4], TOGETHER.tolist())]
+    for path, body in (("/v1/models/scoring:explain", {"instances": instances}),
+                       ("/seldon/default/scoring-explainer/main/api/v1.0/explain",
+                        {"data": {"names": ["user_id", "amount"], "ndarray": [list(row.values()) for row in instances]}})):
+        answer = requests.post(served.inference_http + path, json=body, timeout=30)
+        assert answer.status_code == 200, answer.text
+        check_explanation(served, answer.json())
+    # Whoever brings all columns along is explained without the store.
+    whole = {"instances": TOGETHER[:1].tolist()}
+    check_explanation(served, requests.post(f"{served.inference_http}/v1/models/scoring:explain", json=whole, timeout=30).json(),
+                      TOGETHER[:1])
+    unknown = requests.post(f"{served.inference_http}/v1/models/scoring:explain", json={"instances": [{"user_id": 1}]}, timeout=30)
+    assert unknown.status_code == 400 and "amount" in unknown.json()["error"]
+
+
+def test_a_graph_is_given_the_features_of_its_service(served):
+    """The features are read once and pass its nodes: here one that holds amounts down, before the model."""
+    served.cli("apply", "-f", "-", input=f"""
+apiVersion: machinelearning.seldon.io/v1
+kind: SeldonDeployment
+metadata: {{name: clipped, annotations: {{aerie.dev/feature-service: fraud_features, aerie.dev/feature-timeout-ms: "2000"}}}}
+spec:
+  predictors:
+  - name: main
+    graph:
+      name: clip
+      type: TRANSFORMER
+      parameters: [{{name: aerie.dev/method, value: clip}}, {{name: upper, value: "60"}}]
+      children: [{{name: model, modelUri: {served.uri}}}]
+""")
+    wait_until_available(served, "clipped")
+    clipped = numpy.minimum(TOGETHER, 60)
+    answer = infer(served, ASKED, name="clipped")
+    assert answer["outputs"][0]["data"] == pytest.approx(served.booster.predict(clipped), abs=1e-12)
+    assert json.loads(answer["parameters"]["tags"])["features_missing"] == 3
+    with tritonclient.grpc.InferenceServerClient(served.inference_grpc) as client:
+        inputs = [tritonclient.grpc.InferInput("user_id", [1], "INT64"), tritonclient.grpc.InferInput("amount", [1], "FP64")]
+        inputs[0].set_data_from_numpy(numpy.array([2]))
+        inputs[1].set_data_from_numpy(numpy.array([200.0]))
+        result = client.infer("clipped", inputs)
+        assert result.as_numpy(result.get_response().outputs[0].name) == pytest.approx(
+            served.booster.predict(clipped[1:2]), abs=1e-12)
+    message = {"data": {"names": ["user_id", "amount"], "ndarray": [[1, 10.0], [2, 200.0]]}}
+    answer = requests.post(f"{served.inference_http}/seldon/default/clipped/api/v1.0/predictions", json=message, timeout=30).json()
+    assert numpy.ravel(answer["data"]["ndarray"]) == pytest.approx(served.booster.predict(clipped[:2]), abs=1e-12)
+    assert answer["meta"]["tags"]["feature_service"] == "fraud_features"
+    told = requests.post(f"{served.inference_http}/v2/models/clipped/infer",
+                         json={"parameters": {"explain": True}, "inputs": ASKED}, timeout=30).json()
+    check_explanation(served, told["outputs"][1]["data"][0], clipped)
+    refused = served.cli("apply", "-f", "-", check=False, input=f"""
+apiVersion: machinelearning.seldon.io/v1
+kind: SeldonDeployment
+metadata: {{name: inner}}
+spec:
+  predictors:
+  - name: main
+    graph:
+      name: clip
+      type: TRANSFORMER
+      parameters: [{{name: aerie.dev/method, value: clip}}, {{name: upper, value: "60"}}]
+      children:
+      - name: model
+        modelUri: {served.uri}
+        parameters: [{{name: aerie.dev/feature-service, value: fraud_features}}]
+""")
+    assert refused.returncode != 0
+    assert 'not for the node "model"' in refused.stderr and "spec.predictors[0].graph.parameters" in refused.stderr
 
 
 def test_new_values_are_seen_at_once(served):

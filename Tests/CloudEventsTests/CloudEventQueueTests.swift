@@ -31,7 +31,7 @@ struct CloudEventQueueTests {
         _ receiver: Receiver, _ change: (inout CloudEventQueue.Options) -> Void = { _ in }
     ) -> CloudEventQueue {
         var options = CloudEventQueue.Options()
-        options.firstWait = .zero
+        options.backoff.base = .zero
         options.workers = 1
         change(&options)
         return CloudEventQueue(sender: receiver, options: options, metrics: metrics, logger: Logger(label: "test"))

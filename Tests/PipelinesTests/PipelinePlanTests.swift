@@ -117,7 +117,8 @@ import Testing
         #expect(plan.steps[0].isCached && !plan.steps[2].isCached)
         #expect(plan.steps[2].timeout == .seconds(120))
         #expect(plan.steps[2].memoryLimit == 2 << 30)
-        #expect(plan.steps[2].retry == RetryPolicy(limit: 3, backoff: .seconds(10), factor: 3))
+        let backoff = Backoff(base: .seconds(10), factor: 3, cap: .seconds(300))
+        #expect(plan.steps[2].retry == RetryPolicy(limit: 3, backoff: backoff))
     }
 
     @Test("a whole reference keeps its type, one in a text becomes text")

@@ -28,7 +28,7 @@ struct TracerTests {
 
     private func tracer(_ collector: Collector?, _ change: (inout Tracer.Options) -> Void = { _ in }) -> Tracer {
         var options = Tracer.Options()
-        options.firstWait = .zero
+        options.backoff.base = .zero
         change(&options)
         return Tracer(exporter: collector, options: options, metrics: metrics, logger: Logger(label: "test"))
     }

@@ -118,6 +118,14 @@ struct SeldonDeploymentKindTests {
          "spec.predictors[0].graph.parameters[1].name"),
         ("a parameter that is no string", graph("parameters: [{name: a, value: 1}]"),
          "spec.predictors[0].graph.parameters[0].value"),
+        ("a feature service below the first node", node("implementation: AVERAGE_COMBINER\ntype: COMBINER\nchildren:\n"
+            + "- {name: a, implementation: SIMPLE_MODEL, parameters: [{name: aerie.dev/feature-service, value: users}]}"),
+         "spec.predictors[0].graph.children[0].parameters[0].name"),
+        ("batches below the first node", graph("children: [{name: b, modelUri: models:/m/1, "
+            + "parameters: [{name: aerie.dev/batching, value: 'true'}]}]"),
+         "spec.predictors[0].graph.children[0].parameters[0].name"),
+        ("a timeout of the graph that is none", graph("parameters: [{name: seldon.io/rest-timeout, value: soon}]"),
+         "spec.predictors[0].graph.parameters[0].value"),
         ("a threshold over 1", graph("parameters: [{name: aerie.dev/threshold, value: '50'}]"),
          "spec.predictors[0].graph.parameters[0].value"),
         ("a threshold that is no number", predictor("annotations: {aerie.dev/threshold: half}"),
@@ -204,6 +212,17 @@ struct SeldonDeploymentKindTests {
         #expect(warnings.count == 2)
         #expect(warnings.contains { $0.hasPrefix("\(router).parameters[1]: colour") })
         #expect(warnings.contains { $0.hasPrefix("\(router).children[0].implementation") })
+    }
+
+    @Test("a feature service at an inner node is refused by the node's name, and told where it belongs")
+    func innerFeatures() throws {
+        let child = "{name: b, modelUri: models:/m/1, parameters: [{name: aerie.dev/feature-service, value: users}]}"
+        let text = Self.manifest(Self.graph("children: [\(child)]"))
+        let error = try #require(throws: AerieError.self) { try Self.reader.read(text) }
+        #expect(error.message.contains("for the node \"b\""))
+        #expect(error.message.contains("spec.predictors[0].graph.parameters or as an annotation"))
+        let first = Self.graph("parameters: [{name: aerie.dev/feature-service, value: users}]")
+        #expect(try Self.reader.read(Self.manifest(first))[0].warnings.isEmpty)
     }
 
     @Test("every form of a model's URI that can be asked for is accepted", arguments: [

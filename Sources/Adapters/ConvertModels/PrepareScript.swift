@@ -197,9 +197,12 @@ enum PrepareScript {
                 return self.model(self.torch.from_numpy(rows)).numpy()
 
         def convert(self, path, rows):
+            import inspect
+            # Where there are two exporters, the one that takes TorchScript too.
+            more = {"dynamo": False} if "dynamo" in inspect.signature(self.torch.onnx.export).parameters else {}
             self.torch.onnx.export(
                 self.model, (self.torch.from_numpy(rows[:2]),), str(path), input_names=["input"], output_names=["output"],
-                dynamic_axes={"input": {0: "rows"}, "output": {0: "rows"}}, dynamo=False)
+                dynamic_axes={"input": {0: "rows"}, "output": {0: "rows"}}, **more)
 
 
     class ONNX:

@@ -16,7 +16,7 @@ struct MLflowServer: Sendable {
     private static let attempts = 5
     /// Of one file.
     private static let downloads = 3
-    private static let firstPause = Duration.milliseconds(200)
+    private static let backoff = Backoff(base: .milliseconds(200), factor: 3, cap: .milliseconds(5400))
     /// Of an answer that is one message.
     private static let answerBytes = 512 << 20
 
@@ -63,7 +63,6 @@ struct MLflowServer: Sendable {
     func download(
         _ path: String, into body: (_ next: () async throws(AerieError) -> [UInt8]?) async throws(AerieError) -> Void
     ) async throws(AerieError) {
-        var pause = Self.firstPause
         for attempt in 1... {
             guard let broken = try await piecewise(path, into: body) else { return }
             guard attempt < Self.downloads else {
@@ -72,7 +71,7 @@ struct MLflowServer: Sendable {
                     "\(address)\(path) broke off after \(broken.bytes) bytes, \(attempt) times; it may be damaged there",
                     cause: broken.cause)
             }
-            try await Self.wait(&pause)
+            try await Self.wait(afterFailures: attempt)
         }
     }
 
@@ -104,9 +103,10 @@ struct MLflowServer: Sendable {
         return nil
     }
 
-    private static func wait(_ pause: inout Duration) async throws(AerieError) {
-        do { try await Task.sleep(for: pause) } catch { throw AerieError(.cancelled, "the import was cancelled") }
-        pause *= 3
+    private static func wait(afterFailures count: Int) async throws(AerieError) {
+        do { try await Task.sleep(for: backoff.pause(afterFailures: count)) } catch {
+            throw AerieError(.cancelled, "the import was cancelled")
+        }
     }
 
     private func request(_ path: String, _ query: [(String, String)]) -> HTTPClientRequest {
@@ -143,12 +143,11 @@ struct MLflowServer: Sendable {
     }
 
     private func answer(to request: HTTPClientRequest) async throws(AerieError) -> HTTPClientResponse {
-        var pause = Self.firstPause
         for attempt in 1... {
             let failure: AerieError
             do throws(AerieError) { return try await once(request) } catch { failure = error }
             guard failure.code == .unavailable, attempt < Self.attempts else { throw failure }
-            try await Self.wait(&pause)
+            try await Self.wait(afterFailures: attempt)
         }
         throw AerieError(.internal, "no attempt was made")
     }

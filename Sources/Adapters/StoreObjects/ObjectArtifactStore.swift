@@ -9,13 +9,13 @@ public final class ObjectArtifactStore: ArtifactStore {
     /// Empty, or ends with a slash.
     private let prefix: String
 
-    /// - Parameter pause: before a failed request is sent a second time; it doubles, five times at most.
+    /// - Parameter backoff: the pauses before a failed request is sent again, five times at most.
     /// - Throws: `invalidArgument` for an endpoint that is no URL.
     public init(
         _ location: ObjectLocation, settings: ObjectSettings, clock: any WallClock = SystemClock(),
-        pause: Duration = .milliseconds(100)
+        backoff: Backoff = Backoff(base: .milliseconds(100), cap: .milliseconds(1600), jitter: 0.5)
     ) throws(AerieError) {
-        client = try ObjectClient(location, settings: settings, clock: clock, pause: pause)
+        client = try ObjectClient(location, settings: settings, clock: clock, backoff: backoff)
         prefix = location.prefix.isEmpty ? "" : location.prefix + "/"
     }
 

@@ -30,7 +30,7 @@ struct ObjectClient: Sendable {
     let endpoint: ObjectEndpoint
     private let signature: SignatureV4
     private let clock: any WallClock
-    private let pause: Duration
+    private let backoff: Backoff
 
     /// The connections of every store in this process. Lives as long as it does.
     private static let connections: HTTPClient = {
@@ -47,16 +47,15 @@ struct ObjectClient: Sendable {
     /// The largest answer that is taken, in bytes.
     private static let answerLimit = 64 << 20
 
-    /// - Parameter pause: before the second try; twice as long before each further one.
     init(
-        _ location: ObjectLocation, settings: ObjectSettings, clock: any WallClock, pause: Duration
+        _ location: ObjectLocation, settings: ObjectSettings, clock: any WallClock, backoff: Backoff
     ) throws(AerieError) {
         self.location = location
         endpoint = try ObjectEndpoint(
             location, region: settings.region, override: settings.endpoint, isPathStyle: settings.isPathStyle)
         signature = SignatureV4(credentials: settings.credentials, region: settings.region)
         self.clock = clock
-        self.pause = pause
+        self.backoff = backoff
     }
 
     /// Sends a request until it is answered with something else than "try again".
@@ -65,10 +64,11 @@ struct ObjectClient: Sendable {
     /// - Throws: what the service's refusal means; `unavailable` naming the endpoint if nobody answers.
     func send(_ request: ObjectRequest, expected: Set<Int> = []) async throws(AerieError) -> ObjectAnswer {
         var last = AerieError(.unavailable, "\(endpoint) was not asked")
-        for attempt in 0..<Self.tries {
-            if attempt > 0 {
-                let factor = Double(1 << (attempt - 1)) * Double.random(in: 0.5...1)
-                do { try await Task.sleep(for: pause * factor) } catch { break }
+        var chance = SystemRandomNumberGenerator()
+        for failures in 0..<Self.tries {
+            if failures > 0 {
+                let pause = backoff.pause(afterFailures: failures, using: &chance)
+                do { try await Task.sleep(for: pause) } catch { break }
             }
             let answer: ObjectAnswer
             do throws(AerieError) { answer = try await sendOnce(request) } catch {

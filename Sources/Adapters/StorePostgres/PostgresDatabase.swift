@@ -17,6 +17,7 @@ public final class PostgresDatabase: Sendable {
 
     private let pool: Mutex<Pool>
     private let patience: Duration
+    private static let backoff = Backoff(base: .milliseconds(5), cap: .milliseconds(500))
 
     /// Connects, and brings the tables to the newest version; several processes may do so at once.
     /// - Parameters:
@@ -71,7 +72,7 @@ public final class PostgresDatabase: Sendable {
         _ body: @escaping @Sendable (PostgresConnection) throws -> Value
     ) async throws(AerieError) -> Value {
         let deadline = ContinuousClock.now + patience
-        var pause = Duration.milliseconds(5)
+        var failures = 0
         while true {
             let worker = await borrow()
             let result = await worker.run(body)
@@ -79,11 +80,12 @@ public final class PostgresDatabase: Sendable {
             switch result {
             case .success(let value): return value
             case .failure(let error):
+                failures += 1
+                let pause = Self.backoff.pause(afterFailures: failures)
                 guard Self.mayTryAgain(error), ContinuousClock.now + pause < deadline else {
                     throw Self.translate(error)
                 }
                 do { try await Task.sleep(for: pause) } catch { throw AerieError(.cancelled, "the call was cancelled") }
-                pause = min(pause * 2, .milliseconds(500))
             }
         }
     }

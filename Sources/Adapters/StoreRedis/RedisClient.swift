@@ -20,6 +20,7 @@ final class RedisClient: Sendable {
     private let isCluster: Bool
     private let timeout: TimeAmount
     private let patience: Duration
+    private static let backoff = Backoff(base: .milliseconds(10), cap: .milliseconds(250))
 
     init(_ addresses: [RedisAddress], isCluster: Bool, timeout: TimeAmount, patience: Duration) {
         state = Mutex(State(nodes: addresses))
@@ -37,7 +38,7 @@ final class RedisClient: Sendable {
         var replies = [RESPValue](repeating: .null, count: commands.count)
         var left = Array(commands.indices)
         let deadline = ContinuousClock.now + patience
-        var pause = Duration.milliseconds(10)
+        var failures = 0
         while !left.isEmpty {
             let problem: AerieError
             do throws(AerieError) {
@@ -51,8 +52,10 @@ final class RedisClient: Sendable {
             // A single server is given one more chance, with a new connection: the old may have been cut long ago.
             guard ContinuousClock.now < deadline else { throw problem }
             state.withLock { $0.slots = [] }
-            do { try await Task.sleep(for: pause) } catch { throw AerieError(.cancelled, "cancelled") }
-            pause = min(pause * 2, .milliseconds(250))
+            failures += 1
+            do { try await Task.sleep(for: Self.backoff.pause(afterFailures: failures)) } catch {
+                throw AerieError(.cancelled, "cancelled")
+            }
         }
         return replies
     }
@@ -61,15 +64,17 @@ final class RedisClient: Sendable {
     /// - Throws: `unavailable` if it cannot be reached; some of the commands may have been carried out.
     func exchange(_ bytes: ByteBuffer, replies: Int) async throws(AerieError) -> ByteBuffer {
         let deadline = ContinuousClock.now + patience
-        var pause = Duration.milliseconds(10)
+        var failures = 0
         while true {
             do throws(AerieError) {
                 return try await connection(to: seeds[0]).exchange(bytes, replies: replies)
             } catch {
                 guard error.reason == "redis.unreachable", ContinuousClock.now < deadline else { throw error }
             }
-            do { try await Task.sleep(for: pause) } catch { throw AerieError(.cancelled, "cancelled") }
-            pause = min(pause * 2, .milliseconds(250))
+            failures += 1
+            do { try await Task.sleep(for: Self.backoff.pause(afterFailures: failures)) } catch {
+                throw AerieError(.cancelled, "cancelled")
+            }
         }
     }
 

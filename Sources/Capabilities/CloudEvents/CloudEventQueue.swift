@@ -14,9 +14,9 @@ public final class CloudEventQueue: Sendable {
         public var bytes = 64 << 20
         /// Events that are sent at once.
         public var workers = 4
-        /// How often an event is tried; the waits between double from the first on.
+        /// How often an event is tried, and the pauses between.
         public var attempts = 3
-        public var firstWait = Duration.milliseconds(100)
+        public var backoff = Backoff(base: .milliseconds(100), cap: .milliseconds(200))
 
         public init() {}
     }
@@ -112,7 +112,6 @@ public final class CloudEventQueue: Sendable {
 
     /// Whether the receiver has taken it.
     private func send(_ entry: Entry, attempts: Int) async -> Bool {
-        var wait = options.firstWait
         for attempt in 1...max(1, attempts) {
             do throws(AerieError) {
                 try await toItsEnd { [sender] () async throws(AerieError) in
@@ -128,8 +127,7 @@ public final class CloudEventQueue: Sendable {
                     return false
                 }
             }
-            try? await Task.sleep(for: wait)
-            wait *= 2
+            try? await Task.sleep(for: options.backoff.pause(afterFailures: attempt))
         }
         return false
     }

@@ -64,39 +64,16 @@ public struct PlannedStep: Sendable {
 public struct RetryPolicy: Hashable, Sendable {
     /// Tries after the first one; from 0 to 20.
     public var limit: Int
-    /// The pause before the first retry.
-    public var backoff: Duration
-    /// What each further pause is multiplied by; from 1 to 10.
-    public var factor: Double
-    /// No pause is longer.
-    public var maximumBackoff: Duration
+    /// Its factor is from 1 to 10.
+    public var backoff: Backoff
 
-    public init(
-        limit: Int = 0, backoff: Duration = .seconds(1), factor: Double = 2, maximumBackoff: Duration = .seconds(300)
-    ) {
+    public init(limit: Int = 0, backoff: Backoff = Backoff(base: .seconds(1), cap: .seconds(300))) {
         self.limit = limit
         self.backoff = backoff
-        self.factor = factor
-        self.maximumBackoff = maximumBackoff
-    }
-
-    /// The pause in milliseconds after so many failures, counted from 1.
-    func pause(afterFailures count: Int) -> Int64 {
-        var pause = Double(backoff.milliseconds)
-        let longest = Double(maximumBackoff.milliseconds)
-        for _ in 1..<max(count, 1) where pause < longest { pause *= factor }
-        return Int64(min(pause, longest))
     }
 }
 
 extension Duration {
-    /// Whole milliseconds; far beyond any limit of Aerie's own they stay at the largest number.
-    var milliseconds: Int64 {
-        let (seconds, attoseconds) = components
-        let (product, overflow) = seconds.multipliedReportingOverflow(by: 1000)
-        return overflow ? .max : product.addingReportingOverflow(attoseconds / 1_000_000_000_000_000).partialValue
-    }
-
     /// Reads `90`, `1.5` (seconds), `500ms`, `30s`, `10m`, `2h` or `1d`; `nil` for all else and beyond 366 days.
     init?(pipelineText value: JSONValue) {
         var seconds: Double

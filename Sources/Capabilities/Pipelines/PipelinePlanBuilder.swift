@@ -246,11 +246,11 @@ extension PipelinePlanBuilder {
         problems += shape.problems
         guard shape.problems.isEmpty else { return RetryPolicy() }
         var policy = RetryPolicy(limit: Int(value.int ?? value["limit"]?.int ?? 0))
-        if let backoff = duration(value["backoff"], path: "\(path).backoff") { policy.backoff = backoff }
+        if let base = duration(value["backoff"], path: "\(path).backoff") { policy.backoff.base = base }
         if let longest = duration(value["maximumBackoff"], path: "\(path).maximumBackoff") {
-            policy.maximumBackoff = longest
+            policy.backoff.cap = longest
         }
-        if let factor = value["factor"]?.double { policy.factor = factor }
+        if let factor = value["factor"]?.double { policy.backoff.factor = factor }
         return policy
     }
 

@@ -4,6 +4,9 @@ import AerieResources
 import Logging
 
 extension PipelineRunner {
+    /// Between the tries to record how a step ended.
+    private static let recording = Backoff(base: .milliseconds(100), cap: .seconds(5))
+
     /// One attempt at a step, from its parameters to its outcome.
     func execute(run id: String, step name: String, attempt: Int) async {
         guard let run = active[id], let planned = run.state.plan[name], let kind = catalog[planned.uses] else { return }
@@ -46,7 +49,7 @@ extension PipelineRunner {
 
     /// Tells the run how a step ended, again and again until the store has taken it.
     private func deliver(_ outcome: RunState.Outcome, run id: String, step: String, attempt: Int, key: String?) async {
-        var pause = Duration.milliseconds(100)
+        var failures = 0
         active[id]?.tasks[step] = nil
         while !isStopping, active[id] != nil {
             do throws(AerieError) {
@@ -60,8 +63,8 @@ extension PipelineRunner {
                     metadata: [
                         "run": "\(id)", "step": "\(step)", "error": "\(error)",
                     ])
-                try? await Task.sleep(for: pause)
-                pause = min(pause * 2, .seconds(5))
+                failures += 1
+                try? await Task.sleep(for: Self.recording.pause(afterFailures: failures))
             }
         }
     }

@@ -99,7 +99,7 @@ public struct RunState: Sendable {
             guard isRetryable, run.steps[index].failures <= policy.limit else {
                 return end(index, .failed, message, now)
             }
-            let pause = policy.pause(afterFailures: run.steps[index].failures)
+            let pause = policy.backoff.pause(afterFailures: run.steps[index].failures).milliseconds
             run.steps[index].state = .pending
             run.steps[index].retryAt = Timestamp(milliseconds: now.milliseconds + pause)
             run.steps[index].message =

@@ -14,9 +14,9 @@ public final class Tracer: Sendable {
         public var capacity = 8192
         /// Spans of one message; `OTEL_BSP_MAX_EXPORT_BATCH_SIZE`.
         public var batchSize = 512
-        /// How often a message is tried; the waits between double from the first on.
+        /// How often a message is tried, and the pauses between.
         public var attempts = 5
-        public var firstWait = Duration.milliseconds(250)
+        public var backoff = Backoff(base: .milliseconds(250), cap: .seconds(2))
         /// Traces that are kept in memory to be looked at.
         public var recentCount = 64
 
@@ -122,7 +122,6 @@ public final class Tracer: Sendable {
     /// Whether the collector has taken it.
     private func send(_ batch: [Span], attempts: Int) async -> Bool {
         guard let exporter else { return false }
-        var wait = options.firstWait
         for attempt in 1...max(1, attempts) {
             do throws(AerieError) {
                 try await toItsEnd { () async throws(AerieError) in try await exporter.export(batch) }
@@ -136,8 +135,7 @@ public final class Tracer: Sendable {
                     return false
                 }
             }
-            try? await Task.sleep(for: wait)
-            wait *= 2
+            try? await Task.sleep(for: options.backoff.pause(afterFailures: attempt))
         }
         return false
     }

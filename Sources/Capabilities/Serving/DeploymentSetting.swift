@@ -9,3 +9,18 @@ extension FeatureSetting: DeploymentSetting {}
 extension TrafficSetting: DeploymentSetting {}
 extension ServingSetting: DeploymentSetting {}
 extension LimitSetting: DeploymentSetting {}
+
+/// The settings that parameters of a graph's first node may make as annotations do; how traffic is led is a matter of
+/// annotations alone.
+enum ParameterSetting {
+    private static let kinds: [any DeploymentSetting.Type] = [
+        LabelSetting.self, FeatureSetting.self, ServingSetting.self, LimitSetting.self,
+    ]
+
+    static func named(_ name: String) -> (any DeploymentSetting)? {
+        for kind in kinds {
+            if let setting = kind.init(rawValue: name) { return setting }
+        }
+        return nil
+    }
+}

@@ -276,12 +276,13 @@ extension SeldonDeploymentController {
             failures[resource.key] = nil
             return Reconciliation(status: status, requeueAfter: isWatched ? watchInterval : nil)
         }
-        let count = failures[resource.key, default: 0]
-        failures[resource.key] = count + 1
-        if count == 0 {
+        let count = failures[resource.key, default: 0] + 1
+        failures[resource.key] = count
+        if count == 1 {
             logger.warning("deployment failed", metadata: ["deployment": "\(resource.key)", "why": "\(reason)"])
         }
-        return Reconciliation(status: status, requeueAfter: watchInterval * (1 << min(count, 5)))
+        let backoff = Backoff(base: watchInterval, cap: watchInterval * 32)
+        return Reconciliation(status: status, requeueAfter: backoff.pause(afterFailures: count))
     }
 
     private func predictorStatus(_ outcome: Outcome, _ served: ServedDeployment?) -> JSONValue {

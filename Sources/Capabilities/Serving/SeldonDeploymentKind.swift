@@ -32,7 +32,7 @@ public struct SeldonDeploymentKind: ResourceKind {
         let predictors = resource.spec["predictors"]?.array ?? []
         for (index, predictor) in predictors.enumerated() {
             let path = "spec.predictors[\(index)]"
-            warn(predictor["graph"], at: path + ".graph", isRoot: true, &warnings)
+            warn(predictor["graph"], at: path + ".graph", &warnings)
         }
         if let name = resource.spec["name"]?.string, name != resource.metadata.name {
             warnings.append("spec.name: requests name the deployment by metadata.name, \(resource.metadata.name)")
@@ -41,7 +41,7 @@ public struct SeldonDeploymentKind: ResourceKind {
     }
 
     /// What of a node, and of those below it, is not carried out.
-    private func warn(_ node: JSONValue?, at path: String, isRoot: Bool, _ warnings: inout [String]) {
+    private func warn(_ node: JSONValue?, at path: String, _ warnings: inout [String]) {
         let spec = GraphSpec(node)
         if let implementation = node?["implementation"]?.string, SeldonDeploymentSchema.servers.contains(implementation) {
             warnings.append(
@@ -51,9 +51,7 @@ public struct SeldonDeploymentKind: ResourceKind {
         let known = [NodeMethod.parameter] + (spec.method?.parameterNames ?? [])
         for (at, parameter) in (node?["parameters"]?.array ?? []).enumerated() {
             let name = parameter["name"]?.string ?? ""
-            let isSetting = LabelSetting(rawValue: name) != nil || FeatureSetting(rawValue: name) != nil
-                || ServingSetting(rawValue: name) != nil
-            if known.contains(name) || isRoot && isSetting { continue }
+            if known.contains(name) || ParameterSetting.named(name) != nil { continue }
             warnings.append("\(path).parameters[\(at)]: \(name) has no effect on a node served in this process")
         }
         if let uri = node?["modelUri"]?.string, ["gs", "s3"].contains(ModelURI.scheme(uri)) {
@@ -63,7 +61,7 @@ public struct SeldonDeploymentKind: ResourceKind {
             warnings.append("\(path).logger: without a url nothing is logged")
         }
         for (index, child) in (node?["children"]?.array ?? []).enumerated() {
-            warn(child, at: "\(path).children[\(index)]", isRoot: false, &warnings)
+            warn(child, at: "\(path).children[\(index)]", &warnings)
         }
     }
 }

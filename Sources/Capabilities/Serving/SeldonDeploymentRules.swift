@@ -35,7 +35,7 @@ struct SeldonDeploymentRules {
                 _ = try SeldonDeploymentSpec.explainer(predictor["explainer"], at: path + ".explainer")
             } catch { problems += error.details }
             if let graph = predictor["graph"] {
-                checkParameters(graph, at: path + ".graph")
+                checkParameters(graph, at: path + ".graph", first: path + ".graph")
                 problems += GraphRules(graph, at: path + ".graph", protocol: resource.spec["protocol"]?.string).problems
             }
         }
@@ -82,9 +82,10 @@ struct SeldonDeploymentRules {
     }
 
     /// The parameters of a node and of all below it.
-    private mutating func checkParameters(_ node: JSONValue, at place: String) {
+    /// - Parameter first: where the graph's first node stands, whose parameters are settings of the whole graph.
+    private mutating func checkParameters(_ node: JSONValue, at place: String, first: String) {
         for (index, child) in (node["children"]?.array ?? []).enumerated() {
-            checkParameters(child, at: "\(place).children[\(index)]")
+            checkParameters(child, at: "\(place).children[\(index)]", first: first)
         }
         let path = place + ".parameters"
         var seen: Set<String> = []
@@ -92,14 +93,12 @@ struct SeldonDeploymentRules {
             let name = parameter["name"]?.string ?? ""
             let value = parameter["value"]?.string ?? ""
             if !seen.insert(name).inserted { report("\(path)[\(index)].name", "\"\(name)\" is given twice") }
-            if let setting = LabelSetting(rawValue: name), let problem = setting.problem(value) {
-                report("\(path)[\(index)].value", problem)
-            }
-            if let setting = FeatureSetting(rawValue: name), let problem = setting.problem(value) {
-                report("\(path)[\(index)].value", problem)
-            }
-            if let setting = ServingSetting(rawValue: name), let problem = setting.problem(value) {
-                report("\(path)[\(index)].value", problem)
+            if let setting = ParameterSetting.named(name) {
+                if place != first {
+                    report("\(path)[\(index)].name", Self.misplaced(name, node["name"]?.string ?? "", first))
+                } else if let problem = setting.problem(value) {
+                    report("\(path)[\(index)].value", problem)
+                }
             }
             let fits =
                 switch parameter["type"]?.string {
@@ -110,6 +109,14 @@ struct SeldonDeploymentRules {
                 }
             if !fits { report("\(path)[\(index)].value", "\"\(value)\" is no \(parameter["type"]?.string ?? "")") }
         }
+    }
+
+    private static func misplaced(_ setting: String, _ node: String, _ first: String) -> String {
+        let reason =
+            FeatureSetting(rawValue: setting) == nil
+            ? "" : ": features are read once, before the graph, and passed on from node to node"
+        return "\(setting) counts for the whole graph, not for the node \"\(node)\"\(reason); write it into "
+            + "\(first).parameters or as an annotation"
     }
 
     private mutating func checkSettings(_ annotations: [String: String], at path: String) {

@@ -39,6 +39,15 @@ extension Timestamp {
     }
 }
 
+extension Duration {
+    /// Whole milliseconds; far beyond any limit of Aerie's own they stay at the largest number.
+    public var milliseconds: Int64 {
+        let (seconds, attoseconds) = components
+        let (product, overflow) = seconds.multipliedReportingOverflow(by: 1000)
+        return overflow ? .max : product.addingReportingOverflow(attoseconds / 1_000_000_000_000_000).partialValue
+    }
+}
+
 /// What time it is. Injected wherever a time is recorded, so that tests decide it.
 public protocol WallClock: Sendable {
     func now() -> Timestamp

@@ -107,7 +107,7 @@ actor KindReconciliation {
                 continue
             }
             let (failed, again) = await look(at: key)
-            let pause = queue.finish(key, failed: failed).map { Duration.seconds($0) } ?? again
+            let pause = queue.finish(key, failed: failed) ?? again
             if let pause { schedule(key, after: pause) }
             // One that changed meanwhile is queued again.
             wake()

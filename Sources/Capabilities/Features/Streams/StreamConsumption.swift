@@ -8,6 +8,7 @@ import Synchronization
 final class StreamConsumption: Sendable {
     /// Messages that are in memory at a time.
     private static let limit = 10_000
+    private static let backoff = Backoff(base: .milliseconds(100), cap: .seconds(10))
 
     private let intake: any StreamIntake
     private let positions: KnownPositions
@@ -51,7 +52,7 @@ final class StreamConsumption: Sendable {
     }
 
     private func take(_ messages: [EventMessage], of partition: String) async {
-        var pause = Duration.milliseconds(100)
+        var failures = 0
         while !Task.isCancelled {
             do throws(AerieError) {
                 try await intake.take(messages)
@@ -60,8 +61,8 @@ final class StreamConsumption: Sendable {
                 return
             } catch {
                 failure.withLock { $0 = error.message }
-                try? await Task.sleep(for: pause)
-                pause = min(pause * 2, .seconds(10))
+                failures += 1
+                try? await Task.sleep(for: Self.backoff.pause(afterFailures: failures))
             }
         }
     }

@@ -11,7 +11,7 @@ extension ServedPredictor {
 }
 
 extension GraphMessage {
-    /// Each named column as a tensor of its own; `nil` where nobody names the columns.
+    /// Each named column as a tensor of its own, named tensors as they are; `nil` where nobody names anything.
     public var namedColumns: [Tensor]? {
         if case .json(let value) = payload {
             let rows = value.object != nil ? [value] : value.array ?? []
@@ -30,7 +30,9 @@ extension GraphMessage {
                 return Tensor(name: name, shape: [cells.count], texts: cells.map { $0.string ?? $0.text() })
             }
         }
-        guard case .tensors(let tensors) = payload, tensors.count == 1, !names.isEmpty,
+        guard case .tensors(let tensors) = payload else { return nil }
+        if tensors.allSatisfy({ !$0.name.isEmpty }) { return tensors }
+        guard tensors.count == 1, !names.isEmpty,
             let rows = try? NumberRows(self, width: names.count), rows.columns == names.count
         else { return nil }
         return names.enumerated().map { column, name in

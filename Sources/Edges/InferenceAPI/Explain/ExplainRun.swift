@@ -32,14 +32,6 @@ struct ExplainRun: Sendable {
         var features: FeatureReport?
     }
 
-    /// The columns that a request names, for the feature store.
-    fileprivate var columns: [Tensor]? {
-        if case .tensors(let tensors) = message.payload, tensors.count > 1 || tensors.first?.name.isEmpty == false {
-            return tensors
-        }
-        return message.namedColumns
-    }
-
     /// Blocks for as long as the method takes.
     fileprivate func run(_ interest: Interest, features: FeatureReport?) -> Result<Answer, AerieError> {
         do throws(AerieError) {
@@ -72,7 +64,7 @@ extension LoopState {
         _ run: ExplainRun, _ service: ServiceKind, _ interest: Interest,
         _ completion: @escaping @Sendable (Result<ExplainRun.Answer, AerieError>) -> Void
     ) throws(AerieError) {
-        guard let binding = run.plan.features, let columns = run.columns,
+        guard let binding = run.plan.features, let columns = run.message.namedColumns,
             let fetch = try FeatureFetch(binding, columns)
         else { return try submit(run, features: nil, interest, completion) }
         if let read = try readFeatures(fetch, run.plan, service) {

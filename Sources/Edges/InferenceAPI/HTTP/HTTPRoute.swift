@@ -46,8 +46,8 @@ struct HTTPRoute {
     /// True for what only a model in memory can answer.
     var needsModel: Bool {
         switch kind {
-        case .infer, .predictions, .predictV1, .modelMetadata, .modelReady, .modelConfig, .seldonMetadata, .modelV1,
-            .modelMetadataV1:
+        case .infer, .predictions, .predictV1, .explain, .explainV1, .modelMetadata, .modelReady, .modelConfig,
+            .seldonMetadata, .modelV1, .modelMetadataV1:
             true
         default: false
         }

@@ -132,6 +132,26 @@ def test_a_view_is_switched_off_and_on(repository):
     refuses(repository, "FeatureService/model_v1", "feature-views", "disable", "stats")
 
 
+def test_states_of_a_view_are_those_that_feast_allows(repository):
+    state = ("feature-views", "set-state")
+    assert "STATE_UNSPECIFIED" in works(repository, "feature-views", "list")
+    works(repository, *state, "stats", "created")
+    assert "already in state CREATED" in works(repository, *state, "stats", "CREATED")
+    assert "Invalid state transition: CREATED -> AVAILABLE_ONLINE" in works(repository, *state, "stats", "AVAILABLE_ONLINE")
+    works(repository, *state, "stats", "GENERATED")
+    assert "state: GENERATED" in works(repository, "feature-views", "describe", "stats")
+    for command in ("enable", "disable"):
+        refuses(repository, "nobody does not exist", "feature-views", command, "nobody")
+    refuses(repository, "nobody does not exist", *state, "nobody", "CREATED")
+    # The SDK's remote registry has no call for versions, whoever answers it: its own exception is its command's words.
+    refuses(repository, "Version history is not supported by this registry backend", "feature-views", "list-versions", "stats")
+    assert works(repository, "projects", "current_project").strip().endswith(PROJECT)
+    for kind in ("on-demand-feature-views", "stream-feature-views", "label-views"):
+        refuses(repository, "nobody does not exist", kind, "describe", "nobody")
+    works(repository, "permissions", "list-roles")
+    works(repository, "permissions", "check")
+
+
 def test_what_is_in_use_is_deleted_after_its_user(repository):
     refuses(repository, "FeatureService/model_v1", "delete", "stats")
     assert "Deleted" in works(repository, "delete", "model_v1")

@@ -210,7 +210,7 @@ def test_rows_of_a_kafka_topic_are_read_and_wrong_ones_set_aside(server, cluster
     letters = requests.get(f"{server.http}/api/aerie/v1/features/streams/profiles/dead-letters?namespace={PROJECT}", timeout=30)
     assert letters.status_code == 200 and "much" in letters.text
 
-    # After a kill nothing is lost, what is older changes nothing, and a member that is missing stays as it was.
+    # After a kill nothing is lost, what is older changes nothing, and a member that is missing is null, as in Feast.
     server.kill()
     produced(cluster, "profiles", [
         {"card": 1, "limit": -1.0, "city": "old", "event_timestamp": (moment - HOUR).isoformat()},
@@ -219,7 +219,7 @@ def test_rows_of_a_kafka_topic_are_read_and_wrong_ones_set_aside(server, cluster
     server.folder = tmp_path
     positions(server, "profiles", 56)
     got = online(store(server), "profiles", [1, 2, 3], ["limit", "city"])
-    assert got["limit"] == [1.0, 200.0, 3.0] and got["city"] == ["c1", "c2", "c3"]
+    assert got["limit"] == [1.0, 200.0, 3.0] and got["city"] == ["c1", None, "c3"]
 
     # Training data has every row as of its time, what came before the kill and after it.
     times = [moment - HOUR, moment, moment, moment + MINUTE, moment - MINUTE]
@@ -229,7 +229,8 @@ def test_rows_of_a_kafka_topic_are_read_and_wrong_ones_set_aside(server, cluster
     again = requests.post(f"{server.http}/feast/{PROJECT}/materialize", timeout=60, json={
         "start_ts": (moment - DAY).isoformat(), "end_ts": (moment + HOUR).isoformat(), "feature_views": ["profiles"]})
     assert again.status_code == 200, again.text
-    assert online(store(server), "profiles", [1, 2, 3], ["limit"])["limit"] == [1.0, 200.0, 3.0]
+    again = online(store(server), "profiles", [1, 2, 3], ["limit", "city"])
+    assert (again["limit"], again["city"]) == ([1.0, 200.0, 3.0], ["c1", None, "c3"])
 
 
 def training(server, view, features, cards, times):
@@ -274,6 +275,13 @@ def test_rows_of_a_topic_need_no_other_source_for_training_data(server, cluster)
         last = seen[-1] if seen else {"limit": None}
         assert (None if pd.isna(table["limit"][index]) else table["limit"][index]) == last["limit"], index
         assert (table.note[index] or None) == last.get("note"), index
+    # What is online is what training data has as of now, whatever the messages left out.
+    now = training(server, "limits", ["limit", "note"], range(6), [server.now] * 6)
+    for name in ("limits", "limits_now"):
+        got = online(store(server), name, range(6), ["limit", "note"])
+        assert got["limit"] == [None if pd.isna(value) else value for value in now.limit]
+        assert got["note"] == [note or None for note in now.note]
+    assert None in got["note"][:5] and any(got["note"])
     refused = server.cli("features", "historical", "-n", PROJECT, "--entity-rows", str(server.folder / "asked.parquet"),
                          "--features", "limits_now:limit", "--output", str(server.folder / "known.parquet"), check=False)
     assert refused.returncode != 0 and "has no source" in refused.stderr
@@ -289,7 +297,7 @@ def test_what_cannot_be_computed_is_kept_and_said(server, cluster):
         return kafka(server, cluster, "avro", format=AvroFormat("{}"))
 
     views = {
-        "in_python": (dict(udf=doubled, udf_string="def doubled(frame): ...", mode="pandas"), "transformed in Python"),
+        "in_python": (dict(udf=doubled, udf_string="def doubled(frame): ...", mode="pandas"), "compute of them in an on-demand feature view"),
         "in_avro": (dict(source=avro()), "Avro"),
     }
     remote.apply([card, events(server), *(spending(server, name, **more) for name, (more, _) in views.items())])

@@ -1,4 +1,5 @@
 """Where features come from: files of many kinds, a PostgreSQL table, rows that were pushed, and tables that are elsewhere."""
+import importlib.util
 import json
 import shutil
 import subprocess
@@ -7,7 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import requests
+from feast import FeatureStore, FileSource, RepoConfig
 
+from conftest import ROOT
 from test_postgres import PROGRAMS, Postgres
 
 START = pd.Timestamp("2026-10-01", tz="UTC")
@@ -134,6 +137,72 @@ spec: {type: postgres, url: "postgresql://me:secret@127.0.0.1/db"}
     assert refused.returncode != 0 and "passwordVariable" in refused.stderr
 
 
+def duckdb():
+    """The module of DuckDB's wheel, which is the library that the server opens."""
+    spec = importlib.util.spec_from_file_location("_duckdb", next((ROOT / ".native").glob("_duckdb*.so")))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def sdk(server, project):
+    host, port = server.grpc.split(":")
+    return FeatureStore(config=RepoConfig(
+        project=project, provider="local", entity_key_serialization_version=3,
+        registry={"registry_type": "remote", "path": server.grpc},
+        online_store={"type": "remote", "path": f"{server.http}/feast/{project}"},
+        offline_store={"type": "remote", "host": host, "port": int(port)}))
+
+
+def test_a_table_of_a_duckdb_database(start_aerie, place, tmp_path):
+    place.table.to_parquet(tmp_path / "table.parquet", index=False)
+    database = duckdb().connect(str(tmp_path / "stats.duckdb"))
+    database.execute("CREATE SCHEMA stats")
+    database.execute(f"CREATE TABLE stats.users AS SELECT *, event_timestamp AS at FROM '{tmp_path}/table.parquet'")
+    database.close()
+    before = (tmp_path / "stats.duckdb").read_bytes()
+    server = start_aerie(tmp_path / "data")
+    # A relative path counts from the manifest's folder; two views of one file are read at once.
+    for name in ("ducks", "geese"):
+        (tmp_path / f"{name}.yaml").write_text(manifest(
+            name, "{type: duckdb, path: stats.duckdb, table: stats.users, timestampField: at}"))
+        server.cli("apply", "-f", f"{tmp_path}/{name}.yaml")
+    check(server, place, "ducks", place.table)
+    server.cli("features", "materialize-incremental", "--views", "ducks,geese")
+    newest = place.table.sort_values("event_timestamp").groupby("user_id").tail(1).sort_values("user_id")
+    want = {"value": [None if pd.isna(value) else value for value in newest.value],
+            "note": [None if pd.isna(note) else note for note in newest.note]}
+    keys = [{"user_id": int(key)} for key in newest.user_id]
+    store = sdk(server, "default")
+    for view in ("ducks", "geese"):
+        got = store.get_online_features([f"{view}:value", f"{view}:note"], keys).to_dict()
+        assert {name: got[name] for name in want} == want
+
+    # Feast's SDK sees such a source as a file whose path names the table, and may apply it under another name.
+    source = store.get_feature_view("ducks").batch_source
+    assert source.path == f"duckdb:{tmp_path}/stats.duckdb#stats.users" and source.timestamp_field == "at"
+    view = store.get_feature_view("ducks")
+    view.name = "swans"
+    view.batch_source = FileSource(name="users", path=source.path, timestamp_field="at")
+    store.apply([view.batch_source, view])
+    kept = json.loads(server.cli("get", "featureview", "swans", "-o", "json").stdout)["spec"]["source"]
+    assert kept == {"type": "duckdb", "path": f"{tmp_path}/stats.duckdb", "table": "stats.users", "timestampField": "at"}
+    frame = store.get_historical_features(place.rows, ["swans:value", "swans:note"]).to_df()
+    values, notes = expected(place.rows, place.table)
+    assert [None if pd.isna(value) else value for value in frame.value] == [None if pd.isna(value) else value for value in values]
+    assert [note if isinstance(note, str) else None for note in frame.note] == [None if pd.isna(note) else note for note in notes]
+    store.materialize(START.to_pydatetime(), (START + pd.Timedelta(days=30)).to_pydatetime(), feature_views=["swans"])
+    assert store.get_online_features(["swans:value"], keys).to_dict()["value"] == want["value"]
+
+    for location, words in [("{type: duckdb, path: stats.duckdb, table: stats.nobody}", "stats.nobody"),
+                            ("{type: duckdb, path: nowhere.duckdb, table: stats.users}", "nowhere.duckdb")]:
+        (tmp_path / "bad.yaml").write_text(manifest("bad", location))
+        server.cli("apply", "-f", f"{tmp_path}/bad.yaml")
+        refused = server.cli("features", "materialize-incremental", "--views", "bad", check=False)
+        assert refused.returncode != 0 and words in refused.stderr
+    assert (tmp_path / "stats.duckdb").read_bytes() == before
+
+
 def test_a_table_of_bigquery_is_connected_by_files(aerie, place):
     place.table.to_parquet(place.folder / "big.parquet", index=False)
     done = aerie.cli("apply", "-f", "-", input=manifest("big", "{type: bigquery, table: project.dataset.users}"))
@@ -200,4 +269,20 @@ def test_what_is_pushed_offline_is_read_by_retrieval_also_after_a_crash(start_ae
     assert columns["pushed__note"]["values"] == [newest.note.iloc[0]]
     # What was only kept offline is not online.
     assert columns["half__note"]["statuses"] == ["NOT_FOUND"]
+
+    # A row that goes both ways is whole: what it lacks is null in both. One that goes online alone changes what it has.
+    for days, to, both in [(40, "online_and_offline", ["new", None]), (41, "online", ["newer", None])]:
+        frame = pd.DataFrame({"user_id": [1], "note": [both[0]], "event_timestamp": [START + pd.Timedelta(days=days)]})
+        push("pushed", frame, to)
+        if to == "online":
+            push("pushed", pd.DataFrame({"user_id": [1], "value": [5.0], "event_timestamp": [START + pd.Timedelta(days=42)]}), to)
+            both = ["newer", 5.0]
+        answer = requests.post(f"{server.http}/get-online-features", timeout=30, json={
+            "entities": {"user_id": [1]}, "features": ["pushed:note", "pushed:value"]}).json()
+        assert [column["values"][0] for column in answer["results"][1:]] == both
+    pd.DataFrame({"user_id": [1], "event_timestamp": [START + pd.Timedelta(days=50)]}).to_parquet(place.folder / "late.parquet")
+    server.cli("features", "historical", "--entity-rows", f"{place.folder}/late.parquet", "--features", "pushed:value,pushed:note",
+               "--output", str(out))
+    known = pd.read_parquet(out)
+    assert known.value.isna().all() and list(known.note) == ["new"]
     server.stop()

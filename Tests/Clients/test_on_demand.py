@@ -190,8 +190,10 @@ on_demand_feature_views:
   {}
   features: [{{name: twice, dtype: DOUBLE, expression: "amount * 2"}}]
 """
-    refused = store.cli("apply", "-f", "-", input=feast.format("udf: 'lambda x: x'"), check=False)
-    assert refused.returncode != 0 and "Python functions are not run" in refused.stdout + refused.stderr
+    # Feast's functions are those of spec.onDemand.function, and go without expressions.
+    function = "udf: 'def twice(df): return df'"
+    refused = store.cli("apply", "-f", "-", input=feast.format(function), check=False)
+    assert refused.returncode != 0 and "expression" in refused.stderr and "does not go with a function" in refused.stderr
     store.cli("apply", "-f", "-", input=feast.format("description: doubled"))
     answer = requests.post(f"{store.http}/get-online-features", timeout=30, json={
         "entities": {"user_id": [1], "amount": [21]}, "features": ["from_feast:twice"]}).json()

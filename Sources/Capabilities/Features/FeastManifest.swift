@@ -143,27 +143,25 @@ public struct FeastManifest: ForeignManifest {
         }
     }
 
-    /// `mode` and `udf` are those of Feast, whose functions are Python.
+    /// `mode`, `udf` (the function's source), `singleton` and `write_to_online_store` are those of Feast. Without a
+    /// function, features are expressions in SQL.
     private func onDemand(_ document: JSONValue, _ result: inout ForeignObjects) {
-        let names = [
-            "features": "features", "description": "description", "owner": "owner", "tags": "tags", "sources": "",
-            "request": "", "mode": "",
+        let inner = [
+            "sources": "inputs", "request": "request", "mode": "mode", "udf": "function", "singleton": "singleton",
+            "write_to_online_store": "writeToOnlineStore",
         ]
+        var names = [
+            "entities": "entities", "features": "features", "description": "description", "owner": "owner",
+            "tags": "tags",
+        ]
+        for name in inner.keys { names[name] = "" }
         for item in items(document, "on_demand_feature_views", &result) {
-            if item.value["udf"] != nil {
-                result.problems.append(
-                    .init(
-                        field: "\(item.path).udf",
-                        problem: "Python functions are not run: the server runs no code of users. Write each feature's "
-                            + "expression in SQL"))
-                continue
-            }
             var spec = copy(item.value, names, item.path, &result)
-            var inner = JSONObject()
-            for (name, here) in [("sources", "inputs"), ("request", "request"), ("mode", "mode")] {
-                if let value = item.value[name] { inner[here] = value }
-            }
-            spec["onDemand"] = .object(inner)
+            var onDemand = JSONObject()
+            for (name, here) in inner { if let value = item.value[name] { onDemand[here] = value } }
+            // Feast's own default of a view with a function.
+            if onDemand["function"] != nil, onDemand["mode"] == nil { onDemand["mode"] = "pandas" }
+            spec["onDemand"] = .object(onDemand)
             add("FeatureView", item.name, spec, item.path, &result)
         }
     }

@@ -29,13 +29,18 @@ public struct FeatureCatalog: Sendable {
         public var pushSource: String?
         public var entityKey: EntityKey
         public var online: OnlineView
-        /// For a view whose features are computed at each read.
+        /// For a view whose features are computed out of others.
         public var onDemand: OnDemandPlan?
 
-        /// Whether values are copied to the online store out of the view's source.
+        /// Whether the features are computed at each read, and not kept.
+        var isComputedAtReads: Bool { definition.onDemand.map { !$0.isStored } ?? false }
+
+        /// Whether values are copied to the online store out of the view's source, or of those that it is computed of.
         public var isMaterialized: Bool {
-            isOnline && online.windows == nil && definition.onDemand == nil
-                && definition.sourceType != FeatureViewDefinition.noSource
+            guard isOnline, online.windows == nil else { return false }
+            // What comes with a request stands in no source.
+            if let onDemand { return !isComputedAtReads && onDemand.request.isEmpty }
+            return definition.sourceType != FeatureViewDefinition.noSource
         }
     }
 
@@ -153,11 +158,24 @@ public struct FeatureCatalog: Sendable {
         return service
     }
 
+    /// Whether all rows that a view's values are copied from can be read in this process.
+    func isConnected(_ view: View) -> Bool {
+        guard let onDemand = view.onDemand else { return view.definition.isConnected }
+        return onDemand.inputs.allSatisfy { views[$0.reference.view]?.definition.isConnected ?? false }
+    }
+
+    /// How long a row of a source can matter to the view, in microseconds; `nil` for ever.
+    func lifetime(_ view: View) -> Int64? {
+        guard let onDemand = view.onDemand else { return view.definition.timeToLive }
+        let lives = onDemand.inputs.map { views[$0.reference.view]?.definition.lifetime }
+        return lives.contains(nil) ? nil : lives.compactMap(\.self).max()
+    }
+
     /// The views that rows of a push source go to: those that name it, and the one that is called so.
     /// - Throws: `notFound` (`push_source.unknown`).
     public func pushTargets(_ source: String) throws(AerieError) -> [View] {
         let found = views.values.filter {
-            $0.definition.onDemand == nil && ($0.pushSource == source || $0.definition.name == source)
+            !$0.isComputedAtReads && ($0.pushSource == source || $0.definition.name == source)
         }
         guard !found.isEmpty else {
             throw AerieError(

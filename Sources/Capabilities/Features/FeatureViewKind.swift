@@ -43,6 +43,7 @@ public struct FeatureViewKind: ResourceKind {
                         .object([Field("name", .string, required: true), Field("dtype", .string, required: true)]))),
                 Field("mode", .string),
                 Field("singleton", .bool),
+                Field("writeToOnlineStore", .bool),
                 Field("function", .any),
             ])),
         Field("aggregations", StreamFields.aggregations),

@@ -19,8 +19,10 @@ extension FeastRoutes {
         return text
     }
 
-    static func flag(_ body: JSONObject, _ name: String) throws(AerieError) -> Bool {
-        guard let value = body[name], !value.isNull else { return false }
+    static func flag(
+        _ body: JSONObject, _ name: String, unless fallback: Bool = false
+    ) throws(AerieError) -> Bool {
+        guard let value = body[name], !value.isNull else { return fallback }
         guard let flag = value.bool else { throw .invalid(name, "must be true or false") }
         return flag
     }

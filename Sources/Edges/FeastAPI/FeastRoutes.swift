@@ -132,7 +132,9 @@ public struct FeastRoutes: Sendable {
 
     private func write(_ call: Call) async throws(AerieError) -> FeastReply {
         let view = try Self.required(call.body, "feature_view_name")
-        _ = try await store.write(view: view, columns: try Self.frame(call.body), namespace: call.namespace)
+        _ = try await store.write(
+            view: view, columns: try Self.frame(call.body),
+            computes: try Self.flag(call.body, "transform_on_write", unless: true), namespace: call.namespace)
         return Self.json(Array("null".utf8))
     }
 

@@ -56,9 +56,12 @@ extension FeatureStore {
         _ names: [String]?, from start: Int64?, to end: Int64, namespace: String = "default", trigger: String = "request"
     ) async throws(AerieError) -> ReservedMaterialization {
         let views = try await materializable(names, namespace)
+        let catalog = try await catalog(namespace)
         var ranges: [ClosedRange<Int64>] = []
         for view in views {
-            let from = start ?? Self.mark(view) ?? view.definition.timeToLive.map { end - $0 } ?? 0
+            // A view that is computed of others changes with any of them, and is made anew.
+            let mark = view.onDemand == nil ? Self.mark(view) : nil
+            let from = start ?? mark ?? catalog.lifetime(view).map { end - $0 } ?? 0
             guard from <= end else {
                 throw .invalid("start_ts", "\(FeatureTime.text(from)) is after the end, \(FeatureTime.text(end))")
             }
@@ -95,7 +98,7 @@ extension FeatureStore {
     ) async throws(AerieError) -> [FeatureCatalog.View] {
         let catalog = try await catalog(namespace)
         guard let names else {
-            return catalog.views.values.filter { $0.isMaterialized && $0.definition.isConnected }
+            return catalog.views.values.filter { $0.isMaterialized && catalog.isConnected($0) }
                 .sorted { $0.definition.name < $1.definition.name }
         }
         var views: [FeatureCatalog.View] = []
@@ -105,10 +108,13 @@ extension FeatureStore {
                 throw .invalid("feature_views", "Feature view \(name) is not configured to be served online")
             }
             guard view.isMaterialized else {
-                throw .invalid(
-                    "feature_views",
-                    "feature view \(name) is "
-                        + (view.onDemand == nil ? "fed by its stream" : "computed at each read, out of other views"))
+                let reason =
+                    view.onDemand == nil
+                    ? "fed by its stream"
+                    : view.isComputedAtReads
+                        ? "computed at each read, out of other views"
+                        : "computed of columns of a request too, which stand in no source; write rows to it"
+                throw .invalid("feature_views", "feature view \(name) is \(reason)")
             }
             views.append(view)
         }

@@ -81,9 +81,11 @@ struct MaterializationJob: Sendable {
         _ report: @Sendable (MaterializationProgress) -> Void
     ) async throws(AerieError) -> (MaterializationProgress, [String]) {
         let engine = try store.engine()
-        let source = try await MaterializationSource(
-            view, from: range.lowerBound, to: range.upperBound, engine: engine, access: store.access,
-            left: self.mark.map { (parts: $0.left, of: $0.parts) })
+        let left = self.mark.map { (parts: $0.left, of: $0.parts) }
+        let source =
+            view.onDemand == nil
+            ? try await MaterializationSource(view, in: range, engine: engine, access: store.access, left: left)
+            : try await MaterializationSource(computing: view, in: range, engine: engine, store: store, left: left)
         let notes = try await store.checkQuality(of: source)
         let total = try await source.count()
         var mark = self.mark ?? MaterializationMark(range: range, parts: max(1, (total + Self.chunk - 1) / Self.chunk))

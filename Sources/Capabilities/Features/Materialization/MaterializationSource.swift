@@ -1,6 +1,8 @@
 import AerieCore
 import AerieJSON
+import AerieResources
 import Datasets
+import Foundation
 
 /// The newest row of each entity in a range of time, read out of a view's source.
 struct MaterializationSource {
@@ -10,7 +12,7 @@ struct MaterializationSource {
 
     /// - Parameter left: the parts, of how many, that are wanted; `nil` for all. An entity is always in the same part.
     init(
-        _ view: FeatureCatalog.View, from: Int64, to: Int64, engine: any SQLEngine, access: SourceAccess,
+        _ view: FeatureCatalog.View, in range: ClosedRange<Int64>, engine: any SQLEngine, access: SourceAccess,
         left: (parts: [Int64], of: Int64)? = nil
     ) async throws(AerieError) {
         self.view = view
@@ -27,21 +29,66 @@ struct MaterializationSource {
         columns.append("epoch_us(\(time)) AS t")
         columns.append("\(created.map { "coalesce(epoch_us(\($0)), 0)" } ?? "0::BIGINT") AS c")
         let keys = view.joinKeys.map { original($0.name) }
+        hash = Self.hash(view)
         var conditions =
-            ["\(time) BETWEEN make_timestamp(\(from)) AND make_timestamp(\(to))"]
+            ["\(time) BETWEEN make_timestamp(\(range.lowerBound)) AND make_timestamp(\(range.upperBound))"]
             + keys.map { "\($0) IS NOT NULL" }
-        hash = keys.isEmpty ? "0" : "hash(\(view.joinKeys.indices.map { "k\($0)::VARCHAR" }.joined(separator: ", ")))"
-        if let left, !keys.isEmpty {
-            let original = "hash(\(keys.map { "\($0)::VARCHAR" }.joined(separator: ", ")))"
-            let parts = left.parts.map(String.init).joined(separator: ", ")
-            conditions.append(parts.isEmpty ? "false" : "\(original) % \(left.of) IN (\(parts))")
-        }
+        if let left, !keys.isEmpty { conditions.append(Self.isIn(left, keys)) }
         let partition = keys.isEmpty ? "" : "PARTITION BY \(keys.joined(separator: ", ")) "
         let order = "\(time) DESC, \(created.map { "\($0) DESC NULLS LAST, " } ?? "")\"__aerie_at\" DESC"
         let newest =
             "SELECT \(columns.joined(separator: ", ")) FROM (SELECT *, row_number() OVER () AS \"__aerie_at\" FROM "
             + "\(source.relation)) WHERE \(conditions.joined(separator: " AND ")) "
             + "QUALIFY row_number() OVER (\(partition)ORDER BY \(order)) = 1"
+        try await keep(newest)
+    }
+
+    /// A view that is computed of others: every entity that has a row in the range, as the point-in-time join has it at
+    /// the end, or now if that is earlier. Rows are of that moment.
+    init(
+        computing view: FeatureCatalog.View, in range: ClosedRange<Int64>, engine: any SQLEngine, store: FeatureStore,
+        left: (parts: [Int64], of: Int64)? = nil
+    ) async throws(AerieError) {
+        self.view = view
+        self.engine = engine
+        hash = Self.hash(view)
+        let moment = max(range.lowerBound, min(range.upperBound, store.clock.now().milliseconds * 1000))
+        let file = "\(store.access.folder)/\(UUID().uuidString).parquet"
+        defer { try? FileManager.default.removeItem(atPath: file) }
+        let (name, features) = (view.definition.name, view.definition.features)
+        let result = try await store.historical(
+            HistoricalRequest(
+                selection: .init(references: features.map { "\(name):\($0.name)" }),
+                rows: .range(start: range.lowerBound, end: moment), output: file, outputFormat: .parquet),
+            namespace: view.key.namespace)
+        guard Set(result.columns.prefix { $0 != EntityRange.timestamp }) == Set(view.joinKeys.map(\.name)) else {
+            throw .invalid(
+                "spec.entities",
+                "feature view '\(name)' is kept by \(view.joinKeys.map(\.name).joined(separator: ", ")), and computed of views by "
+                    + result.columns.prefix { $0 != EntityRange.timestamp }.joined(separator: ", ")
+                    + "; it can be written, and not be materialized")
+        }
+        var columns = view.joinKeys.enumerated().map { "\(sqlIdentifier($1.name)) AS k\($0)" }
+        for (index, feature) in features.enumerated() {
+            columns.append("\(Self.cast(sqlIdentifier(feature.name), feature.type)) AS f\(index)")
+        }
+        columns += ["\(moment)::BIGINT AS t", "0::BIGINT AS c"]
+        let wanted = left.map { " WHERE " + Self.isIn($0, view.joinKeys.map { sqlIdentifier($0.name) }) } ?? ""
+        try await keep("SELECT \(columns.joined(separator: ", ")) FROM read_parquet(\(sqlString(file)))\(wanted)")
+    }
+
+    private static func hash(_ view: FeatureCatalog.View) -> String {
+        let keys = view.joinKeys.indices.map { "k\($0)::VARCHAR" }
+        return keys.isEmpty ? "0" : "hash(\(keys.joined(separator: ", ")))"
+    }
+
+    private static func isIn(_ left: (parts: [Int64], of: Int64), _ keys: [String]) -> String {
+        let hash = "hash(\(keys.map { "\($0)::VARCHAR" }.joined(separator: ", ")))"
+        let parts = left.parts.map(String.init).joined(separator: ", ")
+        return parts.isEmpty ? "false" : "\(hash) % \(left.of) IN (\(parts))"
+    }
+
+    private func keep(_ newest: String) async throws(AerieError) {
         // Nobody looks at the progress of a statement here, and keeping it costs a tenth of the work.
         try await engine.execute("SET enable_progress_bar = false")
         // Once, into a table of the engine's own, which spills to the disk if it must.

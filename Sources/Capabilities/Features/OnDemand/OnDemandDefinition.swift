@@ -16,6 +16,9 @@ public struct OnDemandDefinition: Sendable, Hashable {
     public var expressions: [String]
     /// What computes all features, instead of expressions.
     public var function: OnDemandFunction?
+    /// Whether the features are computed when rows are written or materialized, and kept online by the view's entities,
+    /// instead of at each read. Training data is computed either way.
+    public var isStored = false
 
     private static let limit = 200
 
@@ -34,10 +37,19 @@ public struct OnDemandDefinition: Sendable, Hashable {
             problems.append(.init(field: "\(path).\(field)", problem: problem))
         }
         let object = spec["onDemand"]?.object ?? [:]
-        for field in ["source", "stream", "aggregations", "entities", "ttl", "pushSource"] where spec[field] != nil {
-            wrong(field, "does not go with onDemand: its features are computed from others at each read")
-        }
         var definition = OnDemandDefinition(inputs: [], request: [], expressions: [])
+        definition.isStored = object["writeToOnlineStore"]?.bool ?? false
+        for field in ["source", "stream", "aggregations", "ttl", "pushSource"] where spec[field] != nil {
+            wrong(field, "does not go with onDemand: its features are computed from others")
+        }
+        if definition.isStored == (spec["entities"]?.array ?? []).isEmpty {
+            wrong(
+                "entities",
+                definition.isStored
+                    ? "are required with onDemand.writeToOnlineStore: by them its features are kept"
+                    : "do not go with onDemand, whose features are computed at each read; they are kept by entities with "
+                        + "onDemand.writeToOnlineStore")
+        }
         definition.function = OnDemandFunction.read(object, wrong: wrong)
         let isSQL = definition.function == nil && (object["mode"]?.string?.lowercased() ?? "sql") == "sql"
         for (index, value) in (object["inputs"]?.array ?? []).enumerated() {

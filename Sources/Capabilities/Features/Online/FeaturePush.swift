@@ -15,47 +15,67 @@ extension FeatureStore {
     }
 
     /// The same for one view by its name.
+    /// - Parameter computes: for a view that is computed of others, whether the rows are its inputs, and not yet its
+    ///   features.
     public func write(
-        view: String, columns: [(name: String, values: [JSONValue])], namespace: String = "default"
+        view: String, columns: [(name: String, values: [JSONValue])], computes: Bool = true,
+        namespace: String = "default"
     ) async throws(AerieError) -> Int {
         let catalog = try await catalog(namespace)
-        do throws(AerieError) { return try await write(columns, to: [try catalog.view(view)]) } catch {
-            throw await explained(error, namespace: namespace)
-        }
+        do throws(AerieError) {
+            return try await write(columns, to: [try catalog.view(view)], computes: computes)
+        } catch { throw await explained(error, namespace: namespace) }
     }
 
     /// Writes rows into each of the views; all of them, or after `invalidArgument` none.
     func write(
-        _ columns: [(name: String, values: [JSONValue])], to views: [FeatureCatalog.View],
-        _ target: PushTarget = .online
+        _ given: [(name: String, values: [JSONValue])], to views: [FeatureCatalog.View],
+        _ target: PushTarget = .online, computes: Bool = true
     ) async throws(AerieError) -> Int {
         for view in views where view.onDemand != nil {
-            throw .invalid("feature_view_name", "feature view '\(view.definition.name)' is computed at each read")
+            let name = view.definition.name
+            if view.isComputedAtReads {
+                throw .invalid("feature_view_name", "feature view '\(name)' is computed at each read")
+            }
+            if target != .online {
+                throw .invalid("to", "feature view '\(name)' is computed of others in training data; push online")
+            }
         }
         let streamed = views.filter { $0.online.windows != nil }
         if target != .online, let view = streamed.first {
             throw .invalid(
                 "to", "feature view '\(view.definition.name)' has windows, whose events are not kept for reading offline")
         }
-        var batches: [(FeatureCatalog.View, [OnlineRow])] = []
-        var passed: [[Int]?] = []
+        var batches: [Batch] = []
         for view in views where view.online.windows == nil {
-            let rows = try Self.rows(columns, of: view)
-            let places = try await passQuality(rows, columns, view)
-            passed.append(places)
-            batches.append((view, places.map { $0.map { rows[$0] } } ?? rows))
-        }
-        for view in streamed { _ = try streams().events(columns, of: view) }
-        if target != .online {
-            for (index, (view, rows)) in batches.enumerated() {
-                try await keep(Self.select(passed[index], of: columns), rows: rows, of: view)
+            let columns = computes ? try await computed(given, of: view) : given
+            var rows = try Self.rows(columns, of: view)
+            if target == .both {
+                // Offline a feature without a column is null; online it is the same.
+                for place in rows.indices { rows[place].values = rows[place].values.map { $0 ?? .null } }
             }
+            let places = try await passQuality(rows, columns, view)
+            batches.append(
+                Batch(
+                    view: view, rows: places.map { $0.map { rows[$0] } } ?? rows,
+                    columns: Self.select(places, of: columns)))
         }
-        guard target != .offline else { return batches.reduce(0) { $0 + $1.1.count } }
+        for view in streamed { _ = try streams().events(given, of: view) }
+        if target != .online {
+            for batch in batches { try await keep(batch.columns, rows: batch.rows, of: batch.view) }
+        }
+        guard target != .offline else { return batches.reduce(0) { $0 + $1.rows.count } }
         var written = 0
-        for (view, rows) in batches { written += try await put(rows, of: view) }
-        for view in streamed { written += try await streams().push(columns, to: view) }
+        for batch in batches { written += try await put(batch.rows, of: batch.view) }
+        for view in streamed { written += try await streams().push(given, to: view) }
         return written
+    }
+
+    /// What of a push goes to one view.
+    private struct Batch {
+        var view: FeatureCatalog.View
+        var rows: [OnlineRow]
+        var columns: [(name: String, values: [JSONValue])]
     }
 
     /// Writes rows online and counts them.

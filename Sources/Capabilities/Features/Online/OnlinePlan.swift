@@ -73,7 +73,7 @@ public struct OnlinePlan: Sendable {
                     reason: "feature.collision")
             }
             names[name] = reference
-            guard let onDemand = view.onDemand else {
+            guard let onDemand = view.onDemand, view.isComputedAtReads else {
                 let (part, place) = source(view, place)
                 outputs.append(Output(name: name, part: part, place: place))
                 continue

@@ -3,8 +3,8 @@ import AerieJSON
 import AerieResources
 import Streaming
 
-/// The log of one view without windows: each message is a row, which is written online as a push of it would be, and
-/// kept for reading offline.
+/// The log of one view without windows: each message is a whole row, with null for a member that it leaves out. It is
+/// written online as a push of it would be, and kept for reading offline, so that both say the same.
 ///
 /// Rows are written and kept before it is noted how far the log is, so that after a crash some are there twice, which
 /// changes nothing: of an entity the newest time counts, and of equal rows offline any.
@@ -13,6 +13,8 @@ actor RowStream: StreamIntake {
 
     let stream: String
     private let names: [String]
+    /// Places in `names` of the features.
+    private let features: Range<Int>
     private let states: any StreamStateStore
     private let clock: any WallClock
     private let write: @Sendable (Columns) async throws(AerieError) -> [Int]?
@@ -22,8 +24,7 @@ actor RowStream: StreamIntake {
 
     private struct Row {
         var message: EventMessage
-        /// `nil` for a member that is missing.
-        var values: [JSONValue?]
+        var values: [JSONValue]
     }
 
     private var known: [String: Int64]?
@@ -40,6 +41,7 @@ actor RowStream: StreamIntake {
         write = writer.write
         keep = writer.keep
         definition = view.definition
+        features = view.joinKeys.count..<(view.joinKeys.count + definition.features.count)
         names =
             view.joinKeys.map(\.name) + definition.features.map(\.name)
             + [definition.timestampField ?? "event_timestamp"] + [definition.createdTimestampColumn].compactMap(\.self)
@@ -74,23 +76,13 @@ actor RowStream: StreamIntake {
             var rows: [Row] = []
             for message in messages where message.offset >= start {
                 do throws(AerieError) {
-                    let object = try message.object()
-                    // A source may call them otherwise.
-                    let values = names.map { object[$0] ?? object[definition.column(of: $0)] }
-                    rows.append(Row(message: message, values: values))
+                    rows.append(try row(message))
                 } catch { change.deadLetters.append(message.deadLetter(error, at: now)) }
             }
-            // Those with the same members go together: a member that is missing leaves its feature as it is.
-            var begin = 0
             var kept: [Row] = []
-            for end in rows.indices.map({ $0 + 1 })
-            where end == rows.count || !Self.areAlike(rows[end].values, rows[begin].values) {
-                let refused = try await put(rows[begin..<end], passed: &kept)
-                change.deadLetters += refused
-                result.verdicts[.counted, default: 0] += end - begin - refused.count
-                begin = end
-            }
-            // Of all of them one file.
+            let refused = try await put(rows[...], passed: &kept)
+            change.deadLetters += refused
+            result.verdicts[.counted, default: 0] += rows.count - refused.count
             if let keep, !kept.isEmpty { try await keep(columns(kept[...])) }
             change.positions[partition] = max(next, start)
             step += 1
@@ -108,8 +100,15 @@ actor RowStream: StreamIntake {
 
     private var now: Int64 { clock.now().milliseconds * 1000 }
 
-    private static func areAlike(_ a: [JSONValue?], _ b: [JSONValue?]) -> Bool {
-        zip(a, b).allSatisfy { ($0 == nil) == ($1 == nil) }
+    /// - Throws: `invalidArgument` for what is no object, or has none of the features.
+    private func row(_ message: EventMessage) throws(AerieError) -> Row {
+        let object = try message.object()
+        // A source may call them otherwise.
+        let found = names.map { object[$0] ?? object[definition.column(of: $0)] }
+        guard found[features].contains(where: { $0 != nil }) else {
+            throw .invalid("message", "has none of the features of view '\(definition.name)'")
+        }
+        return Row(message: message, values: found.map { $0 ?? .null })
     }
 
     /// Writes the rows; where they are refused, each half by itself, until those are found that are wrong.
@@ -128,13 +127,8 @@ actor RowStream: StreamIntake {
         }
     }
 
-    /// The members that any of the rows has.
     private func columns(_ rows: ArraySlice<Row>) -> Columns {
-        var columns: Columns = []
-        for (place, name) in names.enumerated() where rows.contains(where: { $0.values[place] != nil }) {
-            columns.append((name, rows.map { $0.values[place] ?? .null }))
-        }
-        return columns
+        names.enumerated().map { place, name in (name, rows.map { $0.values[place] }) }
     }
 }
 

@@ -137,16 +137,16 @@ extension FeastFlightService {
     }
 
     private static func relation(uri: String?, name: String) throws(AerieError) -> String {
-        guard var path = uri, !path.isEmpty else {
+        switch uri.flatMap({ FeastSourcePlace(path: $0) }) {
+        case .files(let path)?:
+            return path.contains(".csv") ? "read_csv_auto(\(sqlString(path)))" : "read_parquet(\(sqlString(path)))"
+        case .table(let table)?:
+            return table.split(separator: ".").map { sqlIdentifier(String($0)) }.joined(separator: ".")
+        case .duckdb?, .postgres?, .push?, nil:
             throw AerieError(
-                .unsupported, "data source '\(name)' is no file; only files are read here", reason: "source.unconnected")
+                .unsupported, "data source '\(name)' is no file; only files are pulled, features of it are joined",
+                reason: "source.unconnected")
         }
-        if path.hasPrefix(FeastDefinitionWriter.tablePrefix) {
-            let parts = path.dropFirst(FeastDefinitionWriter.tablePrefix.count).split(separator: ".")
-            return parts.map { sqlIdentifier(String($0)) }.joined(separator: ".")
-        }
-        if path.hasPrefix("file://") { path = String(path.dropFirst("file://".count)) }
-        return path.contains(".csv") ? "read_csv_auto(\(sqlString(path)))" : "read_parquet(\(sqlString(path)))"
     }
 }
 

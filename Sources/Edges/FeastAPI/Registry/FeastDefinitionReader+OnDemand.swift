@@ -6,7 +6,7 @@ import Features
 
 /// On-demand feature views: their functions are Python, which is run in processes of its own.
 extension FeastDefinitionReader {
-    private static let onDemandMembers: Set = ["onDemand", "features", "description", "owner", "tags"]
+    private static let onDemandMembers: Set = ["onDemand", "entities", "features", "description", "owner", "tags"]
 
     /// `OnDemandFeatureViewSpec`.
     mutating func onDemandFeatureView() throws(AerieError) -> Outcome {
@@ -14,9 +14,6 @@ extension FeastDefinitionReader {
         let view = "on-demand feature view '\(object.name)'"
         if message.number(19) != 0 { problems.append("\(view) is switched off (disabled)") }
         if message.has(16) { problems.append("\(view) aggregates, which is not carried out") }
-        if message.number(12) != 0 {
-            problems.append("\(view) is written to the online store (write_to_online_store), which is not carried out")
-        }
         let mode = message.text(11).isEmpty ? "pandas" : message.text(11).lowercased()
         if OnDemandFunction.Mode(rawValue: mode) == nil {
             problems.append("\(view) is of mode '\(mode)'; pandas and python are run")
@@ -32,7 +29,12 @@ extension FeastDefinitionReader {
         let pickle = function.all(2).last ?? []
         if !pickle.isEmpty { written["pickle"] = .string(Base64.standard.encode(pickle)) }
         onDemand["function"] = .object(written)
-        var spec: JSONObject = ["onDemand": .object(onDemand)]
+        var spec = JSONObject()
+        if message.number(12) != 0 {
+            onDemand["writeToOnlineStore"] = true
+            spec["entities"] = .array(message.texts(13).filter { $0 != Self.noEntity }.map { .string($0) })
+        }
+        spec["onDemand"] = .object(onDemand)
         let features = try features(message, list: 3)
         guard !features.isEmpty else { return outcome }
         spec["features"] = .array(features)

@@ -16,7 +16,11 @@ extension FeastDefinitionReader {
     mutating func streamFeatureView() throws(AerieError) -> Outcome {
         let message = object.spec
         if message.has(13) || message.has(17) {
-            problems.append("stream feature view '\(object.name)' is transformed in Python, which the server does not run")
+            // Of rows that are pushed, and in training data, Feast knows nothing of the function either.
+            problems.append(
+                "stream feature view '\(object.name)' has a function over Spark's frames of its topic, which Feast does not "
+                    + "apply to pushes and training data; declare the topic's rows, and compute of them in an on-demand "
+                    + "feature view (with write_to_online_store, when they are written)")
         }
         if message.number(23) != 0 { problems.append("stream feature view '\(object.name)' is switched off (disabled)") }
         guard problems.isEmpty else { return outcome }

@@ -96,7 +96,9 @@ struct FeastDefinitionReader {
     private mutating func featureView() throws(AerieError) -> Outcome {
         let message = object.spec
         if message.has(15) || !message.text(16).isEmpty {
-            problems.append("feature view '\(object.name)' is transformed in Python, which the server does not run")
+            problems.append(
+                "feature view '\(object.name)' has a function over its source, which Feast applies when it materializes, and "
+                    + "not to training data; compute the features in the source, or in an on-demand feature view")
         }
         if message.has(14) { problems.append("feature view '\(object.name)' is made of other views, in Python") }
         if message.number(20) != 0 { problems.append("feature view '\(object.name)' is switched off (disabled)") }
@@ -195,23 +197,20 @@ struct FeastDefinitionReader {
 
     /// `DataSource.FileOptions`: `file_format` in 1, `uri` in 2.
     private mutating func file(_ options: ProtobufMessage?) -> JSONObject? {
-        var path = options?.text(2) ?? ""
-        if path.hasPrefix(FeastDefinitionWriter.tablePrefix) {
-            let table = String(path.dropFirst(FeastDefinitionWriter.tablePrefix.count))
-            return ["type": "table", "table": .string(table)]
-        }
-        if path.hasPrefix("file://") { path = String(path.dropFirst("file://".count)) }
+        let path = options?.text(2) ?? ""
         let format: ProtobufMessage?
         do throws(AerieError) { format = try options?.message(1) } catch { format = nil }
         if format?.has(2) == true {
             problems.append("the file '\(path)' is a Delta table")
             return nil
         }
-        guard !path.isEmpty else {
-            problems.append("feature view '\(object.name)' has a file source without a path")
+        guard let place = FeastSourcePlace(path: path) else {
+            problems.append(
+                "feature view '\(object.name)' has a file source "
+                    + (path.isEmpty ? "without a path" : "'\(path)', which names no table behind a #"))
             return nil
         }
-        return ["type": "file", "path": .string(path)]
+        return place.source
     }
 
     // MARK: Feature service

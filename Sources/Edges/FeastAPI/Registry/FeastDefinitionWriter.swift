@@ -8,9 +8,6 @@ import Features
 ///
 /// Pure. Messages are those of `feast.core` in Feast 0.67.
 enum FeastDefinitionWriter {
-    /// Marks the path of a file source that stands for a table of the SQL engine, for which Feast has no source.
-    static let tablePrefix = "table:"
-
     static func object(_ resource: Resource, catalog: FeatureCatalog) throws(AerieError) -> FeastObject? {
         var object: FeastObject
         switch resource.kind {
@@ -108,14 +105,14 @@ enum FeastDefinitionWriter {
         source.append(2, map: definition.fieldMapping.sorted { $0.key < $1.key }.map { ($0.key, $0.value) })
         source.set(3, text: definition.timestampField ?? "event_timestamp")
         source.set(5, text: definition.createdTimestampColumn ?? "")
-        if definition.isConnected {
+        if let place = FeastSourcePlace(definition) {
             source.set(1, number: 1)
             source.set(17, text: "feast.infra.offline_stores.file_source.FileSource")
             var parquet = ProtobufMessage()
             parquet.append(1, message: ProtobufMessage())
             var options = ProtobufMessage()
             options.set(1, message: parquet)
-            options.set(2, text: (definition.sourceType == "table" ? tablePrefix : "") + definition.location)
+            options.set(2, text: place.path)
             source.set(11, message: options)
         } else {
             source.set(1, number: 2)

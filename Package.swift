@@ -293,7 +293,9 @@ let package = Package(
     products: (order.contains("aerie") ? [.executable(name: "aerie", targets: ["aerie"])] : [])
         + (order.contains("InferTrees") ? [.library(name: "InferTrees", targets: ["InferTrees", "Serving"])] : [])
         + (order.contains("StoreLMDB")
-            ? [.library(name: "StoreLMDB", targets: ["StoreLMDB", "Streaming", "Features", "AerieCore"])] : []),
+            ? [.library(name: "StoreLMDB", targets: ["StoreLMDB", "Streaming", "Features", "AerieCore"])] : [])
+        + (order.contains("StoreSQLite")
+            ? [.library(name: "StoreSQLite", targets: ["StoreSQLite", "AerieResources"])] : []),
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.1.0"),

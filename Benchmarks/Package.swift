@@ -12,6 +12,12 @@ let package = Package(
             name: "StreamEngine", dependencies: [.product(name: "StoreLMDB", package: "aerie")],
             path: "StreamEngine", exclude: ["freshness.py"]),
         .executableTarget(
+            name: "OnlineReads",
+            dependencies: [
+                "AllocationCounter", .product(name: "StoreLMDB", package: "aerie"),
+                .product(name: "StoreSQLite", package: "aerie"),
+            ], path: "OnlineReads"),
+        .executableTarget(
             name: "TreeEngine",
             dependencies: ["AllocationCounter", .product(name: "InferTrees", package: "aerie")],
             path: "TreeEngine", exclude: ["models.py"], linkerSettings: [.linkedLibrary("dl")]),

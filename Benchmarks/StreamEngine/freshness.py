@@ -1,20 +1,28 @@
-"""From an event in Kafka (librdkafka's mock cluster) to its value online, under a steady load of other events."""
+"""From an event in Kafka (librdkafka's mock cluster) to its value online, under a steady load of other events.
+
+One process has the cluster and produces the load; this one starts Aerie and asks for the value of one event after the
+other, each of an entity of its own, on a connection that stays. Prints the rate that was reached, the percentiles of
+the time from before an event was handed to its producer until its value was read, and what Aerie spent on it.
+"""
+import argparse
 import datetime
+import http.client
 import json
 import os
 import pathlib
+import random
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-import urllib.request
+import urllib.parse
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "Tests" / "Clients"))
-from kafka_cluster import KafkaCluster  # noqa: E402
+from kafka_cluster import KafkaCluster, KafkaProducer  # noqa: E402
 
-PARTITIONS, RATE, PROBES = 4, 5000, 200
+TOPIC, PARTITIONS, SLICE = "cards", 4, 0.01
+BOUND = 1.0
 
 MANIFEST = """
 apiVersion: aerie.dev/v1
@@ -31,70 +39,119 @@ spec:
 """
 
 
-def post(url, body):
-    request = urllib.request.Request(url, data=json.dumps(body).encode(), headers={"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        return json.loads(answer.read())
+def message(card, identity, at):
+    return b'{"card_id":%d,"id":"%s","at":"%s","amount":%d}' % (card, identity, at, card % 100)
 
 
-def main():
+def now():
+    return datetime.datetime.now(datetime.timezone.utc).isoformat().encode()
+
+
+def load(rate, entities):
+    """The cluster and its load, until the standard input ends; then how many messages that were."""
     cluster = KafkaCluster()
-    cluster.create_topic("cards", PARTITIONS)
+    cluster.create_topic(TOPIC, PARTITIONS)
+    print(cluster.bootstrap, flush=True)
+    sys.stdin.readline()
+    os.set_blocking(0, False)
+    draw, count, began = random.Random(7), 0, time.monotonic()
+    while sys.stdin.buffer.read(1) is None:
+        at = now()
+        # As many as are due: a slice that took long is made up for.
+        for _ in range(int((time.monotonic() - began) * rate) - count):
+            card = 1 + int(draw.random() ** 2 * entities)
+            cluster.produce(TOPIC, card % PARTITIONS, message(card, b"l%d" % count, at))
+            count += 1
+        time.sleep(SLICE)
+    seconds = time.monotonic() - began
+    cluster.flush()
+    print(json.dumps({"count": count, "rate": count / seconds}), flush=True)
+    sys.stdin.buffer.close()
+
+
+class Probe:
+    """Produces single events, and reads what is online on one connection."""
+
+    def __init__(self, bootstrap, server):
+        self.producer = KafkaProducer(bootstrap, linger_ms=0)
+        place = urllib.parse.urlsplit(server)
+        self.connection = http.client.HTTPConnection(place.hostname, place.port, timeout=30)
+
+    def send(self, card):
+        self.producer.produce(TOPIC, card % PARTITIONS, message(card, b"p%d" % card, now()))
+
+    def value(self, card):
+        body = json.dumps({"entities": {"card_id": [card]}, "features": ["cards:velocity_1h"]})
+        self.connection.request("POST", "/get-online-features", body, {"Content-Type": "application/json"})
+        return json.loads(self.connection.getresponse().read())["results"][1]["values"][0]
+
+    def wait(self, card, seconds=30):
+        end = time.monotonic() + seconds
+        while not self.value(card):
+            if time.monotonic() > end:
+                sys.exit(f"the event of card {card} was not online within {seconds} s")
+            time.sleep(0.001)
+
+
+def processor_seconds(pid):
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def measure(options):
+    producer = subprocess.Popen([sys.executable, __file__, "--load", "--rate", str(options.rate), "--entities", str(options.entities)],
+                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     folder = tempfile.TemporaryDirectory()
     binary = os.environ.get("AERIE", str(ROOT / "bin" / "aerie"))
     command = [binary, "up", "--data-dir", folder.name]
-    for flag in ("--http", "--grpc", "--inference-http", "--inference-grpc"):
+    for flag in ("--http", "--grpc", "--inference-http", "--inference-grpc", "--feast-http"):
         command += [flag, "127.0.0.1:0"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    stop = threading.Event()
     try:
-        http = json.loads(server.stdout.readline())["http"]
-        manifest = MANIFEST.format(brokers=cluster.bootstrap)
-        subprocess.run([binary, "apply", "-f", "-", "--server", http], input=manifest, text=True, check=True,
-                       stdout=subprocess.DEVNULL)
-        count = 0
-
-        def send(card):
-            nonlocal count
-            count += 1
-            cluster.produce("cards", card % PARTITIONS, json.dumps({
-                "card_id": card, "id": count, "at": datetime.datetime.now(datetime.timezone.utc).isoformat(),
-                "amount": count % 100}).encode())
-
-        def load():
-            while not stop.is_set():
-                began = time.monotonic()
-                for _ in range(RATE // 20):
-                    send(1 + count % 20_000)
-                time.sleep(max(0, 0.05 - (time.monotonic() - began)))
-
-        def value(card):
-            answer = post(http + "/get-online-features",
-                          {"entities": {"card_id": [card]}, "features": ["cards:velocity_1h"]})
-            return answer["results"][1]["values"][0]
-
-        thread = threading.Thread(target=load, daemon=True)
-        thread.start()
-        while value(1) == 0:
-            time.sleep(0.05)
-        times = []
-        for probe in range(PROBES):
-            card = 1_000_000 + probe
-            began = time.monotonic()
-            send(card)
-            while value(card) == 0:
-                time.sleep(0.001)
-            times.append(time.monotonic() - began)
-        stop.set()
-        thread.join()
+        bootstrap = producer.stdout.readline().strip()
+        http_url = json.loads(server.stdout.readline())["http"]
+        subprocess.run([binary, "apply", "-f", "-", "--server", http_url], input=MANIFEST.format(brokers=bootstrap), text=True,
+                       check=True, stdout=subprocess.DEVNULL)
+        probe = Probe(bootstrap, http_url)
+        # The consumer has joined its group once the first event is there.
+        probe.send(10_000_000)
+        probe.wait(10_000_000)
+        producer.stdin.write("go\n")
+        producer.stdin.flush()
+        time.sleep(options.warm_up)
+        spent, began, draw, times = processor_seconds(server.pid), time.monotonic(), random.Random(11), []
+        for number in range(options.probes):
+            card = 20_000_000 + number
+            sent = time.monotonic()
+            probe.send(card)
+            probe.wait(card)
+            times.append(time.monotonic() - sent)
+            time.sleep(draw.random() * 0.02)
+        seconds = time.monotonic() - began
+        spent = processor_seconds(server.pid) - spent
+        produced = json.loads(producer.communicate("end\n", timeout=60)[0])
         times.sort()
-        print(f"event in Kafka to value online at {RATE} events/s: P50 {times[PROBES // 2] * 1000:.0f} ms, "
-              f"P99 {times[PROBES * 99 // 100] * 1000:.0f} ms, slowest {times[-1] * 1000:.0f} ms")
+        p99 = times[len(times) * 99 // 100]
+        print(f"event in Kafka to value online at {produced['rate']:.0f} events/s of {options.entities} entities: "
+              f"P50 {times[len(times) // 2] * 1000:.0f} ms, P99 {p99 * 1000:.0f} ms, slowest {times[-1] * 1000:.0f} ms of {len(times)}; "
+              f"{spent / seconds:.2f} cores ({'within' if p99 < BOUND else 'NOT within'} {BOUND:.0f} s)")
     finally:
-        stop.set()
-        server.terminate()
-        server.wait(30)
-        cluster.close()
+        for process in (server, producer):
+            if process.poll() is None:
+                process.terminate()
+                process.wait(30)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rate", type=int, default=50_000)
+    parser.add_argument("--entities", type=int, default=50_000)
+    parser.add_argument("--probes", type=int, default=300)
+    parser.add_argument("--warm-up", type=float, default=3)
+    parser.add_argument("--load", action="store_true", help=argparse.SUPPRESS)
+    # The others are the engine's.
+    options, _ = parser.parse_known_args()
+    load(options.rate, options.entities) if options.load else measure(options)
 
 
 main()

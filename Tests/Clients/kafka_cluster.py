@@ -39,36 +39,49 @@ def library():
     return lib
 
 
+def client(lib, kind, settings):
+    conf, problem = lib.rd_kafka_conf_new(), ctypes.create_string_buffer(512)
+    for name, value in {"log_level": "0", **settings}.items():
+        assert lib.rd_kafka_conf_set(conf, name.encode(), value.encode(), problem, 512) == 0, problem.value
+    made = lib.rd_kafka_new(kind, conf, problem, 512)
+    assert made, problem.value
+    return made
+
+
+class KafkaProducer:
+    def __init__(self, bootstrap, linger_ms=5):
+        self.lib = library()
+        self.client = client(self.lib, PRODUCER, {"bootstrap.servers": bootstrap, "linger.ms": str(linger_ms)})
+        self.topics = {}
+
+    def produce(self, topic, partition, value):
+        if topic not in self.topics:
+            self.topics[topic] = self.lib.rd_kafka_topic_new(self.client, topic.encode(), None)
+        while self.lib.rd_kafka_produce(self.topics[topic], partition, COPY, value, len(value), None, 0, None) != 0:
+            # The queue is full.
+            self.lib.rd_kafka_poll(self.client, 100)
+
+    def flush(self):
+        assert self.lib.rd_kafka_flush(self.client, 30_000) == 0
+
+    def close(self):
+        for topic in self.topics.values():
+            self.lib.rd_kafka_topic_destroy(topic)
+        self.lib.rd_kafka_destroy(self.client)
+
+
 class KafkaCluster:
     def __init__(self, brokers=1):
         self.lib = library()
         self.brokers = brokers
-        self.owner = self._client(PRODUCER, {})
+        self.owner = client(self.lib, PRODUCER, {})
         self.cluster = self.lib.rd_kafka_mock_cluster_new(self.owner, brokers)
         self.bootstrap = self.lib.rd_kafka_mock_cluster_bootstraps(self.cluster).decode()
-        self.producer = self._client(PRODUCER, {"bootstrap.servers": self.bootstrap, "linger.ms": "5"})
-        self.topics = {}
-
-    def _client(self, kind, settings):
-        conf, problem = self.lib.rd_kafka_conf_new(), ctypes.create_string_buffer(512)
-        for name, value in {"log_level": "0", **settings}.items():
-            assert self.lib.rd_kafka_conf_set(conf, name.encode(), value.encode(), problem, 512) == 0, problem.value
-        client = self.lib.rd_kafka_new(kind, conf, problem, 512)
-        assert client, problem.value
-        return client
+        self.producer = KafkaProducer(self.bootstrap)
+        self.produce, self.flush = self.producer.produce, self.producer.flush
 
     def create_topic(self, name, partitions):
         assert self.lib.rd_kafka_mock_topic_create(self.cluster, name.encode(), partitions, self.brokers) == 0
-
-    def produce(self, topic, partition, value):
-        if topic not in self.topics:
-            self.topics[topic] = self.lib.rd_kafka_topic_new(self.producer, topic.encode(), None)
-        while self.lib.rd_kafka_produce(self.topics[topic], partition, COPY, value, len(value), None, 0, None) != 0:
-            # The queue is full.
-            self.lib.rd_kafka_poll(self.producer, 100)
-
-    def flush(self):
-        assert self.lib.rd_kafka_flush(self.producer, 30_000) == 0
 
     def down(self, broker=1):
         self.lib.rd_kafka_mock_broker_set_down(self.cluster, broker)
@@ -80,9 +93,7 @@ class KafkaCluster:
         return GroupMember(self, group, topic)
 
     def close(self):
-        for topic in self.topics.values():
-            self.lib.rd_kafka_topic_destroy(topic)
-        self.lib.rd_kafka_destroy(self.producer)
+        self.producer.close()
         self.lib.rd_kafka_mock_cluster_destroy(self.cluster)
         self.lib.rd_kafka_destroy(self.owner)
 
@@ -92,7 +103,7 @@ class GroupMember:
 
     def __init__(self, cluster, group, topic):
         self.lib, self.messages, self.stopping = cluster.lib, 0, threading.Event()
-        self.client = cluster._client(CONSUMER, {
+        self.client = client(self.lib, CONSUMER, {
             "bootstrap.servers": cluster.bootstrap, "group.id": group, "auto.offset.reset": "earliest",
             "enable.auto.commit": "false", "session.timeout.ms": "3000", "heartbeat.interval.ms": "300"})
         self.lib.rd_kafka_poll_set_consumer(self.client)

@@ -117,7 +117,8 @@ private func event(
                 #expect(backward.bytes(rich) == bytes)
             }
         }
-        let readers = try EntityWindows(forward.encoded(rich).published, rich)
+        var writer = StateWriter()
+        let readers = try EntityWindows(forward.encoded(rich, &writer).published, rich)
         for step in 0..<80 {
             let now = start + 34 * hour + Int64(step) * 30 * minute
             let (one, two) = (forward.values(at: now, rich), backward.values(at: now, rich))

@@ -20,6 +20,8 @@ final class KafkaConsumer: EventConsumer, @unchecked Sendable {
     private let inner = Mutex(State())
     private let queue = DispatchQueue(label: "aerie.kafka")
     private var consumer: crdkafka?
+    /// What partitions are called that had messages. For the queue only.
+    private var names: [Int32: String] = [:]
 
     /// Settings that make sense here; the subscription's options go before them.
     private static let settings = [
@@ -100,6 +102,7 @@ final class KafkaConsumer: EventConsumer, @unchecked Sendable {
     /// The first message is waited for, the others only taken if they are there.
     private func take(_ limit: Int) -> [EventMessage] {
         var messages: [EventMessage] = []
+        var next: [Int32: Int64] = [:]
         guard let consumer, !inner.withLock({ $0.isClosed }) else { return [] }
         var one = crdkafka_message()
         while messages.count < limit, let handle = crdkafka_poll(consumer, messages.isEmpty ? 200 : 0, &one) {
@@ -111,18 +114,18 @@ final class KafkaConsumer: EventConsumer, @unchecked Sendable {
                 if messages.isEmpty { break }
                 continue
             }
+            let partition = names[one.partition] ?? name(one.partition)
+            names[one.partition] = partition
+            next[one.partition] = one.offset + 1
             messages.append(
                 EventMessage(
-                    partition: name(one.partition), offset: one.offset,
-                    arrival: one.timestamp < 0 ? nil : one.timestamp * 1000, content: Array(content)))
+                    partition: partition, offset: one.offset, arrival: one.timestamp < 0 ? nil : one.timestamp * 1000,
+                    content: Array(content)))
         }
         if !messages.isEmpty {
             inner.withLock { state in
                 state.problem = nil
-                for message in messages {
-                    let number = message.partition.split(separator: "/").last.flatMap { Int32($0) } ?? 0
-                    if state.next[number] != nil { state.next[number] = message.offset + 1 }
-                }
+                for (number, offset) in next where state.next[number] != nil { state.next[number] = offset }
             }
         }
         return messages

@@ -38,8 +38,9 @@ public final class LMDBStreamStore: StreamStateStore {
     public func load(_ stream: String, _ keys: [[UInt8]]) async throws(AerieError) -> [[UInt8]?] {
         try environment.read { transaction throws(AerieError) in
             let view = LMDBEntries(transaction, environment)
+            let prefix = Self.name(Kind.entity, stream)
             return try keys.map { key throws(AerieError) in
-                try view.find(Self.entity(stream, key)).map { Array($0.dropFirst(8)) }
+                try view.find(Self.entity(prefix, key)).map { Array($0.dropFirst(8)) }
             }
         }
     }
@@ -49,8 +50,13 @@ public final class LMDBStreamStore: StreamStateStore {
             let entries = LMDBEntries(transaction, environment)
             let name = Self.name(Kind.stream, stream)
             if try entries.find(name) == nil { try entries.put(name, Array(stream.utf8)) }
+            let prefix = Self.name(Kind.entity, stream)
+            var value: [UInt8] = []
             for state in change.states {
-                try entries.put(Self.entity(stream, state.key), Self.little(state.latest) + state.bytes)
+                value.removeAll(keepingCapacity: true)
+                withUnsafeBytes(of: state.latest.littleEndian) { value.append(contentsOf: $0) }
+                value.append(contentsOf: state.bytes)
+                try entries.put(Self.entity(prefix, state.key), value)
             }
             for (partition, next) in change.positions {
                 try entries.put(Self.name(Kind.position, stream) + Array(partition.utf8), Self.little(next))
@@ -87,8 +93,9 @@ public final class LMDBStreamStore: StreamStateStore {
                 return true
             }
             var states: [StoredState] = []
+            let entities = Self.name(Kind.entity, stream)
             for key in keys {
-                guard let value = try entries.find(Self.entity(stream, key)) else { continue }
+                guard let value = try entries.find(Self.entity(entities, key)) else { continue }
                 states.append(StoredState(key: key, latest: Self.number(value), bytes: Array(value.dropFirst(8))))
             }
             return (states, step)
@@ -198,9 +205,9 @@ public final class LMDBStreamStore: StreamStateStore {
         [kind] + SHA256.hash(data: Array(stream.utf8)).prefix(8)
     }
 
-    private static func entity(_ stream: String, _ key: [UInt8]) -> [UInt8] {
-        let prefix = name(Kind.entity, stream)
-        return prefix.count + key.count <= keyLimit ? prefix + key : prefix + [0xff] + Array(SHA256.hash(data: key))
+    /// - Parameter prefix: the name of the stream's entities.
+    private static func entity(_ prefix: [UInt8], _ key: [UInt8]) -> [UInt8] {
+        prefix.count + key.count <= keyLimit ? prefix + key : prefix + [0xff] + Array(SHA256.hash(data: key))
     }
 
     private static func little(_ number: Int64) -> [UInt8] { withUnsafeBytes(of: number.littleEndian) { Array($0) } }

@@ -11,11 +11,14 @@ import AerieWire
 extension EntityWindows {
     private static let layout: UInt64 = 1
 
-    public func bytes(_ plan: WindowPlan) -> [UInt8] { encoded(plan).stored }
+    public func bytes(_ plan: WindowPlan) -> [UInt8] {
+        var writer = StateWriter()
+        return encoded(plan, &writer).stored
+    }
 
     /// The state as its writer keeps it, and as its readers get it, without identities.
-    func encoded(_ plan: WindowPlan) -> (stored: [UInt8], published: [UInt8]) {
-        var writer = StateWriter(capacity: 64 + sizeLimit(plan))
+    func encoded(_ plan: WindowPlan, _ writer: inout StateWriter) -> (stored: [UInt8], published: [UInt8]) {
+        writer.begin(capacity: 64 + sizeLimit(plan))
         writer.varint(Self.layout)
         writer.fixed(UInt64(bitPattern: latest))
         writer.varint(UInt64(bitPattern: version))
@@ -27,20 +30,21 @@ extension EntityWindows {
             for value in event.values { value.append(to: &writer) }
         }
         let published = writer.bytes(followedBy: 0)
-        writer.varint(UInt64(identities.indices.count))
-        for (index, list) in zip(identities.indices, identities.lists) {
-            writer.varint(UInt64(bitPattern: index))
-            writer.varint(UInt64(list.count))
-            for identity in list { writer.fixed(identity) }
+        writer.varint(UInt64(identities.shares.count))
+        for share in identities.shares {
+            writer.varint(UInt64(bitPattern: share.index))
+            writer.varint(UInt64(share.list.count))
+            for identity in share.list { writer.fixed(identity) }
         }
         return (writer.bytes(), published)
     }
 
     /// More than the bytes can be.
     private func sizeLimit(_ plan: WindowPlan) -> Int {
-        var limit = identities.count * 8 + identities.indices.count * 20
+        var limit = identities.count * 8 + identities.shares.count * 20
         for (ring, resolution) in zip(rings, plan.resolutions) {
-            limit += 10 + ring.indices.count * (10 + 10 * (resolution.stride + resolution.sets.count))
+            let tiles = ring.numbers.count / resolution.stride
+            limit += 10 + tiles * 10 * (resolution.stride + resolution.sets.count)
             for last in ring.lasts { limit += 16 + last.value.sizeLimit }
             for set in ring.sets { limit += 8 * set.count }
         }
@@ -99,12 +103,12 @@ extension EntityWindows {
         _ ring: inout TileRing, _ resolution: WindowPlan.Resolution, _ reader: inout ProtobufReader
     ) throws(AerieError) {
         let tiles = Int(clamping: try reader.varint())
-        ring.indices.reserveCapacity(min(tiles, 4096))
         ring.numbers.reserveCapacity(min(tiles, 4096) * resolution.stride)
         var previous: Int64 = 0
         for _ in 0..<tiles {
             previous &+= Int64(bitPattern: try reader.varint())
-            ring.indices.append(previous)
+            guard previous.magnitude < 1 << 53 else { throw .invalid("", "no index of a tile") }
+            ring.numbers.append(Double(previous))
             for partial in resolution.partials {
                 switch partial {
                 case .events, .count: ring.numbers.append(Double(try reader.varint()))
@@ -147,12 +151,15 @@ extension EntityWindows {
 
 extension TileRing {
     fileprivate func append(to writer: inout StateWriter, _ resolution: WindowPlan.Resolution) {
-        writer.varint(UInt64(indices.count))
+        let tiles = numbers.count / resolution.stride
+        writer.varint(UInt64(tiles))
         var previous: Int64 = 0
         var at = 0
-        for tile in indices.indices {
-            writer.varint(UInt64(bitPattern: indices[tile] - previous))
-            previous = indices[tile]
+        for tile in 0..<tiles {
+            let index = Int64(numbers[at])
+            writer.varint(UInt64(bitPattern: index - previous))
+            previous = index
+            at += 1
             for partial in resolution.partials {
                 switch partial {
                 case .events, .count: writer.varint(UInt64(numbers[at]))

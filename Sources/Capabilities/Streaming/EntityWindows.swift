@@ -43,9 +43,8 @@ public struct EntityWindows: Sendable, Hashable {
         if delay > plan.allowedLateness { return .late }
         if delay < -WindowPlan.futureLimit || event.time < 0 { return .implausible }
         if let id = event.id {
-            if identities.contains(id, event.time, plan) { return .duplicate }
-            if identities.count >= EventIdentities.limit { return .crowded }
-            identities.insert(id, event.time, plan)
+            let verdict = identities.insert(id, event.time, plan)
+            guard verdict == .counted else { return verdict }
             identities.forget(before: event.arrival - plan.allowedLateness - WindowPlan.futureLimit, plan)
         }
         if !ahead.isEmpty { settle(at: event.arrival, plan) }

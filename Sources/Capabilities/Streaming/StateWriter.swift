@@ -1,12 +1,19 @@
 /// Bytes that are written from front to back into memory that is large enough, without asking each time.
 ///
-/// - Precondition: no more is written than the capacity, which is checked at each write.
+/// - Precondition: after `begin` no more is written than its capacity, which is checked at each write.
 struct StateWriter: ~Copyable {
-    private let memory: UnsafeMutableRawBufferPointer
+    private var memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 1024, alignment: 8)
     private var count = 0
 
-    init(capacity: Int) { memory = .allocate(byteCount: capacity, alignment: 8) }
     deinit { memory.deallocate() }
+
+    /// Forgets what was written, and makes room for what comes.
+    mutating func begin(capacity: Int) {
+        count = 0
+        guard capacity > memory.count else { return }
+        memory.deallocate()
+        memory = .allocate(byteCount: max(capacity, 2 * memory.count), alignment: 8)
+    }
 
     mutating func byte(_ value: UInt8) {
         precondition(count < memory.count)

@@ -52,7 +52,7 @@ public actor StreamProcessor {
     public typealias Publish = @Sendable ([PublishedState]) async throws(AerieError) -> Void
 
     /// Events of one step, unless a single batch has more.
-    private static let stepLimit = 20_000
+    private static let stepLimit = 50_000
     /// States that may wait to be published before nothing more is taken in.
     private static let owedLimit = 1_000_000
 
@@ -129,11 +129,12 @@ public actor StreamProcessor {
         if isOpen { return }
         positionsNow = positions
         step = left.step
+        var writer = StateWriter()
         for state in left.states {
             let windows = try EntityWindows(state.bytes, plan)
             owed[state.key] = PublishedState(
                 key: state.key, latest: windows.latest, version: windows.version,
-                bytes: windows.encoded(plan).published)
+                bytes: windows.encoded(plan, &writer).published)
         }
         isOpen = true
     }
@@ -193,10 +194,11 @@ public actor StreamProcessor {
         var published: [PublishedState] = []
         published.reserveCapacity(cache.touched.count)
         change.states.reserveCapacity(cache.touched.count)
+        var writer = StateWriter()
         for place in cache.touchedInOrder {
             let key = cache.key(place)
             let windows = cache.states[place]
-            let bytes = windows.encoded(plan)
+            let bytes = windows.encoded(plan, &writer)
             change.states.append(StoredState(key: key, latest: windows.latest, bytes: bytes.stored))
             published.append(
                 PublishedState(key: key, latest: windows.latest, version: windows.version, bytes: bytes.published))

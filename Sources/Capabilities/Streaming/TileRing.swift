@@ -1,5 +1,5 @@
 /// The tiles of one length of one entity, those that hold events, in the order of time. All numbers of all tiles lie in
-/// one array.
+/// one array: among very many entities what costs is how many places in memory an event touches.
 struct TileRing: Sendable, Hashable {
     /// The value of the latest event in a tile.
     struct Last: Sendable, Hashable {
@@ -16,19 +16,20 @@ struct TileRing: Sendable, Hashable {
     /// Values of a column that a tile tells apart; further ones are not counted.
     static let setLimit = 4096
 
-    /// `floor(time / slide)` of each tile, ascending.
-    var indices: [Int64] = []
+    /// Of each tile its index, `floor(time / slide)`, which a number has exactly, then what its partials keep. The
+    /// indices ascend.
     var numbers: [Double] = []
     var lasts: [Last] = []
     /// Hashes of distinct values, each list ascending.
     var sets: [[UInt64]] = []
 
     mutating func add(_ event: StreamEvent, _ resolution: WindowPlan.Resolution) {
-        let position = tile(at: event.time / resolution.slide, resolution)
-        let base = position * resolution.stride
+        let base = tile(at: event.time / resolution.slide, resolution)
         for (partial, offset) in zip(resolution.partials, resolution.offsets) {
             add(event, partial, at: base + offset)
         }
+        if resolution.lasts.isEmpty, resolution.sets.isEmpty { return }
+        let position = base / resolution.stride
         for (place, column) in resolution.lasts.enumerated() where !event.values[column].isNull {
             lasts[position * resolution.lasts.count + place].take(event.time, event.arrival, event.values[column])
         }
@@ -66,21 +67,23 @@ struct TileRing: Sendable, Hashable {
         set.insert(hash, at: low)
     }
 
-    /// The position of a tile, which is made if it is not there.
+    /// Where a tile's numbers begin. It is made if it is not there.
     private mutating func tile(at index: Int64, _ resolution: WindowPlan.Resolution) -> Int {
-        var position = indices.count
+        let wanted = Double(index)
+        let stride = resolution.stride
+        var start = numbers.count
         // Most events belong to the last tile or a new one.
-        while position > 0, indices[position - 1] > index { position -= 1 }
-        if position > 0, indices[position - 1] == index { return position - 1 }
-        indices.insert(index, at: position)
-        let start = position * resolution.stride
-        numbers.insert(contentsOf: repeatElement(0, count: resolution.stride), at: start)
+        while start > 0, numbers[start - stride] > wanted { start -= stride }
+        if start > 0, numbers[start - stride] == wanted { return start - stride }
+        numbers.insert(contentsOf: repeatElement(0, count: stride), at: start)
+        numbers[start] = wanted
         for (partial, offset) in zip(resolution.partials, resolution.offsets) {
             switch partial {
             case .minimum, .maximum: numbers[start + offset] = .nan
             default: break
             }
         }
+        let position = start / stride
         if !resolution.lasts.isEmpty {
             let count = resolution.lasts.count
             lasts.insert(contentsOf: repeatElement(Last(), count: count), at: position * count)
@@ -89,15 +92,17 @@ struct TileRing: Sendable, Hashable {
             let count = resolution.sets.count
             sets.insert(contentsOf: repeatElement([], count: count), at: position * count)
         }
-        return position
+        return start
     }
 
     /// Forgets tiles before an index.
     mutating func forget(before index: Int64, _ resolution: WindowPlan.Resolution) {
-        guard let first = indices.first, first < index else { return }
-        let count = indices.firstIndex { $0 >= index } ?? indices.count
-        indices.removeFirst(count)
-        numbers.removeFirst(count * resolution.stride)
+        let limit = Double(index)
+        guard let first = numbers.first, first < limit else { return }
+        var end = 0
+        while end < numbers.count, numbers[end] < limit { end += resolution.stride }
+        numbers.removeFirst(end)
+        let count = end / resolution.stride
         lasts.removeFirst(count * resolution.lasts.count)
         sets.removeFirst(count * resolution.sets.count)
     }
@@ -106,10 +111,11 @@ struct TileRing: Sendable, Hashable {
     func value(_ reading: WindowPlan.Reading, _ first: Int64, _ last: Int64, _ plan: WindowPlan.Resolution)
         -> StreamValue
     {
-        var end = indices.count
-        while end > 0, indices[end - 1] > last { end -= 1 }
+        func index(_ tile: Int) -> Int64 { Int64(numbers[tile * plan.stride]) }
+        var end = numbers.count / plan.stride
+        while end > 0, index(end - 1) > last { end -= 1 }
         var start = end
-        while start > 0, indices[start - 1] >= first { start -= 1 }
+        while start > 0, index(start - 1) >= first { start -= 1 }
         let tiles = start..<end
         func total(_ offset: Int) -> Double { tiles.reduce(0) { $0 + numbers[$1 * plan.stride + offset] } }
         switch reading {

@@ -25,7 +25,7 @@ public struct WindowPlan: Sendable, Hashable {
         let partials: [Partial]
         /// Where each partial begins among a tile's numbers.
         let offsets: [Int]
-        /// Numbers of a tile.
+        /// Numbers of a tile; the first is its index.
         let stride: Int
         /// Columns whose last value, and whose distinct values, are kept.
         let lasts: [Int]
@@ -43,7 +43,7 @@ public struct WindowPlan: Sendable, Hashable {
         var span: Int64 = 0
         var partials: [Partial] = []
         var offsets: [Int] = []
-        var stride = 0
+        var stride = 1
         var lasts: [Int] = []
         var sets: [Int] = []
     }

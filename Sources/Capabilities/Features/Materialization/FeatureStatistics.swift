@@ -26,10 +26,11 @@ public enum FeatureStatistics {
         return .object(object)
     }
 
-    /// Statements of one row each. Apart from each other, as an aggregate over distinct values slows those beside it;
-    /// and all quantiles of a feature at once, which sorts its values once.
+    /// Statements of one row each. Distinct values are counted one feature after the other, as such aggregates beside
+    /// others slow all of them; and all quantiles of a feature at once, which sorts its values once.
     private static func aggregates(_ features: [FeatureViewDefinition.Feature]) -> [String] {
         var moments = ["count(*) AS n"]
+        var finite: [String] = []
         var distinct: [String] = []
         var lists: [String] = []
         var places: [String] = []
@@ -37,21 +38,24 @@ public enum FeatureStatistics {
             let column = "f\(index)"
             moments.append("count(\(column)) AS \"\(column)_count\"")
             guard let number = number(column, feature.type) else { continue }
-            distinct.append("count(DISTINCT \(column)) AS \"\(column)_distinct\"")
-            let finite = "FILTER (WHERE isfinite(\(number)))"
+            distinct.append(
+                "(SELECT count(*) FROM (SELECT \(column) FROM newest WHERE \(column) IS NOT NULL GROUP BY \(column))) "
+                    + "AS \"\(column)_distinct\"")
+            finite.append("CASE WHEN isfinite(\(number)) THEN \(number) END AS n\(index)")
             for (name, function) in [("mean", "avg"), ("std", "stddev_samp"), ("min", "min"), ("max", "max")] {
-                moments.append("\(function)(\(number)) \(finite) AS \"\(column)_\(name)\"")
+                moments.append("\(function)(n\(index)) AS \"\(column)_\(name)\"")
             }
-            lists.append("quantile_cont(\(number), [\(quantiles.joined(separator: ", "))]) \(finite) AS \(column)")
+            lists.append("quantile_cont(n\(index), [\(quantiles.joined(separator: ", "))]) AS \(column)")
             for (place, quantile) in quantiles.enumerated() {
                 places.append("\(column)[\(place + 1)] AS \"\(column)_q\(quantile)\"")
             }
         }
-        var statements = ["SELECT \(moments.joined(separator: ", ")) FROM newest"]
+        let rows = "(SELECT \((["*"] + finite).joined(separator: ", ")) FROM newest)"
+        var statements = ["SELECT \(moments.joined(separator: ", ")) FROM \(rows)"]
         if !distinct.isEmpty {
-            statements.append("SELECT \(distinct.joined(separator: ", ")) FROM newest")
+            statements.append("SELECT \(distinct.joined(separator: ", "))")
             statements.append(
-                "SELECT \(places.joined(separator: ", ")) FROM (SELECT \(lists.joined(separator: ", ")) FROM newest)")
+                "SELECT \(places.joined(separator: ", ")) FROM (SELECT \(lists.joined(separator: ", ")) FROM \(rows))")
         }
         return statements
     }

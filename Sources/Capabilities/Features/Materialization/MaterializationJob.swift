@@ -39,8 +39,7 @@ struct MaterializationMark: Sendable {
     var left: [Int64] { (0..<parts).filter { !done.contains($0) } }
 }
 
-/// One view's materialization: reads a part out of the source, and at the end what the rows look like, while the part
-/// before it is written.
+/// One view's materialization: reads a part out of the source while the part before it is written.
 struct MaterializationJob: Sendable {
     /// Rows that are in memory at a time, twice.
     private static let chunk: Int64 = 40_000
@@ -92,21 +91,25 @@ struct MaterializationJob: Sendable {
         let known = mark.rows
         var progress = MaterializationProgress(view: view.definition.name, rows: known, total: known + total)
         tell(progress, report)
-        let written = try await write(source, &mark, &progress, report)
-        let newest = max(written.newest, view.status["newestEvent"]?.string.flatMap(FeatureTime.parse) ?? .min)
-        try await finish(progress.total, newest, written.statistics, notes)
+        // The engine describes the rows whenever it has none to give: they are being written then.
+        async let described = attempt { () async throws(AerieError) in
+            total > 0 ? try await FeatureStatistics.collect(source) : nil
+        }
+        var newest = try await write(source, &mark, &progress, report)
+        newest = max(newest, view.status["newestEvent"]?.string.flatMap(FeatureTime.parse) ?? .min)
+        let statistics = try await described.get()
+        try await finish(progress.total, newest, statistics, notes)
         return (progress, notes)
     }
 
-    /// - Returns: the newest time that was written, and the rows' statistics; `nil` if there are none.
+    /// - Returns: the newest time that was written.
     private func write(
         _ source: MaterializationSource, _ mark: inout MaterializationMark, _ progress: inout MaterializationProgress,
         _ report: @Sendable (MaterializationProgress) -> Void
-    ) async throws(AerieError) -> (newest: Int64, statistics: JSONValue?) {
+    ) async throws(AerieError) -> Int64 {
         var newest = Int64.min
-        var statistics: JSONValue?
         let left = progress.total > progress.rows ? mark.left : []
-        guard let first = left.first else { return (newest, nil) }
+        guard let first = left.first else { return newest }
         let keepsMark = mark.parts > 1
         if keepsMark { try await keep(mark) }
         var rows = try await source.rows(part: first, of: mark.parts)
@@ -119,12 +122,7 @@ struct MaterializationJob: Sendable {
             async let written = attempt { () async throws(AerieError) in
                 try await store.online.write(view.online, present)
             }
-            // The engine has something to do while the last part is written, too.
-            if place + 1 < left.count {
-                rows = try await source.rows(part: left[place + 1], of: parts)
-            } else {
-                statistics = try await FeatureStatistics.collect(source)
-            }
+            rows = place + 1 < left.count ? try await source.rows(part: left[place + 1], of: parts) : []
             store.counters.wrote(try await written.get(), of: view)
             for row in present { newest = max(newest, row.time) }
             progress.rows += Int64(present.count)
@@ -133,7 +131,7 @@ struct MaterializationJob: Sendable {
             if keepsMark, place + 1 < left.count { try await keep(mark) }
             tell(progress, report)
         }
-        return (newest, statistics)
+        return newest
     }
 
     private func attempt<Value: Sendable>(

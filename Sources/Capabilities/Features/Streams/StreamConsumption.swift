@@ -6,8 +6,9 @@ import Synchronization
 ///
 /// What cannot be taken in is tried again until it can.
 final class StreamConsumption: Sendable {
-    /// Messages that are in memory at a time.
-    private static let limit = 10_000
+    /// Messages that are in memory at a time. Those that come faster than they are counted share steps, the more of
+    /// them the cheaper each: an entity is written once a step.
+    private static let limit = 40_000
     private static let backoff = Backoff(base: .milliseconds(100), cap: .seconds(10))
 
     private let intake: any StreamIntake

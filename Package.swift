@@ -205,7 +205,8 @@ edge("Console", uses: ["AerieCore", "AerieJSON", "AerieYAML", "AerieData", "Aeri
 conformance("MetadataConformance", uses: ["AerieCore", "AerieJSON", "AerieResources", "Experiments", "Features", "Registry", "Retention", "Webhooks", "Pipelines", "Serving", "StoreSQLite", "StorePostgres"],
             packages: [grdb])
 conformance("ArtifactConformance", uses: ["AerieCore", "Experiments", "StoreFiles", "StoreObjects"])
-conformance("OnlineConformance", uses: ["AerieCore", "Features", "StoreLMDB", "StoreRedis"])
+conformance("OnlineConformance", uses: ["AerieCore", "AerieResources", "Features", "StoreLMDB", "StoreRedis", "StoreSQLite"],
+            packages: [nioCore, nioPosix])
 
 // MARK: The executable: commands, roles, composition
 

@@ -41,7 +41,7 @@ final class LMDBReader: OnlineReader {
     private func find(
         _ row: Int, _ part: OnlineLayout.Part, _ transaction: clmdb_txn, _ lookups: OnlineLookups
     ) throws(AerieError) {
-        let (code, bytes) = try lookups.withKey(row) { key throws(AerieError) in
+        let (code, bytes) = lookups.withKey(row) { key in
             part.view.path.count + key.count <= LMDBOnlineStore.keyLimit
                 ? get(part.view.path, key, transaction)
                 : get(LMDBOnlineStore.name(part.view.path, Array(key)), nil, transaction)

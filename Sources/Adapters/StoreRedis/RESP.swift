@@ -14,6 +14,23 @@ enum RESPValue: Sendable {
     var error: String? { if case .error(let words) = self { words } else { nil } }
     var integer: Int64? { if case .integer(let value) = self { value } else { nil } }
 
+    /// As it came over the wire.
+    func write(into buffer: inout ByteBuffer) {
+        switch self {
+        case .simple(let text): buffer.writeString("+\(text)\r\n")
+        case .error(let words): buffer.writeString("-\(words)\r\n")
+        case .integer(let value): buffer.writeString(":\(value)\r\n")
+        case .bulk(let bytes):
+            buffer.writeString("$\(bytes.count)\r\n")
+            buffer.writeBytes(bytes)
+            buffer.writeString("\r\n")
+        case .null: buffer.writeString("$-1\r\n")
+        case .array(let values):
+            buffer.writeString("*\(values.count)\r\n")
+            for value in values { value.write(into: &buffer) }
+        }
+    }
+
     var text: String? {
         switch self {
         case .simple(let text): text
@@ -88,6 +105,13 @@ struct RedisCommand: Sendable {
     }
 
     init(_ words: String...) { self.init(words.map { Array($0.utf8) }) }
+
+    /// A row's read.
+    init(_ read: ReadCommand, _ key: UnsafeRawBufferPointer) {
+        var buffer = ByteBuffer()
+        read.write(key, into: &buffer)
+        bytes = Array(buffer.readableBytesView)
+    }
 
     /// Begins a command whose words are appended one by one.
     init(count: Int) { begin(count) }

@@ -181,7 +181,9 @@ final class RedisClient: Sendable {
         return kept
     }
 
-    private func slots() async throws(AerieError) -> [RedisAddress?] {
+    /// For each slot its master, as learnt last.
+    /// - Throws: `unavailable` if no node tells.
+    func slots() async throws(AerieError) -> [RedisAddress?] {
         let (known, nodes) = state.withLock { ($0.slots, $0.nodes) }
         if !known.isEmpty { return known }
         var problem = AerieError(.unavailable, "no node of the Redis cluster answers", reason: "redis.unreachable")
@@ -230,10 +232,14 @@ final class RedisClient: Sendable {
             part = key[(open + 1)..<close]
         }
         var crc: UInt16 = 0
-        for byte in part {
-            crc ^= UInt16(byte) << 8
-            for _ in 0..<8 { crc = crc & 0x8000 != 0 ? crc << 1 ^ 0x1021 : crc << 1 }
-        }
+        for byte in part { crc = crc << 8 ^ remainders[Int(crc >> 8 ^ UInt16(byte))] }
         return crc & 16_383
+    }
+
+    /// For each byte what it leaves of the polynomial.
+    private static let remainders: [UInt16] = (0..<256).map { byte in
+        var crc = UInt16(byte) << 8
+        for _ in 0..<8 { crc = crc & 0x8000 != 0 ? crc << 1 ^ 0x1021 : crc << 1 }
+        return crc
     }
 }

@@ -31,9 +31,10 @@ public final class RedisOnlineStore: OnlineStore {
         self.timeout = .milliseconds(timeout)
     }
 
-    /// Reads in place, for one event loop; `nil` for a cluster, whose rows the general way finds.
-    public func reader(on eventLoop: any EventLoop) -> (any OnlineReader)? {
-        server.map { RedisReader(on: eventLoop, address: $0, timeout: timeout) }
+    /// Reads in place, for one event loop.
+    public func reader(on eventLoop: any EventLoop) -> any OnlineReader {
+        if let server { return RedisReader(on: eventLoop, address: server, timeout: timeout) }
+        return RedisClusterReader(on: eventLoop, client: client, timeout: timeout)
     }
 
     public func read(_ reads: [OnlineRead]) async throws(AerieError) -> [[OnlineRecord?]] {
@@ -41,10 +42,9 @@ public final class RedisOnlineStore: OnlineStore {
         var commands: [(key: [UInt8], command: RedisCommand)] = []
         commands.reserveCapacity(reads.reduce(0) { $0 + $1.keys.count })
         for read in reads {
-            let fields = read.features.map { Self.field(read.view.fields[$0]) } + [Self.timeField(read.view)]
+            let command = ReadCommand(read.view, fields: read.features.map { read.view.fields[$0] })
             for key in read.keys {
-                let name = Self.name(read.view, key)
-                commands.append((name, RedisCommand([Array("HMGET".utf8), name] + fields)))
+                commands.append((Self.name(read.view, key), key.withUnsafeBytes { RedisCommand(command, $0) }))
             }
         }
         let replies = try await client.send(commands)

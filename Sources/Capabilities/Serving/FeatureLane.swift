@@ -1,9 +1,16 @@
 public import AerieCore
 
-/// One event loop's way to features that are in this process.
+/// One event loop's way to features: those in this process at once, others over the loop's own connections.
 public protocol FeatureLanes: AnyObject {
-    /// - Returns: `nil` for a service that only `FeatureLookup` reads.
+    /// - Returns: `nil` for a service that is not in this process, or that only `FeatureLookup` reads.
     func lane(_ lookup: any FeatureLookup) -> (any FeatureLane)?
+    /// `FeatureLookup.read` without leaving the loop.
+    /// - Parameter completion: called on the loop, once: within the call or later.
+    /// - Returns: false, with nothing called, for what only `FeatureLookup` reads.
+    func read(
+        _ rows: EntityRows, of lookup: any FeatureLookup,
+        completion: @escaping (Result<FetchedFeatures, AerieError>) -> Void
+    ) -> Bool
 }
 
 /// One feature service as one event loop reads it: without allocation once its lists have grown. The same values as

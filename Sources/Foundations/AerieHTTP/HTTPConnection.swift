@@ -3,8 +3,8 @@ public import NIOCore
 
 /// One client's connection: cuts its bytes into requests, answers them in their order, and closes when it must.
 ///
-/// One answer at a time: while something slow works for this connection, later requests wait in the buffer and reading
-/// pauses. A protocol subclasses it and answers. `@unchecked Sendable`: touched on its event loop only.
+/// One answer at a time: while something slow works for this connection, later requests wait in the buffer, and once
+/// one does reading pauses. A protocol subclasses it and answers. `@unchecked Sendable`: touched on its event loop only.
 open class HTTPConnection: ChannelDuplexHandler, @unchecked Sendable {
     public typealias InboundIn = ByteBuffer
     public typealias OutboundIn = ByteBuffer
@@ -87,7 +87,9 @@ open class HTTPConnection: ChannelDuplexHandler, @unchecked Sendable {
     }
 
     public final func read(context: ChannelHandlerContext) {
-        if isBusy || !context.channel.isWritable { holdsRead = true } else { context.read() }
+        // A client that waits for its answer sends nothing: to pause for it were two calls into the kernel for naught.
+        let isBehind = isBusy && pending.readableBytes > 0
+        if isBehind || !context.channel.isWritable { holdsRead = true } else { context.read() }
     }
 
     public final func channelWritabilityChanged(context: ChannelHandlerContext) {

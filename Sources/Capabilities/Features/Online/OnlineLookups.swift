@@ -113,16 +113,9 @@ open class OnlineLookups {
     // MARK: For readers
 
     /// The bytes of a row's entity key.
-    public final func withKey<Result>(
-        _ row: Int, _ body: (UnsafeRawBufferPointer) throws(AerieError) -> Result
-    ) throws(AerieError) -> Result {
+    public final func withKey<Result>(_ row: Int, _ body: (UnsafeRawBufferPointer) -> Result) -> Result {
         let range = rows[row].key
-        let result: Swift.Result<Result, AerieError> = keyBytes.withUnsafeBytes { bytes in
-            do throws(AerieError) {
-                return .success(try body(UnsafeRawBufferPointer(rebasing: bytes[range])))
-            } catch { return .failure(error) }
-        }
-        return try result.get()
+        return keyBytes.withUnsafeBytes { body(UnsafeRawBufferPointer(rebasing: $0[range])) }
     }
 
     /// The row is there; its values are null until they are placed.

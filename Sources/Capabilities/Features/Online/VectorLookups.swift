@@ -1,7 +1,7 @@
 public import AerieCore
 
-/// A feature service's numbers as one thread reads them in this process: the plan is worked out, rows are read where
-/// they lie, and the lists are filled again for each read, so that nothing is allocated once they have grown.
+/// A feature service's numbers as one thread reads them with its own reader: the plan is worked out, rows are read
+/// where they lie, and the lists are filled again for each read, so that nothing is allocated once they have grown.
 ///
 /// What `FeatureVectors` says of the same entities, without features that are computed of others.
 public final class VectorLookups: OnlineLookups {
@@ -17,6 +17,8 @@ public final class VectorLookups: OnlineLookups {
     public private(set) var stale: [Int]
     /// Why the last read failed; every value is then its default.
     public private(set) var failure: AerieError?
+    /// Who waits for a read that is under way.
+    private var ended: (() -> Void)?
 
     init(
         _ plan: OnlineLayout, fallbacks: [Double], lives: [Int64], store: FeatureStore, reader: any OnlineReader
@@ -49,13 +51,36 @@ public final class VectorLookups: OnlineLookups {
     /// - Returns: how many; `nil` if the keys have not as many values each.
     public func end() -> Int? { seal() ? count : nil }
 
-    /// On the caller's thread, in a microsecond or so for each entity.
+    /// On the caller's thread, in a microsecond or so for each entity; of a store in this process.
     public func read() { reader.read(self) }
+
+    /// Reads a store that may be elsewhere.
+    /// - Parameter ended: called once the values are there, on the reader's thread: within the call or later. Until
+    ///   then nothing else may be read with these lookups.
+    public func read(_ ended: @escaping () -> Void) {
+        self.ended = ended
+        reader.read(self)
+    }
+
+    /// What the last read has found, as `FeatureVectors` gives it.
+    public var columns: FeatureVectors.Columns {
+        let columns = plan.outputs.indices.map { Array(values[($0 * count)..<(($0 + 1) * count)]) }
+        return FeatureVectors.Columns(values: columns, missing: missing, stale: stale)
+    }
+
+    public var viewNames: [String] { plan.viewNames }
 
     /// A feature's number for a row of the last read; NaN where there is neither a value nor a default.
     public func value(_ feature: Int, row: Int) -> Double { values[feature * count + row] }
 
     override public func finished(_ failure: AerieError?) {
+        take(failure)
+        guard let ended else { return }
+        self.ended = nil
+        ended()
+    }
+
+    private func take(_ failure: AerieError?) {
         let cells = plan.outputs.count * count
         if values.count < cells { values.append(contentsOf: repeatElement(.nan, count: cells - values.count)) }
         var problem = failure
@@ -98,7 +123,7 @@ public final class VectorLookups: OnlineLookups {
 extension FeatureVectors {
     /// The same features for one thread, which reads them with its own reader; `nil` where only the general way gives
     /// them: where one is computed at each read, or no entity is named.
-    /// - Parameter reader: of a store in this process: it finishes a read before it returns.
+    /// - Parameter reader: of the store; one in this process finishes a read before it returns.
     public func lookups(_ reader: any OnlineReader) -> VectorLookups? {
         guard let layout = plan.layout, !layout.keys.isEmpty, layout.keys == keys else { return nil }
         let lives = plan.outputs.map { plan.parts[$0.part].view.definition.timeToLive ?? Int64.max }

@@ -51,6 +51,11 @@ extension LoopState {
         let timer = loop.scheduleTask(in: .milliseconds(Int64(limit))) {
             finish(.failure(AerieError(.deadlineExceeded, "the feature store did not answer in \(limit) ms")))
         }
+        let isRead = lanes?.read(rows, of: fetch.binding.lookup) { result in
+            timer.cancel()
+            finish(result)
+        }
+        if isRead == true { return }
         Task {
             let result: Result<FetchedFeatures, AerieError>
             do throws(AerieError) { result = .success(try await fetch.binding.lookup.read(rows)) } catch {

@@ -51,7 +51,7 @@ public final class InferencePlane: Sendable {
         public var events: CloudEventQueue?
         /// Takes the traces of requests; `nil` where none are traced.
         public var tracer: Tracer?
-        /// A loop's way to features that are in this process; `nil` where every read goes the general way.
+        /// A loop's way to features; `nil` where every read goes by way of their lookups.
         public var featureLanes: (@Sendable (any EventLoop) -> (any FeatureLanes)?)?
         /// Who keeps the predictions of deployments that ask for it.
         public var predictionSink: (any PredictionSink)?

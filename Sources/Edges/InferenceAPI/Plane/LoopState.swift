@@ -32,7 +32,7 @@ final class LoopState: HTTPLoop, @unchecked Sendable {
     var lastRun: ModelRunTimes?
     /// Requests since the last sweep.
     var measured = 0
-    /// This loop's way to features in this process, and what it has met of them since `assembled` is the plan.
+    /// This loop's way to features, and what it has met of them since `assembled` is the plan.
     let lanes: (any FeatureLanes)?
     var assembled: ServingPlan?
     var assemblies: [(binding: FeatureBinding, assembly: FeatureAssembly?)] = []

@@ -12,8 +12,8 @@ extension Platform {
         return nil
     }
 
-    /// The data plane's way to features in predictions, where the store is in this process.
-    func featureLanes() -> (any FeatureLanes)? {
-        (features.stored as? LMDBOnlineStore).map { ServingLanes($0.reader()) }
+    /// The data plane's way to features in predictions.
+    func featureLanes(on eventLoop: any EventLoop) -> (any FeatureLanes)? {
+        onlineReader(on: eventLoop).map { ServingLanes($0, isImmediate: features.stored is any ImmediateOnlineStore) }
     }
 }

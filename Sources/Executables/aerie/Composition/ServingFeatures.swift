@@ -17,7 +17,7 @@ struct ServingFeatures: FeatureReader {
 }
 
 final class ServiceLookup: FeatureLookup {
-    fileprivate let vectors: FeatureVectors
+    let vectors: FeatureVectors
     let keys: [FeatureKey]
     let fingerprint: String
     var service: String { vectors.service }
@@ -33,24 +33,18 @@ final class ServiceLookup: FeatureLookup {
     func readNow(_ rows: EntityRows) throws(AerieError) -> FetchedFeatures? {
         try vectors.readNow(
             try entities(rows), request: try request(rows), rows: rows.count, timed: rows.timesViews
-        ).map(fetched)
+        ).map(FetchedFeatures.init)
     }
 
     func read(_ rows: EntityRows) async throws(AerieError) -> FetchedFeatures {
-        fetched(
+        FetchedFeatures(
             try await vectors.read(
                 try entities(rows), request: try request(rows), rows: rows.count, timed: rows.timesViews))
     }
 
     func defaults(_ rows: EntityRows) -> FetchedFeatures {
         // A column of the wrong type is told by the read; where that was not waited for, the column counts as null.
-        fetched(vectors.defaults(request: (try? request(rows)) ?? [], rows: rows.count))
-    }
-
-    private func fetched(_ columns: FeatureVectors.Columns) -> FetchedFeatures {
-        FetchedFeatures(
-            columns: columns.values, missing: columns.missing, stale: columns.stale,
-            views: columns.reads.map { .init(view: $0.view, start: $0.start, end: $0.end) })
+        FetchedFeatures(vectors.defaults(request: (try? request(rows)) ?? [], rows: rows.count))
     }
 
     /// Keys as the entities declare them.
@@ -115,15 +109,10 @@ final class ServiceLookup: FeatureLookup {
     }
 }
 
-extension VectorLookups: FeatureLane {}
-
-/// The lanes of one event loop, which share its reader.
-final class ServingLanes: FeatureLanes {
-    private let reader: any OnlineReader
-
-    init(_ reader: any OnlineReader) { self.reader = reader }
-
-    func lane(_ lookup: any FeatureLookup) -> (any FeatureLane)? {
-        (lookup as? ServiceLookup)?.vectors.lookups(reader)
+extension FetchedFeatures {
+    init(_ columns: FeatureVectors.Columns) {
+        self.init(
+            columns: columns.values, missing: columns.missing, stale: columns.stale,
+            views: columns.reads.map { .init(view: $0.view, start: $0.start, end: $0.end) })
     }
 }

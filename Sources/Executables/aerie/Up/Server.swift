@@ -129,7 +129,7 @@ final class Server: Sendable {
         options.predictionSink = platform.predictions
         options.tracer = platform.tracer
         options.events = platform.graphs.events
-        options.featureLanes = { _ in platform.featureLanes() }
+        options.featureLanes = { platform.featureLanes(on: $0) }
         return options
     }
 

@@ -1,0 +1,222 @@
+import AerieCore
+import DequeModule
+import NIOCore
+import NIOPosix
+
+/// Asks for rows over links, and takes the replies.
+protocol RedisReplyTaker: AnyObject {
+    /// The replies to all that was asked for over a link, in the order of the commands; valid for the call.
+    func take(_ replies: UnsafeRawBufferPointer, from link: RedisReadLink)
+    /// They will not come.
+    func fail(_ error: AerieError, from link: RedisReadLink)
+}
+
+/// One pipelined connection of one event loop to one server, for reads: commands of all requests of a turn of the loop
+/// go out together, and replies are handed over where they lie in the received bytes.
+///
+/// While the server cannot be reached every read fails at once, and the connection is tried again five times a second.
+/// `@unchecked Sendable`: touched on its event loop only.
+final class RedisReadLink: @unchecked Sendable {
+    private enum State {
+        case idle, connecting, away, closed
+        case open(any Channel)
+    }
+
+    fileprivate struct Waiting {
+        let taker: any RedisReplyTaker
+        let replies: Int
+        let deadline: NIODeadline
+    }
+
+    let address: RedisAddress
+    private let eventLoop: any EventLoop
+    private let timeout: TimeAmount
+    private var state = State.idle
+    private var words = ""
+    private var outgoing = ByteBuffer()
+    private var isFlushing = false
+    private var isWatching = false
+    fileprivate var waiting = Deque<Waiting>()
+
+    /// Reads that may be under way at once.
+    private static let limit = 100_000
+
+    init(on eventLoop: any EventLoop, address: RedisAddress, timeout: TimeAmount) {
+        self.eventLoop = eventLoop
+        self.address = address
+        self.timeout = timeout
+    }
+
+    /// Why nothing can be asked for now.
+    var problem: AerieError? {
+        switch state {
+        case .away, .closed: return address.unreachable(words, cause: nil)
+        case .idle, .connecting, .open: break
+        }
+        guard waiting.count < Self.limit else {
+            return AerieError(.resourceExhausted, "too many reads wait for Redis at \(address)")
+        }
+        return nil
+    }
+
+    /// Puts a command among those that go out next; `expect` says who takes the replies. Only while there is no
+    /// `problem`.
+    func write(_ command: ReadCommand, _ key: UnsafeRawBufferPointer) { command.write(key, into: &outgoing) }
+
+    /// The replies to the last commands that were written are for this taker.
+    func expect(_ replies: Int, for taker: any RedisReplyTaker) {
+        waiting.append(Waiting(taker: taker, replies: replies, deadline: .now() + timeout))
+        watch()
+        if case .idle = state { return connect() }
+        guard !isFlushing else { return }
+        isFlushing = true
+        eventLoop.execute { self.flush() }
+    }
+
+    /// Whoever waits is told, and no connection is made again.
+    func close() {
+        fail("the cluster has no such master any more")
+        state = .closed
+    }
+
+    private func flush() {
+        isFlushing = false
+        guard case .open(let channel) = state, outgoing.readableBytes > 0 else { return }
+        channel.writeAndFlush(outgoing, promise: nil)
+        if outgoing.capacity > 1 << 20 { outgoing = ByteBuffer() }
+        outgoing.clear(minimumCapacity: 4096)
+    }
+
+    // MARK: The connection
+
+    private func connect() {
+        state = .connecting
+        RedisConnection.bootstrap(on: eventLoop, address) { RedisReplyHandler(link: self) }.whenComplete { result in
+            switch result {
+            case .success(let channel): self.begin(channel)
+            case .failure(let error): self.fail("\(error)")
+            }
+        }
+    }
+
+    private func begin(_ channel: any Channel) {
+        switch state {
+        case .connecting, .away: state = .open(channel)
+        case .idle, .open, .closed: return channel.close(promise: nil)
+        }
+        var greeting = channel.allocator.buffer(capacity: 128)
+        for command in RedisConnection.greeting(address) { command.write(into: &greeting) }
+        if greeting.readableBytes > 0 { channel.writeAndFlush(greeting, promise: nil) }
+        flush()
+    }
+
+    /// Everybody who waits is told, and the connection is made anew by and by.
+    fileprivate func fail(_ words: String) {
+        switch state {
+        case .away, .closed: return
+        case .open(let channel): channel.close(promise: nil)
+        case .idle, .connecting: break
+        }
+        state = .away
+        self.words = words
+        outgoing.clear()
+        let told = waiting
+        waiting.removeAll()
+        for one in told { one.taker.fail(address.unreachable(words, cause: nil), from: self) }
+        eventLoop.scheduleTask(in: .milliseconds(200)) { self.retry() }
+    }
+
+    private func retry() {
+        guard case .away = state else { return }
+        // Until it succeeds, reads go on to fail at once.
+        RedisConnection.bootstrap(on: eventLoop, address) { RedisReplyHandler(link: self) }.whenComplete { result in
+            switch result {
+            case .success(let channel): self.begin(channel)
+            case .failure: self.eventLoop.scheduleTask(in: .milliseconds(200)) { self.retry() }
+            }
+        }
+    }
+
+    /// Looks for reads that wait too long, as long as any wait.
+    private func watch() {
+        guard !isWatching else { return }
+        isWatching = true
+        eventLoop.scheduleTask(in: .milliseconds(50)) { self.check() }
+    }
+
+    private func check() {
+        isWatching = false
+        guard let first = waiting.first else { return }
+        if first.deadline < .now() { return fail("it did not answer within \(timeout.nanoseconds / 1_000_000) ms") }
+        watch()
+    }
+}
+
+/// Cuts what the server sends into the replies of each read. Confined to its event loop.
+private final class RedisReplyHandler: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+
+    private let link: RedisReadLink
+    private var received = ByteBuffer()
+    /// Replies to the greeting that are still to come.
+    private var greetings: Int
+    /// Of the first read that waits: whole replies seen, and their bytes.
+    private var seen = 0
+    private var scanned = 0
+
+    init(link: RedisReadLink) {
+        self.link = link
+        greetings = RedisConnection.greeting(link.address).count
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        var piece = unwrapInboundIn(data)
+        if received.readableBytes == 0 { received = piece } else { received.writeBuffer(&piece) }
+        do {
+            while greetings > 0, try greet() {}
+            while greetings == 0, let first = link.waiting.first, try scan(first) {
+                link.waiting.removeFirst()
+                received.withUnsafeReadableBytes {
+                    first.taker.take(UnsafeRawBufferPointer(rebasing: $0[..<scanned]), from: link)
+                }
+                received.moveReaderIndex(forwardBy: scanned)
+                (seen, scanned) = (0, 0)
+            }
+            if received.readableBytes == 0 { received = ByteBuffer() } else { received.discardReadBytes() }
+        } catch let error as AerieError { link.fail(error.message) } catch {
+            link.fail("what it sends is not Redis's protocol")
+        }
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        link.fail("the connection was closed")
+        context.fireChannelInactive()
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) { link.fail("\(error)") }
+
+    private func greet() throws -> Bool {
+        let (isWhole, end, isError) = try received.withUnsafeReadableBytes { bytes in
+            var replies = RedisReplies(bytes)
+            return (try replies.skip(), replies.at, bytes.first == UInt8(ascii: "-"))
+        }
+        guard isWhole else { return false }
+        if isError {
+            let words = received.getString(at: received.readerIndex, length: end) ?? ""
+            throw AerieError(.unavailable, "it refuses the connection: \(words)")
+        }
+        received.moveReaderIndex(forwardBy: end)
+        greetings -= 1
+        return true
+    }
+
+    /// True once all replies of the read are there.
+    private func scan(_ first: RedisReadLink.Waiting) throws -> Bool {
+        try received.withUnsafeReadableBytes { bytes in
+            var replies = RedisReplies(bytes, at: scanned)
+            while seen < first.replies, try replies.skip() { seen += 1 }
+            scanned = replies.at
+        }
+        return seen == first.replies
+    }
+}

@@ -4,7 +4,9 @@ public import NIOCore
 /// One client's connection: cuts its bytes into requests, answers them in their order, and closes when it must.
 ///
 /// One answer at a time: while something slow works for this connection, later requests wait in the buffer, and once
-/// one does reading pauses. A protocol subclasses it and answers. `@unchecked Sendable`: touched on its event loop only.
+/// one does reading pauses. A protocol subclasses it and answers.
+///
+/// `@unchecked Sendable`: touched on its event loop only.
 open class HTTPConnection: ChannelDuplexHandler, @unchecked Sendable {
     public typealias InboundIn = ByteBuffer
     public typealias OutboundIn = ByteBuffer

@@ -94,6 +94,7 @@ struct SeldonMessagesTests {
             #expect(try await get("/v1/models").json["models"] == ["fraud"])
             #expect(try await get("/v1/models/fraud").json["model_version_status"]?[0]?["state"] == "AVAILABLE")
             #expect(try await get("/ping").json == "pong")
+            #expect(try await get("/").json["status"] == "alive")
         }
     }
 

@@ -6,7 +6,7 @@ struct HTTPRoute {
         case live, ready, server, models, modelMetadata, modelReady, infer, repositoryIndex
         case repositoryLoad, repositoryUnload, statistics, modelConfig, logging, traceSetting, sharedMemory
         case predictions, feedback, explain, explainV1, seldonStatus, seldonMetadata, seldonDocument
-        case predictV1, modelsV1, modelV1, modelMetadataV1, ping, plainLive, plainReady, metrics, none
+        case predictV1, modelsV1, modelV1, modelMetadataV1, liveV1, ping, plainLive, plainReady, metrics, none
     }
 
     var kind = Kind.none
@@ -22,7 +22,7 @@ struct HTTPRoute {
     /// Reads a path whose percent signs have been resolved. No allocation.
     init(_ path: UnsafeRawBufferPointer) {
         var segments = Segments(path: path)
-        guard let first = segments.next() else { return }
+        guard let first = segments.next() else { return kind = .liveV1 }
         read(first, &segments)
         if segments.next() != nil { kind = .none }
     }

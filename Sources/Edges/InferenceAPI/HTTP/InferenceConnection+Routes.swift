@@ -56,6 +56,7 @@ extension InferenceConnection {
         case .ready: writeReady(exchange, "{\"ready\":true}", "{\"ready\":false}")
         case .plainLive: write(exchange, "{\"status\":\"ok\"}")
         case .plainReady: writeReady(exchange, "{\"status\":\"ok\"}", "{\"status\":\"draining\"}")
+        case .liveV1: write(exchange, "{\"status\":\"alive\"}")
         case .ping: write(exchange, "\"pong\"")
         case .seldonStatus: write(exchange, "{\"data\":{},\"meta\":{}}", isSeldon: true)
         case .seldonDocument: write(exchange, SeldonDocument.text, isSeldon: true)

@@ -114,7 +114,11 @@ struct RedisCommand: Sendable {
     }
 
     /// Begins a command whose words are appended one by one.
-    init(count: Int) { begin(count) }
+    /// - Parameter capacity: about how many bytes it will have.
+    init(count: Int, capacity: Int = 0) {
+        bytes.reserveCapacity(capacity)
+        begin(count)
+    }
 
     private mutating func begin(_ count: Int) {
         bytes.append(UInt8(ascii: "*"))

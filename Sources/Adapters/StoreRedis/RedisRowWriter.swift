@@ -63,7 +63,7 @@ final class RedisRowWriter: Sendable {
         init(_ row: ArraySlice<OnlineRow>, _ view: OnlineView, hash: [UInt8]) {
             rows = row
             key = RedisOnlineStore.name(view, row[row.startIndex].key)
-            var command = RedisCommand(count: 4)
+            var command = RedisCommand(count: 4, capacity: 48 + key.count + hash.count)
             command.append("RESTORE".utf8)
             command.append(key)
             command.append(number: 0)

@@ -215,7 +215,10 @@ public actor StreamProcessor {
         // A partition that changed hands may be read from an earlier place by its next reader.
         if let source = batch.source, source.next <= known { return result }
         var counts = Array(repeating: 0, count: StreamVerdict.allCases.count)
-        for (number, place) in places.enumerated() {
+        // One entity after the other, of each its events as they came: each state is looked for in memory once.
+        let order = places.enumerated().map { UInt64($1) << 32 | UInt64($0) }.sorted()
+        for entry in order {
+            let (number, place) = (Int(entry & 0xffff_ffff), Int(entry >> 32))
             let event = batch.events[number]
             if let source = batch.source, source.offsets[number] < known { continue }
             let verdict =

@@ -102,6 +102,28 @@ def test_what_is_not_there_is_said_to_be_not_there(repository, kind):
     refuses(repository, "nobody does not exist", kind, "describe", "nobody")
 
 
+def test_states_of_a_view_are_those_that_feast_allows(repository):
+    state = ("feature-views", "set-state")
+    assert "STATE_UNSPECIFIED" in works(repository, "feature-views", "list")
+    works(repository, *state, "stats", "created")
+    assert "already in state CREATED" in works(repository, *state, "stats", "CREATED")
+    assert "Invalid state transition: CREATED -> AVAILABLE_ONLINE" in works(repository, *state, "stats", "AVAILABLE_ONLINE")
+    works(repository, *state, "stats", "GENERATED")
+    # Definitions that are applied again say nothing of states.
+    works(repository, "apply")
+    assert "state: GENERATED" in works(repository, "feature-views", "describe", "stats")
+    for command in ("enable", "disable"):
+        refuses(repository, "nobody does not exist", "feature-views", command, "nobody")
+    refuses(repository, "nobody does not exist", *state, "nobody", "CREATED")
+    # The SDK's remote registry has no call for versions, whoever answers it: its own exception is its command's words.
+    refuses(repository, "Version history is not supported by this registry backend", "feature-views", "list-versions", "stats")
+    assert works(repository, "projects", "current_project").strip().endswith(PROJECT)
+    for kind in ("on-demand-feature-views", "stream-feature-views", "label-views"):
+        refuses(repository, "nobody does not exist", kind, "describe", "nobody")
+    works(repository, "permissions", "list-roles")
+    works(repository, "permissions", "check")
+
+
 def test_values_go_online_and_into_training_data(repository):
     day = [(START + datetime.timedelta(days=days)).strftime("%Y-%m-%dT%H:%M:%S") for days in range(4)]
     for number, arguments in enumerate([("materialize", "-v", "stats", day[0], day[1]), ("materialize-incremental", day[2])]):
@@ -130,26 +152,6 @@ def test_a_view_is_switched_off_and_on(repository):
     assert works(repository, *ask) == before
     # One that a service reads stays on.
     refuses(repository, "FeatureService/model_v1", "feature-views", "disable", "stats")
-
-
-def test_states_of_a_view_are_those_that_feast_allows(repository):
-    state = ("feature-views", "set-state")
-    assert "STATE_UNSPECIFIED" in works(repository, "feature-views", "list")
-    works(repository, *state, "stats", "created")
-    assert "already in state CREATED" in works(repository, *state, "stats", "CREATED")
-    assert "Invalid state transition: CREATED -> AVAILABLE_ONLINE" in works(repository, *state, "stats", "AVAILABLE_ONLINE")
-    works(repository, *state, "stats", "GENERATED")
-    assert "state: GENERATED" in works(repository, "feature-views", "describe", "stats")
-    for command in ("enable", "disable"):
-        refuses(repository, "nobody does not exist", "feature-views", command, "nobody")
-    refuses(repository, "nobody does not exist", *state, "nobody", "CREATED")
-    # The SDK's remote registry has no call for versions, whoever answers it: its own exception is its command's words.
-    refuses(repository, "Version history is not supported by this registry backend", "feature-views", "list-versions", "stats")
-    assert works(repository, "projects", "current_project").strip().endswith(PROJECT)
-    for kind in ("on-demand-feature-views", "stream-feature-views", "label-views"):
-        refuses(repository, "nobody does not exist", kind, "describe", "nobody")
-    works(repository, "permissions", "list-roles")
-    works(repository, "permissions", "check")
 
 
 def test_what_is_in_use_is_deleted_after_its_user(repository):

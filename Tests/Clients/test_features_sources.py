@@ -156,16 +156,16 @@ def sdk(server, project):
 
 def test_a_table_of_a_duckdb_database(start_aerie, place, tmp_path):
     place.table.to_parquet(tmp_path / "table.parquet", index=False)
-    database = duckdb().connect(str(tmp_path / "stats.duckdb"))
+    database = duckdb().connect(str(tmp_path / "warehouse.duckdb"))
     database.execute("CREATE SCHEMA stats")
     database.execute(f"CREATE TABLE stats.users AS SELECT *, event_timestamp AS at FROM '{tmp_path}/table.parquet'")
     database.close()
-    before = (tmp_path / "stats.duckdb").read_bytes()
+    before = (tmp_path / "warehouse.duckdb").read_bytes()
     server = start_aerie(tmp_path / "data")
     # A relative path counts from the manifest's folder; two views of one file are read at once.
     for name in ("ducks", "geese"):
         (tmp_path / f"{name}.yaml").write_text(manifest(
-            name, "{type: duckdb, path: stats.duckdb, table: stats.users, timestampField: at}"))
+            name, "{type: duckdb, path: warehouse.duckdb, table: stats.users, timestampField: at}"))
         server.cli("apply", "-f", f"{tmp_path}/{name}.yaml")
     check(server, place, "ducks", place.table)
     server.cli("features", "materialize-incremental", "--views", "ducks,geese")
@@ -180,13 +180,13 @@ def test_a_table_of_a_duckdb_database(start_aerie, place, tmp_path):
 
     # Feast's SDK sees such a source as a file whose path names the table, and may apply it under another name.
     source = store.get_feature_view("ducks").batch_source
-    assert source.path == f"duckdb:{tmp_path}/stats.duckdb#stats.users" and source.timestamp_field == "at"
+    assert source.path == f"duckdb:{tmp_path}/warehouse.duckdb#stats.users" and source.timestamp_field == "at"
     view = store.get_feature_view("ducks")
     view.name = "swans"
     view.batch_source = FileSource(name="users", path=source.path, timestamp_field="at")
     store.apply([view.batch_source, view])
     kept = json.loads(server.cli("get", "featureview", "swans", "-o", "json").stdout)["spec"]["source"]
-    assert kept == {"type": "duckdb", "path": f"{tmp_path}/stats.duckdb", "table": "stats.users", "timestampField": "at"}
+    assert kept == {"type": "duckdb", "path": f"{tmp_path}/warehouse.duckdb", "table": "stats.users", "timestampField": "at"}
     frame = store.get_historical_features(place.rows, ["swans:value", "swans:note"]).to_df()
     values, notes = expected(place.rows, place.table)
     assert [None if pd.isna(value) else value for value in frame.value] == [None if pd.isna(value) else value for value in values]
@@ -194,13 +194,13 @@ def test_a_table_of_a_duckdb_database(start_aerie, place, tmp_path):
     store.materialize(START.to_pydatetime(), (START + pd.Timedelta(days=30)).to_pydatetime(), feature_views=["swans"])
     assert store.get_online_features(["swans:value"], keys).to_dict()["value"] == want["value"]
 
-    for location, words in [("{type: duckdb, path: stats.duckdb, table: stats.nobody}", "stats.nobody"),
+    for location, words in [("{type: duckdb, path: warehouse.duckdb, table: stats.nobody}", "stats.nobody"),
                             ("{type: duckdb, path: nowhere.duckdb, table: stats.users}", "nowhere.duckdb")]:
         (tmp_path / "bad.yaml").write_text(manifest("bad", location))
         server.cli("apply", "-f", f"{tmp_path}/bad.yaml")
         refused = server.cli("features", "materialize-incremental", "--views", "bad", check=False)
         assert refused.returncode != 0 and words in refused.stderr
-    assert (tmp_path / "stats.duckdb").read_bytes() == before
+    assert (tmp_path / "warehouse.duckdb").read_bytes() == before
 
 
 def test_a_table_of_bigquery_is_connected_by_files(aerie, place):

@@ -140,6 +140,7 @@ def test_rows_that_are_written_are_computed_then(ours, theirs, server):
         return requests.post(f"{server.http}/feast/{PROJECT}/write-to-online-store", timeout=30,
                              json={"feature_view_name": "priced", "df": df, **more})
 
+    # A function finds the inputs that a row brings, as in Feast; which of them it needs, it says itself.
     later = "2030-01-01T00:00:00Z"
     assert write({"driver_id": [3], "amount": [8], "stats__rate": [0.5], "event_timestamp": [later]}).status_code == 200
     assert write({"driver_id": [4], "price": [9.0], "amount": [8], "rate": [0.5]}, transform_on_write=False).status_code == 200
@@ -148,7 +149,8 @@ def test_rows_that_are_written_are_computed_then(ours, theirs, server):
     assert pushed.returncode == 0, pushed.stderr
     answer = ask(server, ["priced:price"], [3, 4, 5])["results"][1]
     assert answer["values"] == [4.0, 9.0, 6.0] and answer["event_timestamps"][0] == later
-    for df, words in [({"driver_id": [6], "amount": [1]}, "rate"), ({"amount": [1], "rate": [2]}, "driver_id"),
+    for df, words in [({"driver_id": [6], "amount": [1]}, "rate"), ({"driver_id": [6], "rate": [1]}, "amount"),
+                      ({"driver_id": [6], "amount": [1], "trips": [1]}, "KeyError"), ({"amount": [1], "rate": [2]}, "driver_id"),
                       ({"driver_id": [6], "amount": ["x"], "rate": [1]}, "amount")]:
         refused = write(df)
         assert 400 <= refused.status_code < 500 and words in refused.text, refused.text
@@ -162,7 +164,6 @@ def test_rows_that_are_written_are_computed_then(ours, theirs, server):
 
 
 YAML = """
-project: {project}
 entities:
 - {{name: shop, value_type: STRING}}
 features:
@@ -188,7 +189,7 @@ on_demand_feature_views:
 def test_yaml_says_the_same_with_expressions_and_functions(server, tmp_path):
     pd.DataFrame({"shop": ["a", "a", "b", "c"], "sales": [1, 7, 4, None], "at": [
         START, START + datetime.timedelta(hours=1), START, START]}).astype({"sales": "Int64"}).to_parquet(tmp_path / "shops.parquet")
-    server.cli("apply", "-f", "-", input=YAML.format(project="shops", path=tmp_path / "shops.parquet"))
+    server.cli("apply", "-n", "shops", "-f", "-", input=YAML.format(path=tmp_path / "shops.parquet"))
     server.cli("features", "materialize", "2026-09-30T00:00:00Z", "2026-10-01T00:30:00Z", "-n", "shops")
     body = {"entities": {"shop": ["a", "b", "c", "d"]}, "features": ["thirds:third", "thirds:big", "squares:square"]}
 
@@ -209,6 +210,6 @@ def test_yaml_says_the_same_with_expressions_and_functions(server, tmp_path):
     assert listed["spec"]["onDemand"]["writeToOnlineStore"] is True and listed["status"]["materializedUntil"]
     for change, words in [(("  entities: [shop]\n  write", "  write"), "spec.entities"),
                           (("  write_to_online_store: true\n", ""), "spec.entities")]:
-        refused = server.cli("apply", "-f", "-", check=False, input=YAML.format(
-            project="shops", path=tmp_path / "shops.parquet").replace(*change))
+        refused = server.cli("apply", "-n", "shops", "-f", "-", check=False, input=YAML.format(
+            path=tmp_path / "shops.parquet").replace(*change))
         assert refused.returncode != 0 and words in refused.stderr, refused.stderr

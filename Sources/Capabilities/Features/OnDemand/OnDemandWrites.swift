@@ -19,18 +19,23 @@ extension FeatureStore {
         var rows = WrittenRows(columns)
         let time = view.definition.timestampField ?? "event_timestamp"
         if rows[time] == nil { rows.add(time, .string(FeatureTime.text(clock.now().milliseconds * 1000))) }
-        guard let inputs = try rows.inputs(of: plan) else {
-            let missing = rows.missing(of: plan)
+        if let missing = rows.missing(of: plan) {
             if features.allSatisfy({ rows[$0.name] != nil }) { return rows.columns }
-            throw .invalid("df.\(missing)", "is missing: the features of '\(view.definition.name)' are computed of it")
+            if !rows.areEnough(for: plan) {
+                throw .invalid("df.\(missing)", "is missing: the features of '\(view.definition.name)' are computed of it")
+            }
         }
         let keys = try rows.keys(view.joinKeys)
+        let inputs = try rows.inputs(of: plan)
         guard rows.count > 0 else { return rows.columns }
         let values: [[FeatureValue]]
         let wanted = features.map { FunctionCall.Feature(name: $0.name, type: $0.type) }
-        if let call = plan.call(view: view.definition.name, keys: view.joinKeys, features: wanted) {
-            values = try await call.runner(of: self).run(call, keys + inputs, rows: rows.count)
+        if var call = plan.call(view: view.definition.name, keys: view.joinKeys, features: wanted) {
+            let given = inputs.indices.filter { inputs[$0] != nil }
+            call.columns = call.columns[..<keys.count] + given.map { call.columns[keys.count + $0] }
+            values = try await call.runner(of: self).run(call, keys + inputs.compactMap(\.self), rows: rows.count)
         } else {
+            let inputs = inputs.compactMap(\.self)
             values = features.indices.map { feature in
                 (0..<rows.count).map { row in plan.value(feature, inputs.map { ExpressionValue($0[row]) }) }
             }
@@ -61,17 +66,24 @@ private struct WrittenRows {
         columns.append((name, values))
     }
 
-    /// The first input or column of the request that is not there; empty for none.
-    func missing(of plan: OnDemandPlan) -> String {
-        let names = plan.inputs.filter { name(of: $0) == nil }.map(\.reference.feature)
-        return (names + plan.request.map(\.name).filter { self[$0] == nil }).first ?? ""
+    /// The first input or column of the request that is not there; `nil` for none.
+    func missing(of plan: OnDemandPlan) -> String? {
+        plan.request.first { self[$0.name] == nil }?.name
+            ?? plan.inputs.first { name(of: $0) == nil }?.reference.feature
     }
 
-    /// By the plan's inputs and the columns of the request; `nil` if one of them is not there.
-    func inputs(of plan: OnDemandPlan) throws(AerieError) -> [[FeatureValue]]? {
-        guard missing(of: plan).isEmpty else { return nil }
-        var inputs: [[FeatureValue]] = []
-        for input in plan.inputs { inputs.append(try values(name(of: input) ?? "", input.type)) }
+    /// Whether a function can be asked: Feast names whole views as its inputs, of which it may read some features.
+    func areEnough(for plan: OnDemandPlan) -> Bool {
+        plan.function != nil && plan.request.allSatisfy { self[$0.name] != nil }
+            && (plan.inputs.isEmpty || plan.inputs.contains { name(of: $0) != nil })
+    }
+
+    /// By the plan's inputs and the columns of the request; `nil` for what is not there.
+    func inputs(of plan: OnDemandPlan) throws(AerieError) -> [[FeatureValue]?] {
+        var inputs: [[FeatureValue]?] = []
+        for input in plan.inputs {
+            inputs.append(try name(of: input).map { name throws(AerieError) in try values(name, input.type) })
+        }
         for column in plan.request { inputs.append(try values(column.name, column.type)) }
         return inputs
     }

@@ -42,7 +42,8 @@ extension FeastObject {
         if let document = found.document {
             let old = try FeastObject(kind, bytes: document.bytes).meta
             for field in old.fields where field.number == Self.intervals { meta.fields.append(field) }
-            meta.set(Self.state, number: old.number(Self.state))
+            // Definitions in files know no state; `feast feature-views set-state` applies a view with one.
+            if meta.number(Self.state) == 0 { meta.set(Self.state, number: old.number(Self.state)) }
         }
         self.meta = meta
     }

@@ -22,7 +22,10 @@ struct HTTPRoute {
     /// Reads a path whose percent signs have been resolved. No allocation.
     init(_ path: UnsafeRawBufferPointer) {
         var segments = Segments(path: path)
-        guard let first = segments.next() else { return kind = .liveV1 }
+        guard let first = segments.next() else {
+            kind = .liveV1
+            return
+        }
         read(first, &segments)
         if segments.next() != nil { kind = .none }
     }

@@ -44,6 +44,15 @@ import Testing
         #expect(plan.minimumNodes == 1)
     }
 
+    @Test("the least demand needs a pod and a node, and the greatest is counted to the last pod")
+    func extremes() throws {
+        let least = try CapacityPlan(CapacityDemand(perSecond: 1, perPod: 1e9))
+        #expect(least.requiredPods == 1 && least.pods == 2 && least.minimumNodes == 1)
+        let most = try CapacityPlan(CapacityDemand(perSecond: 1e12, perPod: 0.001, overhead: 10))
+        #expect(most.requiredPods == 1_000_000_000_000_000 && most.pods == 11_000_000_000_000_000)
+        #expect(throws: AerieError.self) { try CapacityPlan(CapacityDemand(perSecond: 1, perPod: 1e-300)) }
+    }
+
     @Test("each number that is out of its range is named")
     func ranges() {
         do throws(AerieError) {

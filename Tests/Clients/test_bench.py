@@ -107,6 +107,8 @@ def test_a_server_that_never_answers_does_not_hold_it_up(tmp_path):
     (["m", "--form", "grpc"], "grpc://"),
     (["m", "--connections", "0"], "--connections"),
     (["m", "--input", "x:FP32"], "NAME:TYPE:SIZE"),
+    (["m", "--input", "x:FP32:4", "--rows", "100000001"], "--rows"),
+    (["m", "--input", "x:FP32:9000000000000000000", "--rows", "2"], "16777216 numbers"),
 ])
 def test_wrong_words(arguments, words):
     done = bench(*arguments, check=False)
@@ -147,6 +149,7 @@ def test_the_founding_documents_arithmetic():
     ([], "--measured"), (["--per-pod", "0"], "--per-pod"), (["--per-pod", "5", "--p99", "x", "--measured", "y"], "--per-pod"),
     (["--measured", "/nowhere"], "/nowhere"), (["--per-pod", "5", "--fixed", "a=1"], "--node-price"),
     (["--per-pod", "5", "--min-replicas", "9", "--max-replicas", "3"], "--max-replicas"),
+    (["--per-pod", "1e-300"], "--per-pod"), (["--per-pod", "5", "--node-price", "inf"], "--node-price"),
 ])
 def test_capacities_that_cannot_be(arguments, words):
     done = subprocess.run([BINARY, "capacity", "--rps", "1000000", *arguments], text=True, capture_output=True, timeout=60)

@@ -150,9 +150,18 @@ import Testing
 
     @Test("generated rows are the same for the same seed")
     func seeded() {
-        let rows = InferencePayload.generated(inputs, count: 3, seed: 5)
-        #expect(rows == InferencePayload.generated(inputs, count: 3, seed: 5))
-        #expect(rows != InferencePayload.generated(inputs, count: 3, seed: 6))
-        #expect(rows.allSatisfy { $0.count == 3 && $0.allSatisfy { (0...100).contains($0) } })
+        let rows = InferencePayload.generated(width: 3, rowsPerRequest: 2, seed: 5)
+        #expect(rows == InferencePayload.generated(width: 3, rowsPerRequest: 2, seed: 5))
+        #expect(rows != InferencePayload.generated(width: 3, rowsPerRequest: 2, seed: 6))
+        #expect(rows.count == 128 && rows.allSatisfy { $0.count == 3 && $0.allSatisfy { (0...100).contains($0) } })
+    }
+
+    @Test("a request has so many numbers and no more, whatever the model's shapes say")
+    func limits() throws {
+        #expect(try InferencePayload.width(inputs, rowsPerRequest: 100_000) == 3)
+        let vast = inputs + [TensorSpec(name: "vast", dataType: .fp32, shape: [1 << 40, -1, 1 << 40])]
+        for (inputs, rows) in [(inputs, 0), (inputs, 100_001), (inputs, .max), (vast, 1)] {
+            #expect(throws: AerieError.self) { try InferencePayload.width(inputs, rowsPerRequest: rows) }
+        }
     }
 }

@@ -34,7 +34,7 @@ public struct CapacityDemand: Sendable, Equatable {
             if !fits { problems.append(.init(field: field, problem: problem)) }
         }
         check(perSecond > 0 && perSecond <= 1e12, "--rps", "\(perSecond) is not above 0 and at most 1e12")
-        check(perPod > 0 && perPod <= 1e9, "--per-pod", "\(perPod) is not above 0 and at most 1e9")
+        check(perPod >= 0.001 && perPod <= 1e9, "--per-pod", "\(perPod) is not from 0.001 to 1e9")
         check(overhead >= 0 && overhead <= 10, "--overhead", "\(overhead) is not from 0 to 10")
         check((1...1000).contains(podsPerNode), "--pods-per-node", "\(podsPerNode) is not from 1 to 1000")
         check((1...100).contains(zones), "--zones", "\(zones) is not from 1 to 100")
@@ -93,8 +93,9 @@ public struct CapacityPlan: Sendable, Equatable {
         perPrediction = monthly.map { $0 / (demand.perSecond * 86_400 * 30) }
     }
 
-    /// Rounded up, with a whole number that a division has missed by a hair taken as it is meant.
-    static func up(_ value: Double) -> Int { Int((value - 1e-9 * max(1, value)).rounded(.up)) }
+    /// Rounded up and at least one. A whole number that the arithmetic has missed by its last bits is taken as it is
+    /// meant.
+    static func up(_ value: Double) -> Int { max(1, Int((value - min(8 * value.ulp, 1e-6)).rounded(.up))) }
 
     /// Of the recommended nodes' pods, the share that the peak does not need.
     public var headroom: Double {

@@ -21,18 +21,18 @@ public struct InferencePayload: Sendable {
 
     /// Distinct requests that are made at most; they are sent in turn.
     public static let maximumRequests = 256
+    /// Numbers that one request has at most.
+    public static let maximumNumbers = 1 << 24
 
     /// - Parameter path: HTTP's; `nil` for `/v2/models/MODEL/infer`.
     public init(
         model: String, inputs: [TensorSpec], rows: [[Double]], rowsPerRequest: Int, authority: String,
         path: String? = nil
     ) throws(AerieError) {
-        guard !inputs.isEmpty else { throw .invalid("model", "\(model) has no inputs") }
+        let width = try Self.width(inputs, rowsPerRequest: rowsPerRequest)
+        guard width > 0 else { throw .invalid("model", "\(model) has no inputs") }
         for input in inputs where input.dataType == .bytes || input.dataType == .fp16 || input.dataType == .bf16 {
             throw .invalid("model", "the input \(input.name) is \(input.dataType.rawValue); give bodies with --body")
-        }
-        guard rowsPerRequest >= 1, rowsPerRequest <= 100_000 else {
-            throw .invalid("--rows", "\(rowsPerRequest) is not from 1 to 100000")
         }
         self.model = model
         self.inputs = inputs
@@ -40,19 +40,34 @@ public struct InferencePayload: Sendable {
         self.rowsPerRequest = rowsPerRequest
         self.authority = authority
         self.path = path ?? "/v2/models/\(model)/infer"
-        let width = inputs.reduce(0) { $0 + Self.width($1) }
         guard !rows.isEmpty else { throw .invalid("--data", "there are no rows") }
         if let at = rows.firstIndex(where: { $0.count != width }) {
             throw .invalid("--data", "row \(at + 1) has \(rows[at].count) numbers; the model takes \(width)")
         }
     }
 
-    /// Numbers that an input has for one row: the product of its dimensions but the free ones.
-    public static func width(_ input: TensorSpec) -> Int { input.shape.filter { $0 > 0 }.reduce(1, *) }
-
-    /// Rows of numbers between 0 and 100 where there is no file: the same for the same seed.
-    public static func generated(_ inputs: [TensorSpec], count: Int, seed: UInt64) -> [[Double]] {
+    /// Numbers that the inputs have for one row.
+    /// - Throws: `invalidArgument` for more rows, or more numbers, than one request has.
+    public static func width(_ inputs: [TensorSpec], rowsPerRequest: Int) throws(AerieError) -> Int {
+        guard (1...100_000).contains(rowsPerRequest) else {
+            throw .invalid("--rows", "\(rowsPerRequest) is not from 1 to 100000")
+        }
         let width = inputs.reduce(0) { $0 + Self.width($1) }
+        guard width <= maximumNumbers / rowsPerRequest else {
+            throw .invalid("--rows", "\(rowsPerRequest) of the model's rows are more than \(maximumNumbers) numbers")
+        }
+        return width
+    }
+
+    /// The product of an input's dimensions but the free ones, as far as a request may have so many.
+    private static func width(_ input: TensorSpec) -> Int {
+        input.shape.filter { $0 > 0 }.reduce(1) { $0 > maximumNumbers / $1 ? maximumNumbers + 1 : $0 * $1 }
+    }
+
+    /// Rows of numbers between 0 and 100 where there is no file, for 64 requests that differ or as many as there is
+    /// memory for: the same for the same seed.
+    public static func generated(width: Int, rowsPerRequest: Int, seed: UInt64) -> [[Double]] {
+        let count = max(rowsPerRequest, min(64 * rowsPerRequest, maximumNumbers / max(1, width)))
         var state = seed
         // SplitMix64.
         func next() -> Double {

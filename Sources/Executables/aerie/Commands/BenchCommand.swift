@@ -160,11 +160,11 @@ struct BenchCommand: AsyncParsableCommand {
             let server = metadata ?? (target.isGRPC ? "http://\(target.host):8000" : "http://\(target.authority)")
             specs = try await ModelInputs.read(model, from: server)
         }
-        let width = specs.reduce(0) { $0 + InferencePayload.width($1) }
+        let width = try InferencePayload.width(specs, rowsPerRequest: rows)
         let values =
             try data.map { file throws(AerieError) in
                 try LoadRows.csv(file, width: width, names: width == specs.count ? specs.map(\.name) : [])
-            } ?? InferencePayload.generated(specs, count: max(rows, 1) * 64, seed: seed)
+            } ?? InferencePayload.generated(width: width, rowsPerRequest: rows, seed: seed)
         return try InferencePayload(
             model: model, inputs: specs, rows: values, rowsPerRequest: rows, authority: target.authority,
             path: target.path

@@ -9,7 +9,7 @@ struct CapacityCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "capacity", abstract: "Work out pods, nodes, cost and headroom for a load.",
         discussion: """
-            What a pod answers comes from a measurement of this node (aerie bench MODEL --find-rate --p99 5 --json \
+            What a pod answers comes from a measurement of this node (aerie bench MODEL --find-rate --p99 5ms --json \
             FILE), or from --per-pod. The day is simulated second by second under Kubernetes' \
             HorizontalPodAutoscaler.
 
@@ -86,6 +86,8 @@ struct CapacityCommand: AsyncParsableCommand {
         return rate * podCores / Double(max(1, measured.cores)) * utilization
     }
 
+    private static let prices = 0...1e12
+
     private func prices() throws(AerieError) -> CapacityPrices? {
         guard let nodePrice else {
             if !fixed.isEmpty { throw .invalid("--fixed", "needs --node-price") }
@@ -94,12 +96,12 @@ struct CapacityCommand: AsyncParsableCommand {
         var items: [CapacityPrices.Item] = []
         for text in fixed {
             let parts = text.split(separator: "=", maxSplits: 1)
-            guard parts.count == 2, let price = Double(parts[1]), price >= 0 else {
+            guard parts.count == 2, let price = Double(parts[1]), Self.prices.contains(price) else {
                 throw .invalid("--fixed", "\"\(text)\" is not NAME=PRICE")
             }
             items.append(.init(String(parts[0]), price))
         }
-        guard nodePrice >= 0 else { throw .invalid("--node-price", "\(nodePrice) is below 0") }
+        guard Self.prices.contains(nodePrice) else { throw .invalid("--node-price", "\(nodePrice) is not from 0 to 1e12") }
         return CapacityPrices(node: nodePrice, fixed: items)
     }
 

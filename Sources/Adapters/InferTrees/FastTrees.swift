@@ -4,24 +4,16 @@
 /// its values again with NaN replaced by -inf (which goes left), and one slot that is always NaN, which leaves read.
 /// A node names the slot that fits its default direction, so missing values cost nothing in the walk. The eight walks
 /// do not wait for each other: that, not the number of instructions, is what makes it fast.
-struct FastTrees<Value: TreeValue> {
+final class FastTrees<Value: TreeValue> {
     typealias Node = Value.Node
     let nodes: UnsafeMutablePointer<Node>
     private let roots: UnsafeMutablePointer<Int32>
     private let depths: UnsafeMutablePointer<Int32>
-    private let owner: Owner
     private let chained: ChainedTrees<Value>?
     private let width: Int
     let spreadsTwice: Bool
     /// The largest value a row may have: the largest finite one where infinity must be below infinite thresholds.
     let ceiling: Value
-
-    /// Frees the arrays with the last copy of the struct.
-    private final class Owner {
-        let free: () -> Void
-        init(_ free: @escaping () -> Void) { self.free = free }
-        deinit { free() }
-    }
 
     /// The slots of one row; `nil` for rows too wide for the buffer on the stack.
     static func width(_ featureCount: Int) -> Int? {
@@ -62,12 +54,13 @@ struct FastTrees<Value: TreeValue> {
         self.nodes = nodes
         self.roots = roots
         self.depths = depths
-        owner = Owner {
-            nodes.deallocate()
-            roots.deallocate()
-            depths.deallocate()
-            chained?.deallocate()
-        }
+    }
+
+    deinit {
+        nodes.deallocate()
+        roots.deallocate()
+        depths.deallocate()
+        chained?.deallocate()
     }
 
     @inline(__always)

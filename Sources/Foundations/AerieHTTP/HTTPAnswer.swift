@@ -43,6 +43,24 @@ public struct HTTPAnswer {
         bodyStart = out.writerIndex
     }
 
+    /// Writes the head of a good answer in JSON without further fields. For a connection that stays open it is copied
+    /// whole.
+    public static func json(
+        date: HTTPDate, keepsAlive: Bool, isHTTP10: Bool, into out: inout ByteBuffer
+    ) -> HTTPAnswer {
+        guard keepsAlive, !isHTTP10 else {
+            return HTTPAnswer(200, .json, keepsAlive: keepsAlive, isHTTP10: isHTTP10, date: date, into: &out) { _ in }
+        }
+        out.writeBytes(date.usualHead)
+        return HTTPAnswer(headEnd: out.writerIndex)
+    }
+
+    /// Of a head that is written whole: the two lines' ends behind the length are its last.
+    private init(headEnd: Int) {
+        bodyStart = headEnd
+        lengthEnd = headEnd - 4
+    }
+
     /// Fills in the length of the body, which ends here.
     public func end(_ out: inout ByteBuffer) { Self.fill(lengthEnd, out.writerIndex - bodyStart, &out) }
 

@@ -1,6 +1,12 @@
 public import AerieCore
 public import NIOCore
 
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Darwin
+#endif
+
 /// One client's connection: cuts its bytes into requests, answers them in their order, and closes when it must.
 ///
 /// One answer at a time: while something slow works for this connection, later requests wait in the buffer, and once
@@ -20,6 +26,12 @@ open class HTTPConnection: ChannelDuplexHandler, @unchecked Sendable {
     public final var isBusy = false
     private final var isClosing = false
     private final var holdsRead = false
+    /// The channel's socket while it is connected; `nil` where the channel has none.
+    private final var socket: NIOBSDSocket.Handle?
+    /// Stretches of answers that the loop holds for this connection.
+    final var heldCount = 0
+    /// Writes that the channel has not handed to the socket yet.
+    private final var unsent = 0
     private final var lastRead = NIODeadline.now()
     private final var requestBegan: NIODeadline?
     /// When the last answer of a closing connection was handed to the socket whole.
@@ -60,13 +72,17 @@ open class HTTPConnection: ChannelDuplexHandler, @unchecked Sendable {
     }
 
     public final func channelActive(context: ChannelHandlerContext) {
+        socket = try? context.pipeline.syncOperations.withUnsafeTransportIfAvailable { $0 }
         if loop.isFull {
-            clearOut()
             let problem = "\(loop.timing.maximumConnections) connections are open; try again shortly"
-            refuse(HTTPFailure(status: 503, message: problem))
-            flush(context)
+            loop.write(self, at: lastRead) { refuse(HTTPFailure(status: 503, message: problem)) }
         }
         context.fireChannelActive()
+    }
+
+    public final func channelInactive(context: ChannelHandlerContext) {
+        socket = nil
+        context.fireChannelInactive()
     }
 
     public final func handlerRemoved(context: ChannelHandlerContext) {
@@ -91,7 +107,7 @@ open class HTTPConnection: ChannelDuplexHandler, @unchecked Sendable {
     public final func read(context: ChannelHandlerContext) {
         // A client that waits for its answer sends nothing: to pause for it were two calls into the kernel for naught.
         let isBehind = isBusy && pending.readableBytes > 0
-        if isBehind || !context.channel.isWritable { holdsRead = true } else { context.read() }
+        if isBehind || !isWritable(context) { holdsRead = true } else { context.read() }
     }
 
     public final func channelWritabilityChanged(context: ChannelHandlerContext) {
@@ -105,21 +121,29 @@ open class HTTPConnection: ChannelDuplexHandler, @unchecked Sendable {
     public final func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
 
     private final func releaseRead() {
-        guard holdsRead, !isBusy, let context, context.channel.isWritable else { return }
+        guard holdsRead, !isBusy, let context, isWritable(context) else { return }
         holdsRead = false
         context.read()
     }
 
     // MARK: Requests
 
-    /// Answers every whole request that is there, and writes the answers with one call.
+    /// Answers every whole request that is there, and hands over the answers together.
     private final func process() {
-        guard let context, !isBusy, !isClosing, context.channel.isWritable else { return }
-        clearOut()
+        guard let context, !isBusy, !isClosing, isWritable(context) else { return }
+        var hasMore = false
+        loop.write(self, at: lastRead) { hasMore = answerRequests() }
+        // Where the socket does not take it all at once, its becoming writable goes on.
+        if hasMore, isWritable(context) { context.eventLoop.execute { self.process() } }
+    }
+
+    /// - Returns: whether it stopped before the last of them.
+    private final func answerRequests() -> Bool {
+        let first = loop.out.writerIndex
         var hasMore = false
         loop: while !isBusy, !isClosing {
             // Answers may be much longer than their requests: they are handed out before they pile up.
-            if loop.out.readableBytes > Self.batchBytes {
+            if loop.out.writerIndex - first > HTTPLoop.heldBytes {
                 hasMore = true
                 break
             }
@@ -132,7 +156,7 @@ open class HTTPConnection: ChannelDuplexHandler, @unchecked Sendable {
                 let exchange = HTTPExchange(head: head, keepsAlive: head.keepsAlive && !loop.isDraining)
                 let start = loop.out.writerIndex
                 request.withUnsafeReadableBytes { answer(exchange, $0, body) }
-                if !isBusy { finish(exchange, from: start) }
+                if !isBusy { finish(exchange, from: max(start, loop.writingStart)) }
                 pending.moveReaderIndex(forwardBy: consumed)
                 if !exchange.keepsAlive, !isBusy { isClosing = true }
             case .failure(let failure): refuse(failure)
@@ -140,47 +164,76 @@ open class HTTPConnection: ChannelDuplexHandler, @unchecked Sendable {
         }
         if pending.readableBytes == 0 { pending = ByteBuffer() }
         requestBegan = pending.readableBytes == 0 && !parser.isInsideBody ? nil : requestBegan ?? lastRead
-        flush(context)
-        // Where the socket does not take it all at once, its becoming writable goes on.
-        if hasMore, context.channel.isWritable { context.eventLoop.execute { self.process() } }
+        return hasMore
     }
-
-    private static let batchBytes = 1 << 20
 
     private final func refuse(_ failure: HTTPFailure) {
         answer(failure, HTTPExchange(head: HTTPHead(), keepsAlive: false))
         isClosing = true
     }
 
-    private final func clearOut() {
-        if loop.out.capacity > 1 << 20 { loop.out = ByteBuffer() }
-        loop.out.clear(minimumCapacity: 4096)
+    // MARK: Answers
+
+    /// Nothing is in the channel's buffer, or not too much.
+    private final func isWritable(_ context: ChannelHandlerContext) -> Bool {
+        unsent == 0 || context.channel.isWritable
     }
 
-    private final func flush(_ context: ChannelHandlerContext) {
-        if loop.out.readableBytes > 0 { context.writeAndFlush(wrapOutboundOut(loop.out), promise: nil) }
+    /// Hands over what the loop held, and ends the connection if that was the last of it.
+    final func send(_ answers: Range<Int>) {
+        heldCount -= 1
+        guard let context else { return }
+        send(answers, context)
         // What follows a refused request is read and dropped until the client closes or the sweep does.
-        guard isClosing else { return }
+        guard isClosing, heldCount == 0 else { return }
         let ended = context.eventLoop.makePromise(of: Void.self)
         ended.futureResult.whenComplete { [self] _ in outputEnded = outputEnded ?? .now() }
         context.close(mode: .output, promise: ended)
     }
 
+    /// To the socket itself, which takes answers whole as a rule; what it does not take goes through the channel, which
+    /// waits for it. This handler is the only one of its channel.
+    private final func send(_ answers: Range<Int>, _ context: ChannelHandlerContext) {
+        var taken = 0
+        if unsent == 0, let socket {
+            taken = loop.out.withUnsafeReadableBytes { write($0, at: answers, to: socket) }
+            if taken == answers.count { return }
+        }
+        let from = answers.lowerBound + taken
+        guard let rest = loop.out.getSlice(at: from, length: answers.upperBound - from) else { return }
+        unsent += 1
+        let sent = context.eventLoop.makePromise(of: Void.self)
+        sent.futureResult.whenComplete { [self] _ in unsent -= 1 }
+        context.writeAndFlush(wrapOutboundOut(rest), promise: sent)
+    }
+
+    /// - Returns: how many bytes the socket took; 0 also where it failed, as the channel then meets the same.
+    private final func write(
+        _ bytes: UnsafeRawBufferPointer, at range: Range<Int>, to socket: NIOBSDSocket.Handle
+    ) -> Int {
+        #if canImport(Glibc)
+            let flags = Int32(MSG_DONTWAIT | MSG_NOSIGNAL)
+            return max(0, Glibc.send(socket, bytes.baseAddress! + range.lowerBound, range.count, flags))
+        #else
+            return max(0, Darwin.send(socket, bytes.baseAddress! + range.lowerBound, range.count, MSG_DONTWAIT))
+        #endif
+    }
+
     /// Ends an exchange whose answer was made elsewhere; nothing happens if the client has gone.
     public final func complete(_ exchange: HTTPExchange, _ write: () -> Void) {
         isBusy = false
-        guard let context else { return }
+        if context == nil { return }
         // Nothing was read meanwhile: the client is not to blame for that time.
         lastRead = .now()
         requestBegan = nil
-        clearOut()
-        write()
-        // What was written may have been the beginning of more work.
-        if !isBusy {
-            finish(exchange, from: loop.out.readerIndex)
-            if !exchange.keepsAlive || loop.isDraining { isClosing = true }
+        loop.write(self, at: lastRead) {
+            write()
+            // What was written may have been the beginning of more work.
+            if !isBusy {
+                finish(exchange, from: loop.writingStart)
+                if !exchange.keepsAlive || loop.isDraining { isClosing = true }
+            }
         }
-        flush(context)
         process()
         releaseRead()
     }
@@ -201,14 +254,13 @@ open class HTTPConnection: ChannelDuplexHandler, @unchecked Sendable {
         if let began = requestBegan {
             // What waits for the client to read its answers is not late.
             let limit = TimeAmount.seconds(Int64(options.requestTimeoutSeconds))
-            guard context.channel.isWritable || now - began > limit * 10 else { return }
+            guard isWritable(context) || now - began > limit * 10 else { return }
             let isLate = parser.isInsideBody ? now - lastRead > limit || now - began > limit * 10 : now - began > limit
             guard isLate else { return }
-            if !context.channel.isWritable { return context.close(promise: nil) }
-            clearOut()
+            if !isWritable(context) { return context.close(promise: nil) }
             let seconds = options.requestTimeoutSeconds
-            refuse(HTTPFailure(status: 408, message: "the request did not arrive in \(seconds) s"))
-            flush(context)
+            let problem = "the request did not arrive in \(seconds) s"
+            loop.write(self, at: now) { refuse(HTTPFailure(status: 408, message: problem)) }
         } else if now - lastRead > .seconds(Int64(options.idleTimeoutSeconds)) {
             context.close(promise: nil)
         }

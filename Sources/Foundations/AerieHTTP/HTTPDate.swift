@@ -1,8 +1,12 @@
 import AerieCore
+import NIOCore
 
-/// The header field `Date` with its line's end. A loop makes it anew once a second, not for each answer.
+/// The header field `Date` with its line's end, and what else of answers' heads is the same for a second. A loop makes
+/// it anew once a second, not for each answer.
 public struct HTTPDate: Sendable {
     public private(set) var line: [UInt8] = []
+    /// The whole head of the usual answer: 200, JSON, of a connection that stays open.
+    private(set) var usualHead: [UInt8] = []
     private var seconds = Int64.min
 
     /// - Parameter seconds: since 1970, UTC.
@@ -12,6 +16,9 @@ public struct HTTPDate: Sendable {
         guard seconds != self.seconds else { return }
         self.seconds = seconds
         line = Array("Date: \(Self.text(seconds))\r\n".utf8)
+        var head = ByteBuffer()
+        _ = HTTPAnswer(200, .json, keepsAlive: true, isHTTP10: false, date: self, into: &head) { _ in }
+        usualHead = Array(head.readableBytesView)
     }
 
     private static let weekdays = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"]

@@ -54,7 +54,7 @@ public final class LoopMetrics: @unchecked Sendable {
     /// - Parameters:
     ///   - slot: `ServedPredictor.metricsSlot`, or -1 for a request that found no deployment.
     ///   - code: the HTTP status, or the gRPC code's number.
-    ///   - nanoseconds: from the last byte read to the answer handed to the socket.
+    ///   - nanoseconds: from the last byte read until the answer is written.
     @inline(__always)
     public func record(slot: Int, service: ServiceKind, code: Int, nanoseconds: UInt64) {
         record(.server, slot, service, code, nanoseconds)

@@ -77,9 +77,8 @@ final class FeastConnection: HTTPConnection, @unchecked Sendable {
     private func writeOnline(_ plan: FeastPlan, _ exchange: HTTPExchange, _ failure: AerieError?) {
         if let failure, failure.code != .unavailable { return write(FeastRoutes.failure(failure), exchange) }
         let start = loop.out.writerIndex
-        let answer = HTTPAnswer(
-            200, .json, keepsAlive: exchange.keepsAlive, isHTTP10: exchange.head.isHTTP10, date: loop.date,
-            into: &loop.out, fields: { _ in })
+        let answer = HTTPAnswer.json(
+            date: loop.date, keepsAlive: exchange.keepsAlive, isHTTP10: exchange.head.isHTTP10, into: &loop.out)
         let writer = FeastAnswerWriter(
             plan: plan, lookups: lookups, showsViews: showsViews, failure: failure?.message)
         guard writer.write(to: &loop.out, moments: &loop.moments) else {

@@ -245,12 +245,15 @@ extension InferenceConnection {
         var isBinary = false
         for output in state.selection where output.isBinary { isBinary = true }
         var jsonLengthEnd = 0
-        let answer = HTTPAnswer(
-            200, isBinary ? .octets : .json, keepsAlive: exchange.keepsAlive, isHTTP10: exchange.head.isHTTP10,
-            date: state.date, into: &state.out
-        ) { out in
-            if isBinary { jsonLengthEnd = HTTPAnswer.reserveLength("Inference-Header-Content-Length:", &out) }
-        }
+        let (keepsAlive, isHTTP10) = (exchange.keepsAlive, exchange.head.isHTTP10)
+        let answer =
+            if isBinary {
+                HTTPAnswer(
+                    200, .octets, keepsAlive: keepsAlive, isHTTP10: isHTTP10, date: state.date, into: &state.out
+                ) { jsonLengthEnd = HTTPAnswer.reserveLength("Inference-Header-Content-Length:", &$0) }
+            } else {
+                HTTPAnswer.json(date: state.date, keepsAlive: keepsAlive, isHTTP10: isHTTP10, into: &state.out)
+            }
         state.tail.clear()
         InferAnswer(plan: plan).writeJSON(
             prediction, id: state.scratch.id.map { state.scratch.text[$0] }, selection: state.selection,

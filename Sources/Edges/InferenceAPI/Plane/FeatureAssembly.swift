@@ -15,6 +15,8 @@ final class FeatureAssembly {
     let lane: any FeatureLane
     private let keys: [(name: [UInt8], entity: [UInt8])]
     private let columns: [[UInt8]]
+    /// The columns in the order in which requests are likely to name them: first those that only a request gives.
+    private let likely: [Int]
     private let isWide: Bool
     let rows = RowBuffer()
     private var isGiven: [Bool]
@@ -30,6 +32,8 @@ final class FeatureAssembly {
         self.lane = lane
         keys = binding.lookup.keys.map { (Array($0.name.utf8), Array($0.entity.utf8)) }
         columns = binding.columns.map { Array($0.utf8) }
+        let given = columns.indices.filter { binding.places[$0] == nil }
+        likely = given + columns.indices.filter { binding.places[$0] != nil }
         isWide = binding.rowType == .fp64
         isGiven = columns.map { _ in false }
         keyInputs = keys.map { _ in -1 }
@@ -54,9 +58,10 @@ final class FeatureAssembly {
         rows.clear()
         rows.resize(to: count * columns.count * (isWide ? 8 : 4))
         for column in columns.indices { isGiven[column] = false }
+        var next = 0
         for index in scratch.inputs.indices where !keyInputs.contains(index) {
             let part = scratch.inputs[index]
-            guard let column = columns.firstIndex(where: { scratch.isEqual(part.name, $0) }), !isGiven[column],
+            guard let column = column(part.name, scratch, from: &next), !isGiven[column],
                 give(FeatureInput(part: part, scratch: scratch, body: body), column)
             else { return nil }
             isGiven[column] = true
@@ -69,6 +74,18 @@ final class FeatureAssembly {
         for index in scratch.inputs.indices where scratch.isEqual(scratch.inputs[index].name, key.name) { return index }
         for index in scratch.inputs.indices where scratch.isEqual(scratch.inputs[index].name, key.entity) {
             return index
+        }
+        return nil
+    }
+
+    /// The column of that name.
+    /// - Parameter next: where in the likely order it is looked for first; then the place behind it.
+    private func column(_ name: Range<Int>, _ scratch: InferScratch, from next: inout Int) -> Int? {
+        for _ in likely {
+            if next == likely.count { next = 0 }
+            let column = likely[next]
+            next += 1
+            if scratch.isEqual(name, columns[column]) { return column }
         }
         return nil
     }

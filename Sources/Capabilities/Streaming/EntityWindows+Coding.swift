@@ -34,7 +34,7 @@ extension EntityWindows {
         for share in identities.shares {
             writer.varint(UInt64(bitPattern: share.index))
             writer.varint(UInt64(share.list.count))
-            for identity in share.list { writer.fixed(identity) }
+            writer.fixed(share.list)
         }
         return (writer.bytes(), published)
     }
@@ -181,7 +181,7 @@ extension TileRing {
             for place in resolution.sets.indices {
                 let set = sets[tile * resolution.sets.count + place]
                 writer.varint(UInt64(set.count))
-                for hash in set { writer.fixed(hash) }
+                writer.fixed(set)
             }
         }
     }

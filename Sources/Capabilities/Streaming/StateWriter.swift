@@ -27,6 +27,14 @@ struct StateWriter: ~Copyable {
         count += 8
     }
 
+    mutating func fixed(_ values: [UInt64]) {
+        precondition(count + 8 * values.count <= memory.count)
+        for value in values {
+            memory.storeBytes(of: value.littleEndian, toByteOffset: count, as: UInt64.self)
+            count += 8
+        }
+    }
+
     mutating func varint(_ value: UInt64) {
         var value = value
         while value >= 0x80 {

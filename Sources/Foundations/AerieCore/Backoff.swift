@@ -27,7 +27,10 @@ public struct Backoff: Hashable, Sendable {
             pause = pause * factor
             left -= 1
         }
-        return min(pause, cap) * (1 - min(max(jitter, 0), 1) * min(max(chance, 0), 1))
+        let whole = min(pause, cap)
+        let share = min(max(jitter, 0), 1) * min(max(chance, 0), 1)
+        // Not by way of 1: a product with a fraction is rounded.
+        return share > 0 ? whole * (1 - share) : whole
     }
 
     /// With a chance of that generator's.

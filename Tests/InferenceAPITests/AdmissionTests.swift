@@ -1,6 +1,9 @@
 import AerieCore
 import AerieGRPC
 import AerieHTTP
+#if canImport(Glibc)
+    import Glibc
+#endif
 import NIOCore
 import NIOPosix
 import Serving
@@ -199,6 +202,26 @@ struct AdmissionTests {
             #expect(try await ask(http, post("/v2/models/m/infer", plain, headers: wrong)).status == 400)
         }
     }
+
+    #if os(Linux)
+        @Test("the threads of slow models give way to the event loops")
+        func threadsGiveWay() async throws {
+            let process = __priority_which_t(PRIO_PROCESS.rawValue)
+            let usual = getpriority(process, 0)
+            let pool = InferencePool(threads: 3, capacity: 8, niceness: 5)
+            var found: [Int32] = []
+            for _ in 0..<8 {
+                found.append(
+                    try await withCheckedThrowingContinuation { continuation in
+                        do {
+                            try pool.submit { continuation.resume(returning: getpriority(process, 0)) }
+                        } catch { continuation.resume(throwing: error) }
+                    })
+            }
+            await pool.shutdown()
+            #expect(found == Array(repeating: min(19, usual + 5), count: 8))
+        }
+    #endif
 
     private static let preface = Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8) + frame(4, flags: 0, stream: 0, [])
 

@@ -80,10 +80,10 @@ public final class InferencePlane: Sendable {
         self.options = options
         threads = MultiThreadedEventLoopGroup(numberOfThreads: options.loops > 0 ? options.loops : System.coreCount)
         group = threads
-        let pool = InferencePool(threads: options.poolThreads, capacity: options.poolCapacity)
+        let pool = InferencePool(threads: options.poolThreads, capacity: options.poolCapacity, niceness: 5)
         self.pool = pool
         let explanations = InferencePool(
-            threads: options.explainThreads, capacity: options.explainCapacity, purpose: "explanations")
+            threads: options.explainThreads, capacity: options.explainCapacity, niceness: 10, purpose: "explanations")
         self.explanations = explanations
         let loops = threads.makeIterator().map { $0 }
         let statistics = PlaneStatistics(loops: loops.map { _ in LoopMetrics() })

@@ -1,4 +1,7 @@
 import AerieCore
+#if canImport(Glibc)
+    import Glibc
+#endif
 import NIOConcurrencyHelpers
 import NIOPosix
 import Serving
@@ -17,10 +20,13 @@ final class InferencePool: Sendable {
     /// Requests that were refused because too many waited, or waited too long.
     var refusals: Int { refused.load(ordering: .relaxed) }
 
-    init(threads count: Int, capacity: Int, purpose: String = "slow models") {
+    /// - Parameter niceness: what the threads give way by. A loop reads, refuses and answers for everybody, so it
+    ///   comes before a model's thread where both want a processor: else overload is met with late refusals.
+    init(threads count: Int, capacity: Int, niceness: Int32, purpose: String = "slow models") {
         self.purpose = purpose
         threads = NIOThreadPool(numberOfThreads: count)
         threads.start()
+        Self.lower(threads, count: count, niceness: niceness)
         self.capacity = capacity
         shedder = Mutex(QueueShedder(threads: count))
     }
@@ -57,6 +63,22 @@ final class InferencePool: Sendable {
             work()
             leave()
         }
+    }
+
+    /// Linux has priorities of threads, so each sets its own: none takes a second turn before all had one.
+    private static func lower(_ threads: NIOThreadPool, count: Int, niceness: Int32) {
+        #if os(Linux)
+            let thread = __priority_which_t(PRIO_PROCESS.rawValue), done = ConditionLock(value: 0)
+            for index in 0..<count {
+                threads.submit { _ in
+                    setpriority(thread, 0, getpriority(thread, 0) + niceness)
+                    done.lock(whenValue: index)
+                    done.unlock(withValue: index + 1)
+                    done.lock(whenValue: count)
+                    done.unlock()
+                }
+            }
+        #endif
     }
 
     func shutdown() async { try? await threads.shutdownGracefully() }

@@ -30,7 +30,8 @@ public struct FeastRoutes: Sendable {
     }
 
     private static let endpoints = [
-        "get-online-features", "push", "write-to-online-store", "materialize", "materialize-incremental",
+        "get-online-features", "push", "write-to-online-store", "materialize", "materialize-incremental", "search",
+        "retrieve-online-documents",
     ]
 
     private func answer(_ endpoint: String, _ call: Call) async throws(AerieError) -> FeastReply {
@@ -40,6 +41,11 @@ public struct FeastRoutes: Sendable {
         case "write-to-online-store": try await write(call)
         case "materialize": try await materialize(call, isIncremental: false)
         case "materialize-incremental": try await materialize(call, isIncremental: true)
+        case "search", "retrieve-online-documents":
+            throw AerieError(
+                .unsupported,
+                "the online store finds rows by their entities, and none by the nearness of vectors: keep documents in a "
+                    + "vector database, and read their features here by get-online-features")
         default: throw .notFound("there is nothing at \(endpoint)")
         }
     }
@@ -139,6 +145,11 @@ public struct FeastRoutes: Sendable {
     }
 
     private func materialize(_ call: Call, isIncremental: Bool) async throws(AerieError) -> FeastReply {
+        if let version = try Self.text(call.body, "version"), version != "latest" {
+            throw .invalid(
+                "version", "the versions of a feature view are not kept apart online: leave it out, or bring version "
+                    + "\(version) back first, by aerie features versions VIEW --restore")
+        }
         var views: [String]?
         if let names = call.body["feature_views"], !names.isNull { views = try Self.texts(call.body, "feature_views") }
         let now = SystemClock().now().milliseconds * 1000

@@ -161,6 +161,7 @@ struct FeastPath {
     }
 
     private static let endpoints: [StaticString] = [
-        "get-online-features", "push", "write-to-online-store", "materialize", "materialize-incremental", "health",
+        "get-online-features", "push", "write-to-online-store", "materialize", "materialize-incremental", "search",
+        "retrieve-online-documents", "health",
     ]
 }

@@ -1,9 +1,14 @@
 """`aerie bench` against the real server: what it sends is answered well in every form, and what it counts the server counts."""
 
+import contextlib
+import fcntl
 import json
+import os
 import re
 import socket
+import struct
 import subprocess
+import termios
 import threading
 import urllib.request
 
@@ -53,6 +58,26 @@ def test_a_constant_rate(aerie, fraud_deployment, form):
     assert 99 <= result["due"] <= 101
     assert result["succeeded"] + result["failed"] == result["due"]
     assert result["failed"] == 0
+
+
+def test_a_terminal_sees_it_run(aerie, fraud_deployment):
+    ours, theirs = os.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 160, 0, 0))
+    command = [BINARY, "bench", fraud_deployment.name, "--target", aerie.inference_http, "--duration", "0.8", "--warmup", "0.4"]
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        shown = b""
+        # A terminal whose other side has gone is an error to read.
+        with contextlib.suppress(OSError):
+            while piece := os.read(ours, 65536):
+                shown += piece
+        os.close(ours)
+    assert process.returncode == 0
+    lines = shown.decode().split("\x1b[2K")
+    assert any("warming up" in line for line in lines) and any(re.search(r"\d+/s  p50 .*p99 ", line) for line in lines)
+    assert lines[-1].split()[:2] == ["TARGET", "REQUESTS/S"], lines[-1]
+    # Elsewhere nothing is drawn.
+    assert bench(fraud_deployment.name, "--target", aerie.inference_http).stderr == ""
 
 
 def test_rows_of_a_file(aerie, fraud_deployment, tmp_path):

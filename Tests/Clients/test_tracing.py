@@ -17,6 +17,7 @@ import tritonclient.grpc
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 
 from conftest import FraudDeployment, wait_until_available
+from test_inference_protocol import MANIFEST, write_model
 
 PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
@@ -169,6 +170,32 @@ def test_what_the_caller_does_not_keep_is_not_sent(traced, collector):
     assert infer(traced, traced.fraud.rows[:1], traceparent=f"00-{loud}-00f067aa0ba902b7-01").status_code == 200
     message, _ = collector.next()
     assert {span.trace_id.hex() for span in spans_of(message)} == {loud}
+
+
+def test_what_the_server_failed_to_answer_is_kept(traced, collector, tmp_path):
+    """A request whose batch does not fill in its time; one that its caller got wrong is no failure of the server's."""
+    config = {"max_batch_size": 16,
+              "dynamic_batching": {"preferred_batch_size": [4], "max_queue_delay_microseconds": 20_000_000}}
+    traced.cli("apply", "-f", "-", input=MANIFEST.format(
+        name="never-full", annotations=json.dumps({"aerie.dev/model-config": json.dumps(config)}),
+        path=write_model(tmp_path / "scaled.onnx")))
+    wait_until_available(traced, "never-full")
+    wrong, failed = "6" * 32, "7" * 32
+    body = {"inputs": [{"name": "x", "shape": [1, 3], "datatype": "FP32", "data": [1, 2, 3]}]}
+
+    def ask(trace_id, body):
+        return requests.post(
+            f"{traced.inference_http}/v2/models/never-full/infer", json=body, timeout=30,
+            headers={"traceparent": f"00-{trace_id}-00f067aa0ba902b7-00", "X-Envoy-Expected-Rq-Timeout-Ms": "50"}).status_code
+
+    assert ask(wrong, {"inputs": []}) == 400
+    assert ask(failed, body) == 504
+    message, _ = collector.next()
+    spans = spans_of(message)
+    assert {span.trace_id.hex() for span in spans} == {failed}
+    told = attributes(spans[0])
+    assert told["aerie.sampling.reason"] == "failed" and told["http.response.status_code"] == 504
+    assert spans[0].status.code == spans[0].status.STATUS_CODE_ERROR
 
 
 def test_seldons_and_kserves_protocols_are_traced_too(traced, collector):

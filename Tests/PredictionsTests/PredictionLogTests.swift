@@ -24,6 +24,16 @@ private final class TwoColumns: TabularModel {
     func infer(_ inputs: [Tensor]) throws(AerieError) -> [Tensor] { [] }
 }
 
+/// As where the engine's library is not installed.
+private struct NoEngine: SQLEngine {
+    func execute(_ sql: String, _ parameters: [SQLValue]) async throws(AerieError) {
+        throw AerieError(.unavailable, "there is no engine")
+    }
+    func query(_ sql: String, _ parameters: [SQLValue]) async throws(AerieError) -> SQLTable {
+        throw AerieError(.unavailable, "there is no engine")
+    }
+}
+
 @Suite struct PredictionLogTests {
     private let folder = NSTemporaryDirectory() + "aerie-predictions-\(UUID().uuidString)"
     private let clock = ManualClock(Timestamp(milliseconds: 1_800_000_000_000))
@@ -197,6 +207,34 @@ private final class TwoColumns: TabularModel {
         #expect(left.count < 6 && !left.contains("r0"))
         #expect(try await store.tidy() <= 6000)
         try? FileManager.default.removeItem(atPath: folder)
+    }
+
+    @Test("the limit holds after every append, also where nothing can be packed")
+    func boundedUnpacked() async throws {
+        let store = PredictionFiles(
+            folder: folder, options: .init(limit: 8000, segment: 1 << 20), clock: clock, engine: NoEngine())
+        let log = log(store)
+        for number in 0..<100 {
+            clock.advance(milliseconds: 10)
+            _ = log.accept(block("r\(number)", [[Double(number), 2]], [0.1], time: Int64(number)))
+            await log.write()
+            try await log.label([("r\(number)", 0, 1)])
+            #expect(try bytes() <= 8000)
+        }
+        await #expect(throws: AerieError.self) { try await store.tidy() }
+        #expect(try bytes() <= 8000)
+        let left = try await files().list(PredictionQuery()).map(\.record.puid)
+        #expect(left.first == "r99" && left.count > 5 && left.count < 100)
+        try? FileManager.default.removeItem(atPath: folder)
+    }
+
+    /// Of every file of the log.
+    private func bytes() throws -> Int {
+        let names = try FileManager.default.subpathsOfDirectory(atPath: folder).filter { $0.contains(".") }
+        return try names.reduce(0) { total, name in
+            let size = try FileManager.default.attributesOfItem(atPath: "\(folder)/\(name)")[.size] as? Int
+            return total + (size ?? 0)
+        }
     }
 
     @Test("an export has every row, oldest first, with its label")

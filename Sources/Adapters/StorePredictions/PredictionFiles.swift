@@ -13,19 +13,20 @@ public import Predictions
 /// ```
 ///
 /// An append is one `write` to the open file, so it is with the operating system when it returns. A line that the end
-/// of the machine has torn is passed over when it is read. Packing writes beside the files, renames, and then removes
-/// the lines: after a crash in between both hold the same rows, and the lines' file, named in the Parquet file's name,
-/// is removed at the next start.
+/// of the machine has torn is passed over when it is read. The limit is looked at whenever a segment is full, and
+/// counts what is packed and what waits for it, so it holds where packing is slow or fails. Packing writes beside the
+/// files, renames, and then removes the lines: after a crash in between both hold the same rows, and the lines' file,
+/// named in the Parquet file's name, is removed at the next start.
 public actor PredictionFiles: PredictionStore {
     public struct Options: Sendable {
         /// Bytes of all files; the oldest go first.
         public var limit: Int64
-        /// Bytes of lines that are packed together.
+        /// Bytes of lines that are packed together, at most an eighth of the limit.
         public var segment: Int64
 
         public init(limit: Int64 = 1 << 30, segment: Int64 = 16 << 20) {
             self.limit = limit
-            self.segment = segment
+            self.segment = min(segment, max(1, limit / 8))
         }
     }
 
@@ -103,6 +104,10 @@ public actor PredictionFiles: PredictionStore {
         }
         current.size += Int64(bytes.count)
         open[part.rawValue] = current
+        guard current.size >= options.segment else { return }
+        try? current.file.close()
+        open[part.rawValue] = nil
+        _ = trim()
     }
 
     private func openFile(_ part: Part) throws(AerieError) -> (path: String, file: FileHandle, size: Int64) {
@@ -135,20 +140,22 @@ public actor PredictionFiles: PredictionStore {
 
     public func tidy() async throws(AerieError) -> Int64 {
         try clean()
-        for part in Part.allCases { try await pack(part) }
-        return trim()
+        var problem: AerieError?
+        for part in Part.allCases {
+            do throws(AerieError) { try await pack(part) } catch { problem = problem ?? error }
+        }
+        let kept = trim()
+        if let problem { throw problem }
+        return kept
     }
 
     /// Packs every file of lines that is full, or was left by an earlier process.
     private func pack(_ part: Part) async throws(AerieError) {
-        if let current = open[part.rawValue], current.size >= options.segment {
-            try? current.file.close()
-            open[part.rawValue] = nil
-        }
         let current = open[part.rawValue]?.path
         for name in files(part) where name.hasPrefix("open-") && name.hasSuffix(".ndjson") {
             let path = "\(folder)/\(part.rawValue)/\(name)"
-            guard path != current else { continue }
+            // The oldest may have gone while the one before was packed.
+            guard path != current, FileManager.default.fileExists(atPath: path) else { continue }
             let packed = "\(folder)/\(part.rawValue)/\(name.dropFirst("open-".count).dropLast(".ndjson".count)).parquet"
             try await engine.execute(
                 "COPY (SELECT * FROM \(Self.lines([path], part))) TO \(sqlString(packed + ".partial")) "
@@ -160,23 +167,30 @@ public actor PredictionFiles: PredictionStore {
         }
     }
 
-    /// The oldest packed predictions go first, then the oldest labels; what is being appended to stays.
+    /// The oldest predictions go first, then the oldest labels; what is being appended to stays, and has room to become
+    /// a segment of each.
     private func trim() -> Int64 {
-        var sizes: [(path: String, size: Int64)] = []
-        var total: Int64 = 0
+        var files: [(path: String, size: Int64)] = []
         for part in Part.allCases {
-            for name in files(part) {
+            for name in self.files(part).sorted(by: { Self.start($0) < Self.start($1) }) {
                 let path = "\(folder)/\(part.rawValue)/\(name)"
                 let size = ((try? FileManager.default.attributesOfItem(atPath: path))?[.size] as? Int64) ?? 0
-                total += size
-                if name.hasSuffix(".parquet") { sizes.append((path, size)) }
+                files.append((path, size))
             }
         }
-        for (path, size) in sizes where total > options.limit {
+        var total = files.reduce(0) { $0 + $1.size }
+        let appended = open.values.map(\.path)
+        for (path, size) in files where total > options.limit - 2 * options.segment {
+            if appended.contains(path) || path.hasSuffix(".partial") { continue }
             try? FileManager.default.removeItem(atPath: path)
             total -= size
         }
         return total
+    }
+
+    /// What a file's name says of its beginning, packed or not.
+    private static func start(_ name: String) -> Substring {
+        name.hasPrefix("open-") ? name.dropFirst("open-".count) : name[...]
     }
 
     private func files(_ part: Part) -> [String] {

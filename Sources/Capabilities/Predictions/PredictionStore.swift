@@ -45,7 +45,8 @@ public struct LabelledPrediction: Sendable, Equatable {
 /// Where predictions are kept.
 ///
 /// Contract: what `append` and `label` have returned for survives the process's end at any instant. Disk use is
-/// bounded: `tidy` removes the oldest predictions beyond the limit. Calls may come from several tasks at once.
+/// bounded, whether or not packing works: the oldest predictions beyond the limit go. Calls may come from several tasks
+/// at once.
 /// - Throws: `resourceExhausted` where the disk is full; `unavailable` where what is needed to read is missing.
 public protocol PredictionStore: Sendable {
     func append(_ records: [PredictionRecord]) async throws(AerieError)
@@ -55,7 +56,7 @@ public protocol PredictionStore: Sendable {
     /// Writes them to a Parquet file, oldest first, without regard to `limit`.
     /// - Returns: the rows.
     func export(_ query: PredictionQuery, to path: String) async throws(AerieError) -> Int64
-    /// Packs what has been appended, and removes what is beyond the limit.
+    /// Packs what has been appended, and removes what is beyond the limit, which it does even if packing fails.
     /// - Returns: the bytes that are kept.
     func tidy() async throws(AerieError) -> Int64
 }

@@ -22,11 +22,11 @@ final class InferencePool: Sendable {
 
     /// - Parameter niceness: what the threads give way by. A loop reads, refuses and answers for everybody, so it
     ///   comes before a model's thread where both want a processor: else overload is met with late refusals.
-    init(threads count: Int, capacity: Int, niceness: Int32, purpose: String = "slow models") {
+    init(threads count: Int, capacity: Int, niceness: Int32 = 0, purpose: String = "slow models") {
         self.purpose = purpose
         threads = NIOThreadPool(numberOfThreads: count)
         threads.start()
-        Self.lower(threads, count: count, niceness: niceness)
+        if niceness > 0 { Self.lower(threads, count: count, niceness: niceness) }
         self.capacity = capacity
         shedder = Mutex(QueueShedder(threads: count))
     }

@@ -9,6 +9,7 @@ import zlib
 
 import grpc
 import lightgbm
+import ml_dtypes
 import numpy
 import pytest
 import tritonclient.grpc
@@ -45,7 +46,7 @@ def test_bf16_goes_through_raw_and_is_refused_as_json(aerie, triton, rpc, scaled
         [helper.make_tensor_value_info("y", TensorProto.BFLOAT16, ["rows", 2])])
     onnx = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     triton.load_model("protocol-bf16", config="{}", files={"file:1/model.onnx": onnx.SerializeToString()})
-    values = numpy.array([[1.5, -65536.0]], dtype=numpy.float32)
+    values = numpy.array([[1.5, -65536.0]], dtype=ml_dtypes.bfloat16)
     for client, module in ((triton, tritonclient.http), (rpc, tritonclient.grpc)):
         given = module.InferInput("x", [1, 2], "BF16")
         given.set_data_from_numpy(values)
@@ -108,7 +109,7 @@ async def ask():
     rest = kserve.InferenceRESTClient(kserve.RESTConfig(protocol="v1"))
     assert await rest.is_server_live(url) and await rest.is_model_ready(url, name)
     body = {"instances": question["rows"]}
-    answers = [await rest.infer(url, body, model_name=name), await rest.explain(url, body, model_name=name)]
+    answers = [await rest.infer(url, body, model_name=name), await rest.explain(url, name, body)]
     await rest.close()
     return answers
 

@@ -51,10 +51,13 @@ extension LoopState {
         let timer = loop.scheduleTask(in: .milliseconds(Int64(limit))) {
             finish(.failure(AerieError(.deadlineExceeded, "the feature store did not answer in \(limit) ms")))
         }
+        var isWithinCall = true
         let isRead = lanes?.read(rows, of: fetch.binding.lookup) { result in
             timer.cancel()
-            finish(result)
+            // A store that is away says so at once, while the request is still being taken in.
+            if isWithinCall { loop.execute { finish(result) } } else { finish(result) }
         }
+        isWithinCall = false
         if isRead == true { return }
         Task {
             let result: Result<FetchedFeatures, AerieError>

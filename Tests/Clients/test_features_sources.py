@@ -194,7 +194,7 @@ def test_a_table_of_a_duckdb_database(start_aerie, place, tmp_path):
     store.materialize(START.to_pydatetime(), (START + pd.Timedelta(days=30)).to_pydatetime(), feature_views=["swans"])
     assert store.get_online_features(["swans:value"], keys).to_dict()["value"] == want["value"]
 
-    for location, words in [("{type: duckdb, path: warehouse.duckdb, table: stats.nobody}", "stats.nobody"),
+    for location, words in [("{type: duckdb, path: warehouse.duckdb, table: stats.nobody}", "nobody does not exist"),
                             ("{type: duckdb, path: nowhere.duckdb, table: stats.users}", "nowhere.duckdb")]:
         (tmp_path / "bad.yaml").write_text(manifest("bad", location))
         server.cli("apply", "-f", f"{tmp_path}/bad.yaml")

@@ -11,14 +11,18 @@ extension FeatureStore {
     /// they bring every feature and not every input, as what Feast's SDK has computed itself.
     ///
     /// Rows without a time are of now.
+    /// - Parameter computes: whether the rows are inputs, and not yet the features.
     /// - Throws: `invalidArgument` for an input that is not there or of another type, before anything is computed; what
     ///   the runner of functions throws.
-    func computed(_ columns: NamedColumns, of view: FeatureCatalog.View) async throws(AerieError) -> NamedColumns {
+    func computed(
+        _ columns: NamedColumns, of view: FeatureCatalog.View, computes: Bool
+    ) async throws(AerieError) -> NamedColumns {
         guard let plan = view.onDemand else { return columns }
         let features = view.definition.features
         var rows = WrittenRows(columns)
         let time = view.definition.timestampField ?? "event_timestamp"
         if rows[time] == nil { rows.add(time, .string(FeatureTime.text(clock.now().milliseconds * 1000))) }
+        guard computes else { return rows.columns }
         if let missing = rows.missing(of: plan) {
             if features.allSatisfy({ rows[$0.name] != nil }) { return rows.columns }
             if !rows.areEnough(for: plan) {

@@ -48,7 +48,7 @@ extension FeatureStore {
         }
         var batches: [Batch] = []
         for view in views where view.online.windows == nil {
-            let columns = computes ? try await computed(given, of: view) : given
+            let columns = try await computed(given, of: view, computes: computes)
             var rows = try Self.rows(columns, of: view)
             if target == .both {
                 // Offline a feature without a column is null; online it is the same.

@@ -42,7 +42,7 @@ struct HeldAnswersTests {
     @Test("answers behind one that its socket does not take whole, while another client is answered")
     func behindLargeAnswer() async throws {
         try await withPlane([deployment("fraud", SumModel(features: 1))]) { port, _, _ in
-            let count = 500_000
+            let count = 150_000
             let numbers = "[" + String(repeating: "1e6,", count: count - 1) + "1e6]"
             let large = request("large", numbers, shape: "[\(count),1]")
             let small = ["first", "second", "third"]

@@ -12,7 +12,8 @@ protocol RedisReplyTaker: AnyObject {
 }
 
 /// One pipelined connection of one event loop to one server, for reads: commands of all requests of a turn of the loop
-/// go out together, and replies are handed over where they lie in the received bytes.
+/// go out together, or sooner where the server would have nothing to do meanwhile; replies are handed over where they
+/// lie in the received bytes.
 ///
 /// While the server cannot be reached every read fails at once, and the connection is tried again five times a second.
 /// `@unchecked Sendable`: touched on its event loop only.
@@ -40,6 +41,8 @@ final class RedisReadLink: @unchecked Sendable {
 
     /// Reads that may be under way at once.
     private static let limit = 100_000
+    /// Bytes of commands that do not wait for more: as many as cost the server more than a call into the kernel.
+    private static let flushBytes = 2000
 
     init(on eventLoop: any EventLoop, address: RedisAddress, timeout: TimeAmount) {
         self.eventLoop = eventLoop
@@ -68,9 +71,14 @@ final class RedisReadLink: @unchecked Sendable {
         waiting.append(Waiting(taker: taker, replies: replies, deadline: .now() + timeout))
         watch()
         if case .idle = state { return connect() }
+        // The server works on these while the loop reads the requests that are next.
+        if waiting.count == 1 || outgoing.readableBytes >= Self.flushBytes { return flush() }
         guard !isFlushing else { return }
         isFlushing = true
-        eventLoop.execute { self.flush() }
+        eventLoop.execute {
+            self.isFlushing = false
+            self.flush()
+        }
     }
 
     /// Whoever waits is told, and no connection is made again.
@@ -80,7 +88,6 @@ final class RedisReadLink: @unchecked Sendable {
     }
 
     private func flush() {
-        isFlushing = false
         guard case .open(let channel) = state, outgoing.readableBytes > 0 else { return }
         channel.writeAndFlush(outgoing, promise: nil)
         if outgoing.capacity > 1 << 20 { outgoing = ByteBuffer() }

@@ -146,6 +146,8 @@ open class OnlineLookups {
 
     public final func row(part: Int, entity: Int) -> Row { rows[part * count + entity] }
 
+    public final func isFound(part: Int, entity: Int) -> Bool { rows[part * count + entity].isFound }
+
     /// The value of an entity's key: its type's number in Feast's key format, and its bytes.
     public final func key<Result>(
         _ place: Int, entity: Int, _ body: (_ type: UInt8, _ bytes: UnsafeRawBufferPointer) -> Result

@@ -22,6 +22,12 @@ struct ByteCursor {
 
     mutating func put(_ bytes: [UInt8]) { bytes.withUnsafeBytes { put($0) } }
 
+    /// What stands at a place that has been written, once more.
+    mutating func put(again place: Range<Int>) {
+        (base + count).copyMemory(from: base + place.lowerBound, byteCount: place.count)
+        count += place.count
+    }
+
     @inline(__always)
     mutating func put(byte: UInt8) {
         base.storeBytes(of: byte, toByteOffset: count, as: UInt8.self)

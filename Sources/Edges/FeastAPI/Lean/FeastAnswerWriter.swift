@@ -11,14 +11,15 @@ struct FeastAnswerWriter {
 
     private static let epoch: StaticString = "\"1970-01-01T00:00:00Z\""
 
-    /// - Parameter moments: room that is used again: each row's time as text.
+    /// - Parameter ends: a list that is used again: for each part where its rows' statuses and times stand.
     /// - Returns: false if a stored value is damaged; what is written is then of no use.
-    func write(to out: inout ByteBuffer, moments: inout Moments) -> Bool {
-        if failure == nil { moments.fill(lookups) }
+    func write(to out: inout ByteBuffer, ends: inout [Range<Int>]) -> Bool {
+        ends.removeAll(keepingCapacity: true)
+        for _ in plan.layout.parts { ends.append(0..<0) }
         var isWhole = true
         out.writeWithUnsafeMutableBytes(minimumWritableBytes: room) { memory in
             var cursor = ByteCursor(memory.baseAddress!)
-            isWhole = write(&cursor, moments)
+            isWhole = write(&cursor, &ends)
             return cursor.count
         }
         return isWhole
@@ -46,7 +47,7 @@ struct FeastAnswerWriter {
         return room
     }
 
-    private func write(_ out: inout ByteCursor, _ moments: Moments) -> Bool {
+    private func write(_ out: inout ByteCursor, _ ends: inout [Range<Int>]) -> Bool {
         out.put("{\"results\":[")
         for place in plan.layout.keys.indices {
             if place > 0 { out.put(byte: UInt8(ascii: ",")) }
@@ -54,7 +55,7 @@ struct FeastAnswerWriter {
         }
         for (place, output) in plan.layout.outputs.enumerated() {
             if place > 0 || !plan.layout.keys.isEmpty { out.put(byte: UInt8(ascii: ",")) }
-            guard write(output, plan.fallbacks[place], &out, moments) else { return false }
+            guard write(output, plan.fallbacks[place], &out, &ends[output.part]) else { return false }
         }
         out.put(plan.names)
         if showsViews { out.put(plan.views) }
@@ -89,66 +90,48 @@ struct FeastAnswerWriter {
         out.put("]}")
     }
 
+    /// - Parameter end: what follows the values, which is the same for all features of a row; empty before the first.
     private func write(
-        _ output: OnlineLayout.Output, _ fallback: [UInt8], _ out: inout ByteCursor, _ moments: Moments
+        _ output: OnlineLayout.Output, _ fallback: [UInt8], _ out: inout ByteCursor, _ end: inout Range<Int>
     ) -> Bool {
-        let (part, count) = (output.part, lookups.count)
-        let isThere = failure == nil
+        let part = output.part
         out.put("{\"values\":[")
-        for entity in 0..<count {
+        for entity in 0..<lookups.count {
             if entity > 0 { out.put(byte: UInt8(ascii: ",")) }
-            if !isThere {
+            if failure != nil {
                 out.put(fallback)
-            } else if !lookups.row(part: part, entity: entity).isFound {
+            } else if !lookups.isFound(part: part, entity: entity) {
                 out.put("null")
             } else if !out.put(value: lookups.value(part: part, entity: entity, field: output.place)) {
                 return false
             }
         }
+        if !end.isEmpty {
+            out.put(again: end)
+            return true
+        }
+        let start = out.count
+        writeEnd(part, &out)
+        end = start..<out.count
+        return true
+    }
+
+    private func writeEnd(_ part: Int, _ out: inout ByteCursor) {
         out.put("],\"statuses\":[")
-        for entity in 0..<count {
+        for entity in 0..<lookups.count {
             if entity > 0 { out.put(byte: UInt8(ascii: ",")) }
-            let isFound = isThere && lookups.row(part: part, entity: entity).isFound
+            let isFound = failure == nil && lookups.isFound(part: part, entity: entity)
             isFound ? out.put("\"PRESENT\"") : out.put("\"NOT_FOUND\"")
         }
         out.put("],\"event_timestamps\":[")
-        for entity in 0..<count {
+        for entity in 0..<lookups.count {
             if entity > 0 { out.put(byte: UInt8(ascii: ",")) }
-            if isThere, lookups.row(part: part, entity: entity).isFound {
-                moments.put(part * count + entity, into: &out)
+            if failure == nil, lookups.isFound(part: part, entity: entity) {
+                out.put(moment: lookups.row(part: part, entity: entity).time)
             } else {
                 out.put(Self.epoch)
             }
         }
         out.put("]}")
-        return true
-    }
-
-    /// The text of each row's time, made once though every feature of the row shows it.
-    struct Moments {
-        private var text: [UInt8] = []
-        private var ends: [Int] = []
-
-        mutating func fill(_ lookups: OnlineLookups) {
-            let rows = lookups.rows.count
-            if text.count < rows * ByteCursor.momentRoom {
-                text = [UInt8](repeating: 0, count: rows * ByteCursor.momentRoom)
-                ends = [Int](repeating: 0, count: rows)
-            }
-            text.withUnsafeMutableBytes { room in
-                for row in 0..<rows where lookups.rows[row].isFound {
-                    let start = row * ByteCursor.momentRoom
-                    var cursor = ByteCursor(room.baseAddress! + start)
-                    cursor.put(moment: lookups.rows[row].time)
-                    ends[row] = start + cursor.count
-                }
-            }
-        }
-
-        func put(_ row: Int, into out: inout ByteCursor) {
-            text.withUnsafeBytes {
-                out.put(UnsafeRawBufferPointer(rebasing: $0[(row * ByteCursor.momentRoom)..<ends[row]]))
-            }
-        }
     }
 }

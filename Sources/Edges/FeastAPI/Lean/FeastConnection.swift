@@ -81,7 +81,7 @@ final class FeastConnection: HTTPConnection, @unchecked Sendable {
             date: loop.date, keepsAlive: exchange.keepsAlive, isHTTP10: exchange.head.isHTTP10, into: &loop.out)
         let writer = FeastAnswerWriter(
             plan: plan, lookups: lookups, showsViews: showsViews, failure: failure?.message)
-        guard writer.write(to: &loop.out, moments: &loop.moments) else {
+        guard writer.write(to: &loop.out, ends: &loop.ends) else {
             loop.out.moveWriterIndex(to: start)
             let error = AerieError(.dataLoss, "a row of the online feature store is not what was written")
             return write(FeastRoutes.failure(error), exchange)

@@ -11,7 +11,8 @@ final class FeastLoop: HTTPLoop, @unchecked Sendable {
     let reader: (any OnlineReader)?
     let counters: FeastCounters
     var plans = FeastPlans()
-    var moments = FeastAnswerWriter.Moments()
+    /// For the answer that is being written.
+    var ends: [Range<Int>] = []
     /// Reads until the next that is sampled.
     private var untilSample = 1
 

@@ -293,12 +293,12 @@ def test_what_is_explained_are_the_rows_that_the_features_make(served):
     assert unknown.status_code == 400 and "amount" in unknown.json()["error"]
 
 
-def test_a_graph_is_given_the_features_of_its_service(served):
-    """The features are read once and pass its nodes: here one that holds amounts down, before the model."""
-    served.cli("apply", "-f", "-", input=f"""
+def clipping_graph(served, metadata: str, of_the_model: str = "") -> str:
+    """A deployment whose transformer holds the columns below 60 before the model, with what is said at the model's node."""
+    return f"""
 apiVersion: machinelearning.seldon.io/v1
 kind: SeldonDeployment
-metadata: {{name: clipped, annotations: {{aerie.dev/feature-service: fraud_features, aerie.dev/feature-timeout-ms: "2000"}}}}
+metadata: {metadata}
 spec:
   predictors:
   - name: main
@@ -306,8 +306,17 @@ spec:
       name: clip
       type: TRANSFORMER
       parameters: [{{name: aerie.dev/method, value: clip}}, {{name: upper, value: "60"}}]
-      children: [{{name: model, modelUri: {served.uri}}}]
-""")
+      children:
+      - name: model
+        modelUri: {served.uri}
+        {of_the_model}
+"""
+
+
+def test_a_graph_is_given_the_features_of_its_service(served):
+    """The features are read once and pass its nodes: here one that holds amounts down, before the model."""
+    annotations = '{aerie.dev/feature-service: fraud_features, aerie.dev/feature-timeout-ms: "2000"}'
+    served.cli("apply", "-f", "-", input=clipping_graph(served, f"{{name: clipped, annotations: {annotations}}}"))
     wait_until_available(served, "clipped")
     clipped = numpy.minimum(TOGETHER, 60)
     answer = infer(served, ASKED, name="clipped")
@@ -327,22 +336,8 @@ spec:
     told = requests.post(f"{served.inference_http}/v2/models/clipped/infer",
                          json={"parameters": {"explain": True}, "inputs": ASKED}, timeout=30).json()
     check_explanation(served, told["outputs"][1]["data"][0], clipped)
-    refused = served.cli("apply", "-f", "-", check=False, input=f"""
-apiVersion: machinelearning.seldon.io/v1
-kind: SeldonDeployment
-metadata: {{name: inner}}
-spec:
-  predictors:
-  - name: main
-    graph:
-      name: clip
-      type: TRANSFORMER
-      parameters: [{{name: aerie.dev/method, value: clip}}, {{name: upper, value: "60"}}]
-      children:
-      - name: model
-        modelUri: {served.uri}
-        parameters: [{{name: aerie.dev/feature-service, value: fraud_features}}]
-""")
+    of_the_node = "parameters: [{name: aerie.dev/feature-service, value: fraud_features}]"
+    refused = served.cli("apply", "-f", "-", check=False, input=clipping_graph(served, "{name: inner}", of_the_node))
     assert refused.returncode != 0
     assert 'not for the node "model"' in refused.stderr and "spec.predictors[0].graph.parameters" in refused.stderr
 

@@ -29,7 +29,7 @@ struct MaterializationSource {
         columns.append("epoch_us(\(time)) AS t")
         columns.append("\(created.map { "coalesce(epoch_us(\($0)), 0)" } ?? "0::BIGINT") AS c")
         let keys = view.joinKeys.map { original($0.name) }
-        hash = Self.hash(view)
+        hash = Self.hash(of: view.joinKeys.indices.map { "k\($0)" })
         var conditions =
             ["\(time) BETWEEN make_timestamp(\(range.lowerBound)) AND make_timestamp(\(range.upperBound))"]
             + keys.map { "\($0) IS NOT NULL" }
@@ -51,7 +51,7 @@ struct MaterializationSource {
     ) async throws(AerieError) {
         self.view = view
         self.engine = engine
-        hash = Self.hash(view)
+        hash = Self.hash(of: view.joinKeys.indices.map { "k\($0)" })
         let moment = max(range.lowerBound, min(range.upperBound, store.clock.now().milliseconds * 1000))
         let file = "\(store.access.folder)/\(UUID().uuidString).parquet"
         defer { try? FileManager.default.removeItem(atPath: file) }
@@ -77,15 +77,14 @@ struct MaterializationSource {
         try await keep("SELECT \(columns.joined(separator: ", ")) FROM read_parquet(\(sqlString(file)))\(wanted)")
     }
 
-    private static func hash(_ view: FeatureCatalog.View) -> String {
-        let keys = view.joinKeys.indices.map { "k\($0)::VARCHAR" }
-        return keys.isEmpty ? "0" : "hash(\(keys.joined(separator: ", ")))"
+    /// What deals entities to parts: of the kept keys and of those in the source the same.
+    private static func hash(of keys: [String]) -> String {
+        keys.isEmpty ? "0" : "hash(\(keys.map { "\($0)::VARCHAR" }.joined(separator: ", ")))"
     }
 
     private static func isIn(_ left: (parts: [Int64], of: Int64), _ keys: [String]) -> String {
-        let hash = "hash(\(keys.map { "\($0)::VARCHAR" }.joined(separator: ", ")))"
         let parts = left.parts.map(String.init).joined(separator: ", ")
-        return parts.isEmpty ? "false" : "\(hash) % \(left.of) IN (\(parts))"
+        return parts.isEmpty ? "false" : "\(hash(of: keys)) % \(left.of) IN (\(parts))"
     }
 
     private func keep(_ newest: String) async throws(AerieError) {

@@ -142,7 +142,7 @@ capability("Datasets", uses: ["AerieCore", "AerieArrow", "AerieData", "AerieJSON
 capability("Quality", uses: ["AerieCore", "AerieJSON", "AerieResources", "Datasets"], testUses: ["StoreDuckDB"])
 capability("Streaming", uses: ["AerieCore", "AerieWire"])
 capability("Expressions", uses: [], testUses: ["AerieCore", "Datasets", "StoreDuckDB"])
-capability("Features", uses: ["AerieCore", "AerieJSON", "AerieWire", "AerieTelemetry", "AerieResources", "Datasets", "Quality", "Streaming", "Expressions"],
+capability("Features", uses: ["AerieCore", "AerieArrow", "AerieJSON", "AerieWire", "AerieTelemetry", "AerieResources", "Datasets", "Quality", "Streaming", "Expressions"],
            packages: [log], testUses: ["StoreDuckDB", "StoreFiles", "StoreLMDB", "StoreSQLite"])
 capability("Training", uses: ["AerieCore", "AerieData", "AerieJSON"])
 capability("Pipelines", uses: ["AerieCore", "AerieJSON", "AerieYAML", "AerieResources"], packages: [crypto, log])

@@ -72,7 +72,8 @@ import Testing
         #expect(fields(["type": "files"]) == ["spec.tables"])
     }
 
-    @Test("Work that does not fit into memory spills, and gives the same") func spills() async throws {
+    @Test("Work that does not fit into memory spills, and gives the same", arguments: [false, true])
+    func spills(searches: Bool) async throws {
         let folder = NSTemporaryDirectory() + UUID().uuidString
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: folder) }
@@ -85,7 +86,7 @@ import Testing
         func sum(_ options: DuckDBEngine.Options) async throws -> [SQLValue] {
             let engine = DuckDBEngine(options: options)
             let file = "read_parquet('\(folder)/v.parquet')"
-            let join = PointInTimeJoin(
+            var join = PointInTimeJoin(
                 entities: "(SELECT user_id, ts, v AS own FROM \(file))", entityColumns: ["user_id", "ts", "own"],
                 timestamp: "ts", timestampType: "TIMESTAMP WITH TIME ZONE",
                 views: [
@@ -93,10 +94,8 @@ import Testing
                         definition, keys: [(entity: "user_id", view: "user_id")],
                         source: try await definition.source(engine))
                 ])
-            for stage in try join.stages() {
-                try await engine.execute("CREATE TEMP TABLE \(stage.table) AS \(stage.sql)")
-                for table in stage.frees { try await engine.execute("DROP TABLE \(table)") }
-            }
+            join.searches = searches
+            for stage in try join.stages() { try await stage.make(on: engine) }
             let table = try await engine.query(
                 "SELECT count(*), count(*) FILTER (v = own), sum(v * 3 + own)::BIGINT FROM (\(join.result))")
             return table.columns.map { $0[0] }
@@ -104,5 +103,34 @@ import Testing
         let whole = try await sum(.init(threads: 2))
         #expect(whole[0] == .int(Int64(rows)) && whole[1] == .int(Int64(rows)))
         #expect(try await sum(.init(threads: 2, memoryLimit: "96MB", temporaryFolder: folder + "/spill")) == whole)
+    }
+
+    @Test("Files that come between the two readings of a source are noticed") func changed() async throws {
+        let folder = NSTemporaryDirectory() + UUID().uuidString
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let engine = DuckDBEngine(options: .init(threads: 2))
+        func write(_ name: String, user: Int) async throws {
+            try await engine.execute(
+                "COPY (SELECT \(user) AS user_id, TIMESTAMP '2026-01-01' AS ts, 7 AS v) TO '\(folder)/\(name).parquet'")
+        }
+        try await write("b", user: 1)
+        let definition = try view(["path": .string("\(folder)/*.parquet")])
+        var join = PointInTimeJoin(
+            entities: "(SELECT 1 AS user_id, TIMESTAMP '2026-01-02' AS at)", entityColumns: ["user_id", "at"],
+            timestamp: "at",
+            views: [
+                .init(
+                    definition, keys: [(entity: "user_id", view: "user_id")],
+                    source: try await definition.source(engine))
+            ])
+        join.searches = true
+        var stages = try join.stages()
+        let last = stages.removeLast()
+        for stage in stages { try await stage.make(on: engine) }
+        // Sorts first, so that the places of all other rows are others.
+        try await write("a", user: 2)
+        let error = await #expect(throws: AerieError.self) { try await last.make(on: engine) }
+        #expect(error?.code == .conflict)
     }
 }

@@ -141,14 +141,12 @@ private struct RetrievalWork {
         let tables = try join.stages().count
         let steps = tables + join.functions.count + 1
         for step in 0..<tables {
-            // The times of the entity rows are known once these are there, and say what of the sources is to be read.
+            // Entity rows are known once they are there, and say what of the sources is to be read, and how.
             let stage = try join.stages()[step]
-            let sql = "CREATE TEMP TABLE \(stage.table) AS \(stage.sql)"
             try await observed(.init(view: stage.view, step: step, steps: steps, share: 0)) { () throws(AerieError) in
-                try await engine.execute(sql)
+                try await stage.make(on: engine)
             }
-            for table in stage.frees { try await engine.execute("DROP TABLE \(table)") }
-            if step == 0 { join.times = try await times(stage.table) }
+            if step == 0 { try await look(at: stage.table) }
         }
         defer { for file in functionFiles { try? FileManager.default.removeItem(atPath: file) } }
         for place in join.functions.indices {
@@ -204,12 +202,12 @@ private struct RetrievalWork {
         return try await work()
     }
 
-    private func times(_ table: String) async throws(AerieError) -> ClosedRange<Int64>? {
-        let found = try await engine.query("SELECT min(__aerie_time), max(__aerie_time) FROM \(table)")
-        guard case .int(let first)? = found.columns.first?[0], case .int(let last)? = found.columns.last?[0] else {
-            return nil
-        }
-        return first...last
+    private mutating func look(at table: String) async throws(AerieError) {
+        let found = try await engine.query("SELECT min(\(PointInTimeJoin.time)), max(\(PointInTimeJoin.time)), count(*) FROM \(table)")
+        let values = found.columns.map { $0[0] }
+        if case .int(let first)? = values.first, case .int(let last) = values[1] { join.times = first...last }
+        if case .int(let count)? = values.last { join.searches = count <= PointInTimeJoin.searchLimit }
+        join.searches = join.searches && engine is any ArrowSQLEngine
     }
 
     private static func columns(

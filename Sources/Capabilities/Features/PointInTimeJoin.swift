@@ -10,8 +10,9 @@ import Datasets
 /// value to all rows. Timestamps with a zone are compared by their instant if the session's time zone is UTC.
 ///
 /// A view's source is read twice, each time only the rows of entities that are asked for and only what is needed:
-/// first keys and times, to find for each entity row the time of its match, then the features of what was matched. What
-/// is held is therefore of the size of the entity table, except for the keys and times that the first reading sorts.
+/// first keys and times, to find for each entity row its match, then the features of what was matched. What is held is
+/// therefore of the size of the entity table, except for the keys and times that the engine sorts where it does not
+/// `search`.
 public struct PointInTimeJoin: Sendable {
     /// A view, and how it is joined.
     public struct View: Sendable {
@@ -43,10 +44,18 @@ public struct PointInTimeJoin: Sendable {
 
     /// One step of the work: a table under a name, made of the tables of the stages before it.
     public struct Stage: Sendable {
+        /// How a table is made.
+        public enum Work: Sendable {
+            case select(String)
+            case search(Search)
+        }
+
         public var table: String
-        public var sql: String
+        public var work: Work
         /// The view that is then joined; `nil` while nothing is yet.
         public var view: String?
+        /// The table each of whose rows gives one of this.
+        var completes: String?
         /// Tables that no later stage needs.
         public var frees: [String] = []
     }
@@ -66,6 +75,9 @@ public struct PointInTimeJoin: Sendable {
     public var usesFullNames: Bool
     /// The times of the entity table, if they are known: nothing outside of what they can see is read.
     public var times: ClosedRange<Int64>?
+    /// Whether stages find matches by an `AsOfSearch` where a view's source allows it, instead of by a join that sorts
+    /// the source. Needs an `ArrowSQLEngine`, and memory for the entity rows.
+    public var searches = false
 
     public init(
         entities: String, entityColumns: [String], timestamp: String, timestampType: String? = nil, views: [View],
@@ -86,35 +98,51 @@ public struct PointInTimeJoin: Sendable {
     /// One `SELECT` that gives the entity table's columns, then the features.
     /// - Throws: `invalidArgument` if two results have the same name, a feature is not declared or a column is missing.
     public func sql() throws(AerieError) -> String {
-        let tables = try stages().map { "\($0.table) AS MATERIALIZED (\($0.sql))" }
+        var join = self
+        join.searches = false
+        let tables = try join.stages().compactMap { stage -> String? in
+            guard case .select(let sql) = stage.work else { return nil }
+            return "\(stage.table) AS MATERIALIZED (\(sql))"
+        }
         return "WITH \(tables.joined(separator: ", ")) \(result)"
     }
 
-    /// The same in steps, for `result` to put together; each is a `SELECT`.
+    /// The same in steps, for `result` to put together.
     public func stages() throws(AerieError) -> [Stage] {
         try check()
-        var stages = [Stage(table: Self.entityTable, sql: entityRows, view: nil)]
+        var stages = [Stage(table: Self.entityTable, work: .select(entityRows))]
         var keySets: [[String]] = []
         for (index, view) in views.enumerated() {
             let columns = view.keys.map(\.entity)
             let set = keySets.firstIndex(of: columns) ?? keySets.count
             if set == keySets.count {
                 keySets.append(columns)
-                if !columns.isEmpty { stages.append(Stage(table: keys(set), sql: distinct(columns), view: nil)) }
-                stages.append(Stage(table: questions(set), sql: questions(columns, keys(set)), view: nil))
+                if !columns.isEmpty { stages.append(Stage(table: keys(set), work: .select(distinct(columns)))) }
+                stages.append(Stage(table: questions(set), work: .select(questions(columns, keys(set)))))
             }
-            if let windows = view.definition.windows {
-                stages.append(
-                    Stage(table: values(index), sql: windowed(view, windows, set), view: view.definition.name))
-                continue
-            }
-            stages.append(Stage(table: matches(index), sql: match(view, set), view: nil))
-            stages.append(
-                Stage(
-                    table: values(index), sql: newest(view, index, set), view: view.definition.name,
-                    frees: [matches(index)]))
+            stages += self.stages(of: view, index, set)
         }
         return stages
+    }
+
+    private func stages(of view: View, _ index: Int, _ set: Int) -> [Stage] {
+        let name = view.definition.name
+        if let windows = view.definition.windows {
+            return [Stage(table: values(index), work: .select(windowed(view, windows, set)), view: name)]
+        }
+        let (answers, features) = (matches(index), values(index))
+        guard let search = search(view, set) else {
+            return [
+                Stage(table: answers, work: .select(match(view, set))),
+                Stage(table: features, work: .select(newest(view, index, set)), view: name, frees: [answers]),
+            ]
+        }
+        return [
+            Stage(table: answers, work: .search(search)),
+            Stage(
+                table: features, work: .select(found(view, answers, set)), view: name, completes: answers,
+                frees: [answers]),
+        ]
     }
 
     /// The `SELECT` over the tables of the stages that gives the rows in their order.
@@ -198,14 +226,15 @@ extension PointInTimeJoin {
             + "FROM \(Self.entityTable) WHERE \(known.joined(separator: " AND ")))"
     }
 
-    /// Which entity is asked for at which time.
+    /// Which entity is asked for at which time; in this order if they are searched for.
     private func questions(_ columns: [String], _ keys: String) -> String {
+        let order = searches ? " ORDER BY \(columns.isEmpty ? "" : "k.id, ")\(Self.time)" : ""
         if columns.isEmpty {
-            return "SELECT \(Self.row), \(Self.time) FROM \(Self.entityTable) WHERE \(Self.time) IS NOT NULL"
+            return "SELECT \(Self.row), \(Self.time) FROM \(Self.entityTable) WHERE \(Self.time) IS NOT NULL\(order)"
         }
         let same = columns.enumerated().map { "e.\(sqlIdentifier($1)) = k.k\($0)" }
         return "SELECT e.\(Self.row), e.\(Self.time), k.id FROM \(Self.entityTable) AS e JOIN \(keys) AS k ON "
-            + "\(same.joined(separator: " AND ")) WHERE e.\(Self.time) IS NOT NULL"
+            + "\(same.joined(separator: " AND ")) WHERE e.\(Self.time) IS NOT NULL\(order)"
     }
 
     /// For each question the time of its answer.

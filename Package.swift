@@ -174,7 +174,7 @@ adapter("ReadFeast", uses: ["AerieCore", "AerieWire"], packages: [grdb], tests: 
 adapter("StorePushedRows", uses: ["AerieCore", "Datasets", "Features"], testUses: ["StoreDuckDB"])
 adapter("StoreLMDB", uses: ["CLMDB", "AerieCore", "AerieWire", "Features", "Streaming"], packages: [crypto])
 adapter("LogKafka", uses: ["CRdkafka", "AerieCore", "Streaming"], tests: false)
-adapter("StoreRedis", uses: ["AerieCore", "AerieWire", "Features", "Serving"], packages: [crypto, nioCore, nioPosix, deque], tests: false)
+adapter("StoreRedis", uses: ["AerieCore", "AerieTelemetry", "AerieWire", "Features", "Serving"], packages: [crypto, nioCore, nioPosix, deque], tests: false)
 adapter("CompressZlib", uses: ["CZlib", "AerieCore"])
 adapter("InferTrees", uses: ["AerieCore", "AerieJSON", "AerieData", "Explain", "Serving"])
 adapter("InferONNX", uses: ["COnnxRuntime", "AerieCore", "AerieJSON", "AerieData", "Serving"])
@@ -205,7 +205,7 @@ edge("Console", uses: ["AerieCore", "AerieJSON", "AerieYAML", "AerieData", "Aeri
 conformance("MetadataConformance", uses: ["AerieCore", "AerieJSON", "AerieResources", "Experiments", "Features", "Registry", "Retention", "Webhooks", "Pipelines", "Serving", "StoreSQLite", "StorePostgres"],
             packages: [grdb])
 conformance("ArtifactConformance", uses: ["AerieCore", "Experiments", "StoreFiles", "StoreObjects"])
-conformance("OnlineConformance", uses: ["AerieCore", "AerieResources", "Features", "StoreLMDB", "StoreRedis", "StoreSQLite"],
+conformance("OnlineConformance", uses: ["AerieCore", "AerieResources", "AerieTelemetry", "Datasets", "Features", "StoreLMDB", "StoreRedis", "StoreSQLite"],
             packages: [nioCore, nioPosix])
 
 // MARK: The executable: commands, roles, composition

@@ -1,26 +1,34 @@
 import AerieCore
-import AerieResources
+import AerieTelemetry
 import Features
 import Foundation
-import NIOCore
-import NIOPosix
 import StoreLMDB
 import StoreRedis
-import StoreSQLite
 import Testing
 
 /// What every reader of an online store promises an event loop, on each store for real: what `OnlineStore.read` says.
 @Suite(.serialized) struct OnlineReaderConformance {
-    enum Backend: String, CaseIterable { case lmdb, redis, cluster }
+    /// `caching` keeps all rows that are read, `crowded` a few of them at a time.
+    enum Backend: String, CaseIterable {
+        case lmdb, redis, caching, crowded, cluster
+
+        var cache: RedisOnlineStore.Cache? {
+            switch self {
+            case .lmdb, .redis, .cluster: nil
+            case .caching: .init(bytes: 4 << 20, metrics: MetricsRegistry())
+            case .crowded: .init(bytes: 20_000, metrics: MetricsRegistry())
+            }
+        }
+    }
 
     @Test(arguments: Backend.allCases) func rowsAreThoseOfTheStore(_ backend: Backend) async throws {
-        let servers = backend == .lmdb ? nil : try RedisServers(nodes: backend == .redis ? 1 : 6)
+        let servers = backend == .lmdb ? nil : try RedisServers(nodes: backend == .cluster ? 6 : 1)
         defer { servers?.end() }
         let loop = ReadingLoop()
         defer { loop.end() }
         let store: any OnlineStore
         if let servers {
-            let redis = try RedisOnlineStore(url: servers.url)
+            let redis = try RedisOnlineStore(url: servers.url, cache: backend.cache)
             (store, loop.reader) = (redis, redis.reader(on: loop.eventLoop))
         } else {
             let mapped = try LMDBOnlineStore(path: loop.folder + "/online.mdb", mapSize: 1 << 30)
@@ -99,143 +107,5 @@ import Testing
         for port in servers.ports { _ = try servers.cli(port, ["WAIT", "1", "1000"]) }
         servers.kill(masters[2])
         for _ in 0..<3 { #expect(try await loop.read(drivers) == loop.expected(drivers)) }
-    }
-}
-
-/// An event loop that reads two views of one entity by a plan.
-///
-/// `@unchecked Sendable`: the reader is set before the first read, and used on the loop only.
-private final class ReadingLoop: @unchecked Sendable {
-    let folder: String
-    let eventLoop: any EventLoop
-    var reader: (any OnlineReader)?
-    private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-    private var layout: OnlineLayout?
-    private var views: [OnlineView] = []
-    private let key = EntityKey(names: ["driver_id"])
-
-    init() {
-        folder = NSTemporaryDirectory() + "aerie-readers-" + IdentifierSource.system.hex32().prefix(12)
-        try? FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        eventLoop = group.next()
-    }
-
-    func end() {
-        try? group.syncShutdownGracefully()
-        try? FileManager.default.removeItem(atPath: folder)
-    }
-
-    func declare(_ online: any OnlineStore) async throws {
-        let database = try MetadataDatabase(path: folder + "/metadata.db", migrations: SQLiteResourceStore.migrations)
-        let resources = ResourceService(
-            store: SQLiteResourceStore(database: database), kinds: KindRegistry([EntityKind(), FeatureViewKind()]))
-        let features = FeatureStore(resources: resources, online: online) { () throws(AerieError) in
-            throw AerieError(.failedPrecondition, "nothing is read offline here")
-        }
-        _ = try await resources.apply(
-            """
-            apiVersion: aerie.dev/v1
-            kind: Entity
-            metadata: {name: driver}
-            spec: {joinKey: driver_id, valueType: INT64}
-            ---
-            apiVersion: aerie.dev/v1
-            kind: FeatureView
-            metadata: {name: stats}
-            spec:
-              entities: [driver]
-              source: {path: none.parquet, timestampField: event_timestamp}
-              features: [{name: rate, dtype: DOUBLE}, {name: trips, dtype: INT64}, {name: city, dtype: STRING}]
-            ---
-            apiVersion: aerie.dev/v1
-            kind: FeatureView
-            metadata: {name: cars}
-            spec:
-              entities: [driver]
-              source: {path: none.parquet, timestampField: event_timestamp}
-              features: [{name: seats, dtype: INT64}]
-            """, actor: "test")
-        let references = ["stats:city", "stats:rate", "cars:seats"]
-        layout = try await features.plan(.init(references: references)).layout
-        views = [
-            OnlineView(project: "default", name: "stats", features: ["rate", "trips", "city"]),
-            OnlineView(project: "default", name: "cars", features: ["seats"]),
-        ]
-    }
-
-    /// Even drivers have no car; every third has no rate.
-    private func stats(_ driver: Int64) -> [FeatureValue] {
-        [driver % 3 == 0 ? .null : .double(Double(driver) / 7), .int64(driver), .string("city of \(driver)")]
-    }
-
-    func fill(_ store: any OnlineStore) async throws {
-        var rows: [[OnlineRow]] = [[], []]
-        for driver in 0..<Int64(3000) {
-            let name = try key.bytes([.int64(driver)])
-            rows[0].append(OnlineRow(key: name, time: 1000 + driver, values: stats(driver)))
-            if driver % 2 == 1 { rows[1].append(OnlineRow(key: name, time: 5, values: [.int64(4)])) }
-        }
-        for (view, rows) in zip(views, rows) { _ = try await store.write(view, rows) }
-    }
-
-    func expected(_ drivers: [Int64]) -> [[OnlineRecord?]] {
-        [
-            drivers.map { driver in
-                if driver >= 3000 { return nil }
-                let values = stats(driver)
-                return OnlineRecord(time: 1000 + driver, values: [values[2], values[0]])
-            },
-            drivers.map { $0 < 3000 && $0 % 2 == 1 ? OnlineRecord(time: 5, values: [.int64(4)]) : nil },
-        ]
-    }
-
-    /// By part, then by driver.
-    func read(_ drivers: [Int64]) async throws -> [[OnlineRecord?]] {
-        let promise = eventLoop.makePromise(of: [[OnlineRecord?]].self)
-        eventLoop.execute { [self] in
-            guard let layout, let reader else { return promise.fail(AerieError(.internal, "no plan")) }
-            let lookups = ReadRows(promise)
-            lookups.begin(layout)
-            for driver in drivers { _ = lookups.append(driver, key: 0, type: .int64) }
-            guard lookups.seal() else { return promise.fail(AerieError(.internal, "no keys")) }
-            reader.read(lookups)
-        }
-        return try await promise.futureResult.get()
-    }
-
-    /// A connection is tried again by and by.
-    func readUntilItIs(_ drivers: [Int64]) async throws {
-        for _ in 0..<200 {
-            if let found = try? await read(drivers) { return #expect(found == expected(drivers)) }
-            try await Task.sleep(for: .milliseconds(50))
-        }
-        Issue.record("the server is not found again")
-    }
-}
-
-/// The rows of one read, taken while their places are valid.
-private final class ReadRows: OnlineLookups {
-    private let promise: EventLoopPromise<[[OnlineRecord?]]>
-
-    init(_ promise: EventLoopPromise<[[OnlineRecord?]]>) { self.promise = promise }
-
-    override func finished(_ failure: AerieError?) {
-        if let failure { return promise.fail(failure) }
-        promise.completeWith(Result { try records() })
-    }
-
-    private func records() throws -> [[OnlineRecord?]] {
-        guard let layout else { return [] }
-        return try layout.parts.enumerated().map { part, fields in
-            try (0..<count).map { entity in
-                let row = row(part: part, entity: entity)
-                guard row.isFound else { return nil }
-                let values = try fields.fields.indices.map { field in
-                    let bytes = value(part: part, entity: entity, field: field)
-                    return try bytes.isEmpty ? FeatureValue.null : FeatureValue(protobuf: bytes)
-                }
-                return OnlineRecord(time: row.time, values: values)
-            }
-        }
     }
 }

@@ -76,6 +76,13 @@ final class RedisServers: Sendable {
         return output.split(separator: "\n").map { String($0) }
     }
 
+    /// How often a command was carried out.
+    func calls(_ command: String) throws -> Int {
+        let statistics = try cli(ports[0], ["INFO", "commandstats"])
+        let line = statistics.split(whereSeparator: \.isNewline).first { $0.hasPrefix("cmdstat_\(command):calls=") }
+        return line.flatMap { Int($0.dropFirst(15 + command.count).prefix { $0.isNumber }) } ?? 0
+    }
+
     func waitUntilWhole() throws {
         for _ in 0..<400 {
             let isWhole = try ports.filter { port in state.withLock { $0.processes[port] != nil } }.allSatisfy { port in

@@ -7,6 +7,8 @@ struct ReadCommand {
     let head: [UInt8]
     let project: [UInt8]
     let tail: [UInt8]
+    /// Tells an event loop's commands apart: those with the same fields have the same.
+    var number: UInt64 = 0
 
     init(_ view: OnlineView, fields: [UInt32]) {
         head = Array("*\(fields.count + 3)\r\n$5\r\nHMGET\r\n$".utf8)
@@ -49,12 +51,27 @@ struct ReadCommand {
 /// The commands of the layouts that were used last.
 struct CommandCache {
     private var places: [(layout: OnlineLayout, commands: [ReadCommand])?] = Array(repeating: nil, count: 256)
+    /// By the project and the fields. A number is never given twice, though those of old commands are forgotten.
+    private var numbers: [[UInt8]: UInt64] = [:]
+    private var lastNumber: UInt64 = 0
+
+    private static let numberLimit = 4096
 
     mutating func find(_ layout: OnlineLayout) -> [ReadCommand] {
         let place = (UInt(bitPattern: ObjectIdentifier(layout)) >> 5) & 255
         if let known = places[Int(place)], known.layout === layout { return known.commands }
-        let commands = layout.parts.map { ReadCommand($0.view, fields: $0.fields) }
+        var commands = layout.parts.map { ReadCommand($0.view, fields: $0.fields) }
+        for part in commands.indices { commands[part].number = number(commands[part]) }
         places[Int(place)] = (layout, commands)
         return commands
+    }
+
+    private mutating func number(_ command: ReadCommand) -> UInt64 {
+        let name = command.project + command.tail
+        if let known = numbers[name] { return known }
+        if numbers.count == Self.numberLimit { numbers.removeAll() }
+        lastNumber += 1
+        numbers[name] = lastNumber
+        return lastNumber
     }
 }

@@ -1,8 +1,10 @@
 public import AerieCore
+public import AerieTelemetry
 import AerieWire
 import Crypto
 public import Features
 public import NIOCore
+import Synchronization
 
 /// The online store in Redis or a Redis cluster, in Feast's layout: what either writes, the other reads.
 ///
@@ -17,24 +19,54 @@ public final class RedisOnlineStore: OnlineStore {
     /// The only server; `nil` for a cluster.
     private let server: RedisAddress?
     private let timeout: TimeAmount
+    private let cache: Cache?
+    private let writes = WriteCount()
+    /// By event loop, of those that keep what they read.
+    private let readers = Mutex<[ObjectIdentifier: RedisCachingReader]>([:])
+
+    /// How readers keep what they have read from a single server until that says that it has changed. A cluster's keep
+    /// nothing.
+    public struct Cache: Sendable {
+        /// The memory of each event loop.
+        public var bytes: Int
+        public var metrics: MetricsRegistry
+
+        public init(bytes: Int, metrics: MetricsRegistry) {
+            self.bytes = bytes
+            self.metrics = metrics
+        }
+    }
 
     /// Connects at the first use.
     /// - Parameters:
     ///   - url: see `RedisAddress.parse`.
     ///   - timeout: how long a reply may take, in milliseconds.
     ///   - patience: how long a command is tried again while a server cannot be reached or a cluster elects a master.
-    public init(url: String, timeout: Int64 = 2000, patience: Duration = .seconds(5)) throws(AerieError) {
+    ///   - cache: `nil` for readers that ask the server for every row.
+    public init(
+        url: String, timeout: Int64 = 2000, patience: Duration = .seconds(5), cache: Cache? = nil
+    ) throws(AerieError) {
         let (addresses, isCluster) = try RedisAddress.parse(url)
         client = RedisClient(addresses, isCluster: isCluster, timeout: .milliseconds(timeout), patience: patience)
         writer = RedisRowWriter(client, isCluster: isCluster)
         server = isCluster ? nil : addresses[0]
         self.timeout = .milliseconds(timeout)
+        self.cache = cache
     }
 
-    /// Reads in place, for one event loop.
+    /// Reads in place, for one event loop. What keeps rows is the same for all who ask on one loop.
     public func reader(on eventLoop: any EventLoop) -> any OnlineReader {
-        if let server { return RedisReader(on: eventLoop, address: server, timeout: timeout) }
-        return RedisClusterReader(on: eventLoop, client: client, timeout: timeout)
+        guard let server else { return RedisClusterReader(on: eventLoop, client: client, timeout: timeout) }
+        guard let cache else { return RedisReader(on: eventLoop, address: server, timeout: timeout) }
+        return readers.withLock { readers in
+            if let known = readers[ObjectIdentifier(eventLoop)] { return known }
+            let counters = RowCacheCounters(cache.metrics, loop: readers.count)
+            let reader = RedisCachingReader(
+                on: eventLoop, address: server, timeout: timeout, cacheBytes: cache.bytes, writes: writes,
+                counters: counters)
+            readers[ObjectIdentifier(eventLoop)] = reader
+            return reader
+        }
     }
 
     public func read(_ reads: [OnlineRead]) async throws(AerieError) -> [[OnlineRecord?]] {
@@ -104,7 +136,8 @@ public final class RedisOnlineStore: OnlineStore {
     }
 
     public func write(_ view: OnlineView, _ rows: [OnlineRow]) async throws(AerieError) -> Int {
-        try await writer.write(view, rows)
+        defer { writes.increment() }
+        return try await writer.write(view, rows)
     }
 
     public func sweep(_ view: OnlineView, before time: Int64) async throws(AerieError) -> Int {
@@ -170,6 +203,7 @@ public final class RedisOnlineStore: OnlineStore {
     private func remove(
         _ view: OnlineView, where isOld: (Int64) -> Bool
     ) async throws(AerieError) -> Int {
+        defer { writes.increment() }
         let pattern = "*" + view.project.map { "*?[]\\".contains($0) ? "\\\($0)" : "\($0)" }.joined()
         let fields = view.fields.map(Self.field) + [Self.timeField(view), Self.createdField(view)]
         var removed = 0

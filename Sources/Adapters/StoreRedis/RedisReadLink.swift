@@ -11,12 +11,23 @@ protocol RedisReplyTaker: AnyObject {
     func fail(_ error: AerieError, from link: RedisReadLink)
 }
 
+/// Is told by a link of what has changed on the server since it was read over the link, by whomever.
+protocol RedisKeyObserver: AnyObject {
+    /// This key has; valid for the call. May be told again.
+    func changed(_ key: UnsafeRawBufferPointer)
+    /// Any key may have: the server is emptied, or the link is broken and it is told of nothing any more.
+    func changedAll()
+}
+
 /// One pipelined connection of one event loop to one server, for reads: commands of all requests of a turn of the loop
 /// go out together, or sooner where the server would have nothing to do meanwhile; replies are handed over where they
 /// lie in the received bytes.
 ///
 /// While the server cannot be reached every read fails at once, and the connection is tried again five times a second.
-/// `@unchecked Sendable`: touched on its event loop only.
+/// For an observer the server is asked to tell which of the keys that were read have changed (`CLIENT TRACKING`,
+/// redis.io, "Client-side caching reference"); what it says stands in order between the replies. A server that has
+/// nothing to answer is asked whether it is there, twice a second: one that hangs tells no changes either. `@unchecked
+/// Sendable`: touched on its event loop only.
 final class RedisReadLink: @unchecked Sendable {
     private enum State {
         case idle, connecting, away, closed
@@ -37,12 +48,18 @@ final class RedisReadLink: @unchecked Sendable {
     private var outgoing = ByteBuffer()
     private var isFlushing = false
     private var isWatching = false
+    /// Set before the first read.
+    weak var observer: (any RedisKeyObserver)?
+    /// Whether the observer is told of changes: of every key that is read from now on.
+    private(set) var isTracking = false
+    private var listening: RepeatedTask?
     fileprivate var waiting = Deque<Waiting>()
 
     /// Reads that may be under way at once.
     private static let limit = 100_000
     /// Bytes of commands that do not wait for more: as many as cost the server more than a call into the kernel.
     private static let flushBytes = 2000
+    private static let beat = TimeAmount.milliseconds(500)
 
     init(on eventLoop: any EventLoop, address: RedisAddress, timeout: TimeAmount) {
         self.eventLoop = eventLoop
@@ -113,8 +130,31 @@ final class RedisReadLink: @unchecked Sendable {
         }
         var greeting = channel.allocator.buffer(capacity: 128)
         for command in RedisConnection.greeting(address) { command.write(into: &greeting) }
+        if observer != nil { for command in Self.tracking { command.write(into: &greeting) } }
         if greeting.readableBytes > 0 { channel.writeAndFlush(greeting, promise: nil) }
         flush()
+    }
+
+    /// Asks for changes. A server that is older than Redis 6, or a user that may not, refuses; reads go on.
+    fileprivate static let tracking = [RedisCommand("HELLO", "3"), RedisCommand("CLIENT", "TRACKING", "ON")]
+
+    fileprivate func beginTracking() {
+        isTracking = true
+        listening = eventLoop.scheduleRepeatedTask(initialDelay: Self.beat, delay: Self.beat) { _ in self.listen() }
+    }
+
+    /// Asks whether the server is there; if not, the time limit of reads ends the connection.
+    private func listen() {
+        guard waiting.isEmpty, case .open = state else { return }
+        RedisCommand("PING").write(into: &outgoing)
+        expect(1, for: RedisPing())
+    }
+
+    private func endTracking() {
+        isTracking = false
+        listening?.cancel()
+        listening = nil
+        observer?.changedAll()
     }
 
     /// Everybody who waits is told, and the connection is made anew by and by.
@@ -127,6 +167,7 @@ final class RedisReadLink: @unchecked Sendable {
         state = .away
         self.words = words
         outgoing.clear()
+        endTracking()
         let told = waiting
         waiting.removeAll()
         for one in told { one.taker.fail(address.unreachable(words, cause: nil), from: self) }
@@ -159,21 +200,32 @@ final class RedisReadLink: @unchecked Sendable {
     }
 }
 
-/// Cuts what the server sends into the replies of each read. Confined to its event loop.
+/// The reply to a question that nobody asked for.
+private final class RedisPing: RedisReplyTaker {
+    func take(_ replies: UnsafeRawBufferPointer, from link: RedisReadLink) {}
+    func fail(_ error: AerieError, from link: RedisReadLink) {}
+}
+
+/// Cuts what the server sends into the replies of each read, and tells of changes. Confined to its event loop.
 private final class RedisReplyHandler: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
 
     private let link: RedisReadLink
     private var received = ByteBuffer()
-    /// Replies to the greeting that are still to come.
+    /// Replies to the greeting that are still to come: first those without which nothing can be read.
     private var greetings: Int
-    /// Of the first read that waits: whole replies seen, and their bytes.
+    private let extras: Int
+    private var isTracked = true
+    /// Of the first read that waits: whole replies seen, and the bytes of these and of the messages between them.
     private var seen = 0
     private var scanned = 0
+    /// Where messages are that came between these replies.
+    private var messages: [Int] = []
 
     init(link: RedisReadLink) {
         self.link = link
-        greetings = RedisConnection.greeting(link.address).count
+        extras = link.observer == nil ? 0 : RedisReadLink.tracking.count
+        greetings = RedisConnection.greeting(link.address).count + extras
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -181,18 +233,37 @@ private final class RedisReplyHandler: ChannelInboundHandler {
         if received.readableBytes == 0 { received = piece } else { received.writeBuffer(&piece) }
         do {
             while greetings > 0, try greet() {}
-            while greetings == 0, let first = link.waiting.first, try scan(first) {
-                link.waiting.removeFirst()
-                received.withUnsafeReadableBytes {
-                    first.taker.take(UnsafeRawBufferPointer(rebasing: $0[..<scanned]), from: link)
-                }
-                received.moveReaderIndex(forwardBy: scanned)
-                (seen, scanned) = (0, 0)
-            }
+            while greetings == 0, try scan(link.waiting.first?.replies ?? 0) { take() }
+            if link.waiting.isEmpty { pass() }
             if received.readableBytes == 0 { received = ByteBuffer() } else { received.discardReadBytes() }
         } catch let error as AerieError { link.fail(error.message) } catch {
             link.fail("what it sends is not Redis's protocol")
         }
+    }
+
+    /// Hands the first read its replies.
+    private func take() {
+        let first = link.waiting.removeFirst()
+        received.withUnsafeReadableBytes { bytes in
+            first.taker.take(UnsafeRawBufferPointer(rebasing: bytes[..<scanned]), from: link)
+            // What came before such a message was not kept when it was told.
+            for place in messages {
+                var replies = RedisReplies(bytes, at: place)
+                _ = try? replies.message(tell)
+            }
+        }
+        messages.removeAll(keepingCapacity: true)
+        pass()
+    }
+
+    /// Is done with the bytes that were looked at.
+    private func pass() {
+        received.moveReaderIndex(forwardBy: scanned)
+        (seen, scanned) = (0, 0)
+    }
+
+    private func tell(_ key: UnsafeRawBufferPointer?) {
+        if let key { link.observer?.changed(key) } else { link.observer?.changedAll() }
     }
 
     func channelInactive(context: ChannelHandlerContext) {
@@ -208,22 +279,33 @@ private final class RedisReplyHandler: ChannelInboundHandler {
             return (try replies.skip(), replies.at, bytes.first == UInt8(ascii: "-"))
         }
         guard isWhole else { return false }
-        if isError {
+        if isError, greetings > extras {
             let words = received.getString(at: received.readerIndex, length: end) ?? ""
             throw AerieError(.unavailable, "it refuses the connection: \(words)")
         }
+        if isError { isTracked = false }
         received.moveReaderIndex(forwardBy: end)
         greetings -= 1
+        if greetings == 0, extras > 0, isTracked { link.beginTracking() }
         return true
     }
 
-    /// True once all replies of the read are there.
-    private func scan(_ first: RedisReadLink.Waiting) throws -> Bool {
+    /// True once so many replies are there, and never for none: then there are only messages to tell.
+    private func scan(_ wanted: Int) throws -> Bool {
         try received.withUnsafeReadableBytes { bytes in
             var replies = RedisReplies(bytes, at: scanned)
-            while seen < first.replies, try replies.skip() { seen += 1 }
-            scanned = replies.at
+            defer { scanned = replies.at }
+            while wanted == 0 || seen < wanted {
+                if replies.isAtMessage {
+                    let place = replies.at
+                    guard try replies.message(tell) else { return false }
+                    if seen > 0 { messages.append(place) }
+                } else {
+                    guard wanted > 0, try replies.skip() else { return false }
+                    seen += 1
+                }
+            }
+            return true
         }
-        return seen == first.replies
     }
 }

@@ -1,9 +1,12 @@
 import AerieCore
 import Features
 
-/// Replies to HMGET where they lie in a connection's buffer (RESP 2): nothing is built of them.
+/// Replies to HMGET where they lie in a connection's buffer (RESP 2, or RESP 3 with its messages between replies):
+/// nothing is built of them.
 struct RedisReplies {
     struct Malformed: Error {}
+
+    private static let invalidate = Array("invalidate".utf8)
 
     let bytes: UnsafeRawBufferPointer
     /// The next byte.
@@ -32,14 +35,49 @@ struct RedisReplies {
                     return false
                 }
                 at += number + 2
-            case UInt8(ascii: "*") where number > 0: left += number
+            case UInt8(ascii: "*") where number > 0, UInt8(ascii: ">") where number > 0: left += number
+            case UInt8(ascii: "%") where number > 0: left += 2 * number
             default: break
             }
         }
         return true
     }
 
-    /// A line: its kind, and its number where it has one. `nil` if it is not all there.
+    /// Whether a message is next, which answers no command.
+    var isAtMessage: Bool { at < bytes.count && bytes[at] == UInt8(ascii: ">") }
+
+    /// Reads one whole message.
+    /// - Parameter changed: takes each key that the server says has changed; `nil` for all of them.
+    /// - Returns: false, with nothing read, if it is not all there.
+    mutating func message(_ changed: (UnsafeRawBufferPointer?) -> Void) throws(Malformed) -> Bool {
+        var behind = self
+        guard try behind.skip() else { return false }
+        defer { at = behind.at }
+        guard let (_, count) = try header(), count == 2, let subject = try word(),
+            subject.elementsEqual(Self.invalidate), let (kind, number) = try header()
+        else { return true }
+        guard kind == UInt8(ascii: "*"), number >= 0 else {
+            changed(nil)
+            return true
+        }
+        for _ in 0..<number {
+            guard let key = try word() else { throw Malformed() }
+            changed(key)
+        }
+        return true
+    }
+
+    /// The bytes of a text; `nil` for another kind of reply.
+    private mutating func word() throws(Malformed) -> UnsafeRawBufferPointer? {
+        guard let (kind, length) = try header(), kind == UInt8(ascii: "$"), length >= 0, length <= bytes.count - at - 2
+        else { return nil }
+        let word = UnsafeRawBufferPointer(rebasing: bytes[at..<(at + length)])
+        at += length + 2
+        return word
+    }
+
+    /// A line: its kind, and its number where it has one; a null of RESP 3 as RESP 2 has it. `nil` if it is not all
+    /// there.
     private mutating func header() throws(Malformed) -> (UInt8, Int)? {
         guard at < bytes.count else { return nil }
         let kind = bytes[at]
@@ -50,7 +88,11 @@ struct RedisReplies {
             guard end < bytes.count else { return nil }
             at = end + 1
             return (kind, 0)
-        case UInt8(ascii: "$"), UInt8(ascii: "*"), UInt8(ascii: ":"): break
+        case UInt8(ascii: "_"):
+            guard at + 2 < bytes.count else { return nil }
+            at += 3
+            return (UInt8(ascii: "$"), -1)
+        case UInt8(ascii: "$"), UInt8(ascii: "*"), UInt8(ascii: ":"), UInt8(ascii: "%"), UInt8(ascii: ">"): break
         default: throw Malformed()
         }
         var end = at + 1
@@ -77,8 +119,10 @@ struct RedisReplies {
     mutating func row(
         _ count: Int, _ place: (Int, UnsafeRawBufferPointer) throws(AerieError) -> Void
     ) throws(AerieError) -> Int64? {
-        let start = at
         do {
+            // Messages that came before the reply have been told.
+            while isAtMessage { guard try skip() else { throw Malformed() } }
+            let start = at
             guard let (kind, number) = try header() else { throw Malformed() }
             if kind == UInt8(ascii: "-") {
                 let words = UnsafeRawBufferPointer(rebasing: bytes[(start + 1)..<(at - 2)])

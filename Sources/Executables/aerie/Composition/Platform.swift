@@ -106,7 +106,7 @@ struct Platform: Sendable {
             store: stores.resources, kinds: Self.kinds(catalog),
             guards: [FeatureUse(consumers: parts.readers), OnDemandInputs()])
         features = FeatureStore(
-            resources: resources, online: try Self.onlineStore(configuration.online, folder: folder),
+            resources: resources, online: try Self.onlineStore(configuration, folder: folder, metrics),
             access: parts.access, documents: stores.definitions, functions: functions,
             states: try Self.streamStates(folder), log: try FileFeatureLog(root: folder + "/feature-log"), metrics: metrics,
             sampleEvery: configuration.featureSample, engine: parts.engine)
@@ -193,9 +193,12 @@ struct Platform: Sendable {
     }
 
     private static func onlineStore(
-        _ location: OnlineLocation, folder: String
+        _ configuration: Configuration, folder: String, _ metrics: MetricsRegistry
     ) throws(AerieError) -> any OnlineStore {
-        if case .redis(let url) = location { return try RedisOnlineStore(url: url) }
+        if case .redis(let url) = configuration.online {
+            let bytes = configuration.onlineCache
+            return try RedisOnlineStore(url: url, cache: bytes > 0 ? .init(bytes: bytes, metrics: metrics) : nil)
+        }
         do throws(AerieError) { return try LMDBOnlineStore(path: folder + "/online.mdb") } catch {
             guard error.reason == "native.lmdb" else { throw error }
             return MissingOnlineStore(error: error)

@@ -13,6 +13,8 @@ struct Configuration: Sendable, Equatable {
     var artifacts = ArtifactLocation.files(nil)
     /// Where feature values are kept for reading online.
     var online = OnlineLocation.lmdb
+    /// Room of each event loop for rows of Redis until that says that they have changed, in bytes; 0 for none.
+    var onlineCache = 32 << 20
     var http = ListenAddress(host: "127.0.0.1", port: 8080)
     var grpc = ListenAddress(host: "127.0.0.1", port: 8081)
     var inferenceHTTP = ListenAddress(host: "127.0.0.1", port: 8000)
@@ -51,6 +53,7 @@ struct Configuration: Sendable, Equatable {
     enum Setting: String, CaseIterable, Sendable {
         case dataDirectory = "data-dir"
         case metadata, artifacts, online
+        case onlineCache = "online-cache"
         case http, grpc
         case inferenceHTTP = "inference-http"
         case inferenceGRPC = "inference-grpc"
@@ -84,6 +87,7 @@ struct Configuration: Sendable, Equatable {
             case .metadata: metadata = try MetadataLocation(text)
             case .artifacts: artifacts = try ArtifactLocation(text)
             case .online: online = try OnlineLocation(text)
+            case .onlineCache: onlineCache = text == "0" ? 0 : try Self.bytes(text)
             case .http: http = try ListenAddress(text)
             case .grpc: grpc = try ListenAddress(text)
             case .inferenceHTTP: inferenceHTTP = try ListenAddress(text)

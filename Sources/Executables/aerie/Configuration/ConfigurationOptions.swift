@@ -16,6 +16,8 @@ struct ConfigurationOptions: ParsableArguments {
     var artifacts: String?
     @Option(help: "Online features: lmdb, redis://host:6379 or redis-cluster://host:7000,… (default: lmdb)")
     var online: String?
+    @Option(help: "Rows of Redis that each event loop keeps until Redis says that they have changed; 0: none. (default: 32MB)")
+    var onlineCache: String?
     @Option(help: "Control plane and console, host:port; port 0 for a free one. (default: 127.0.0.1:8080)")
     var http: String?
     @Option(help: "Control plane gRPC. (default: 127.0.0.1:8081)")
@@ -75,6 +77,7 @@ struct ConfigurationOptions: ParsableArguments {
         flags[.predictionLogBytes] = predictionLogSize
         flags[.artifacts] = artifacts
         flags[.online] = online
+        flags[.onlineCache] = onlineCache
         flags[.http] = http
         flags[.grpc] = grpc
         flags[.inferenceHTTP] = inferenceHttp

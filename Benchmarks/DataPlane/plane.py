@@ -22,10 +22,12 @@ def binary() -> str:
 
 
 class Plane:
-    """A server with its data plane; `cores` and `sender` pin it and the load generator to processors of their own."""
+    """A server with its data plane; `cores` and `sender` pin it and the load generator to processors of their own.
+    `environment` is added to the server's."""
 
-    def __init__(self, *flags: str, cores: str | None = None, sender: str | None = None):
+    def __init__(self, *flags: str, cores: str | None = None, sender: str | None = None, environment: dict | None = None):
         self.flags, self.cores, self.sender = flags, cores, sender
+        self.environment = {**os.environ, **(environment or {})}
 
     def __enter__(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="aerie-plane-"))
@@ -35,7 +37,7 @@ class Plane:
         self.errors = open(self.folder / "errors", "w")
         self.process = subprocess.Popen(
             [*pinned(self.cores), self.aerie, "up", "--data-dir", str(self.folder / "data"), *listen, *self.flags],
-            stdout=subprocess.PIPE, stderr=self.errors, text=True)
+            stdout=subprocess.PIPE, stderr=self.errors, text=True, env=self.environment)
         for line in self.process.stdout:
             if '"ready"' in line:
                 told = json.loads(line)
@@ -77,14 +79,22 @@ spec:
         subprocess.run([PYTHON, pathlib.Path(__file__).with_name("make-model.py"), self.folder / "fraud"], check=True)
         self.deploy("fraud", self.folder / "fraud", "XGBOOST_SERVER")
 
+    def infer(self, model: str) -> str:
+        return f"{self.http}/v2/models/{model}/infer"
+
     def bench(self, model: str, *flags: str, seconds: float, form: str = "json", rate: float | None = None) -> dict:
-        """What `aerie bench` tells: at a constant rate if one is given, else as fast as it is answered."""
-        result = self.folder / "bench.json"
+        """What `aerie bench` tells of a model: at a constant rate if one is given, else as fast as it is answered."""
         target = f"grpc://{self.grpc}" if form.startswith("grpc") else self.http
+        return self.load(model, "--target", target, "--metadata", self.http, "--form", form, *flags, seconds=seconds,
+                         rate=rate)
+
+    def load(self, *flags: str, seconds: float, rate: float | None = None) -> dict:
+        """The same of any target, which the flags name."""
+        result = self.folder / "bench.json"
         pace = [] if rate is None else ["--rate", str(max(1, int(rate)))]
         done = subprocess.run(
-            [*pinned(self.sender), self.aerie, "bench", model, "--target", target, "--metadata", self.http, "--form", form,
-             "--duration", str(seconds), "--json", str(result), *pace, *flags], capture_output=True, text=True)
+            [*pinned(self.sender), self.aerie, "bench", *flags, "--duration", str(seconds), "--json", str(result), *pace],
+            capture_output=True, text=True)
         if done.returncode not in (0, 1) or not result.exists():
             sys.exit(f"aerie bench ended with {done.returncode}: {done.stderr[-2000:]}")
         told = json.loads(result.read_text())

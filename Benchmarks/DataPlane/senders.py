@@ -1,16 +1,12 @@
-"""The rows of the data plane's table beside the one-row JSON request: pipelined, binary batches, gRPC. Each is measured in
-turn with nginx's fixed answer in the same minute where it is measured against that.
-
-usage: rows.py NGINX_PORT PLANE_HTTP_URL PLANE_GRPC_ADDRESS SECONDS WORK_FOLDER
-"""
+"""Requests for the data plane's model as bytes, wrk and h2load that send them, and the lines of the table."""
 import json
-import pathlib
 import re
 import struct
 import subprocess
 import sys
 
 COLUMNS = 15
+JSON = {"Content-Type": "application/json"}
 
 
 def numbers(rows):
@@ -83,10 +79,6 @@ def wrk(url, seconds, script=None, connections=32):
     return rate, milliseconds(re.search(r"^\s+99%\s+(\S+)", out, re.M)[1])
 
 
-def wrk_rate(url, seconds, script=None):
-    return wrk(url, seconds, script)[0]
-
-
 def h2load(rpc, seconds, work, rows, connections, streams):
     payload = work / f"grpc-{rows}.bin"
     payload.write_bytes(body_grpc(rows))
@@ -103,35 +95,12 @@ def h2load(rpc, seconds, work, rows, connections, streams):
     return rate, milliseconds(times[3]), milliseconds(times[2])
 
 
+def answered(told: dict) -> dict:
+    """What `aerie bench` tells, where every request was answered well."""
+    if told["failed"]:
+        sys.exit(f"{told['failed']} of {told['failed'] + told['succeeded']} failed: {told['statuses']}")
+    return told
+
+
 def line(name, reached, must, beside=""):
     print(f"{name:<46} {reached:<34} {must:<30} {beside}", flush=True)
-
-
-def main(nginx_port, plane, rpc, seconds, work):
-    nginx = f"http://127.0.0.1:{nginx_port}/"
-    work = pathlib.Path(work)
-    infer = f"{plane}/v2/models/fraud/infer"
-    line("row", "reached", "must reach", "beside it")
-    json_body = body_json(1).encode()
-    headers = {"Content-Type": "application/json"}
-    beside, _ = wrk(nginx, seconds, lua(work, "nginx-pipelined", pipelined=16))
-    rate, _ = wrk(infer, seconds, lua(work, "json-pipelined", json_body, headers, pipelined=16))
-    line("one row, JSON, 16 pipelined", f"{rate:,.0f}/s", "2 x nginx pipelined", f"{rate / beside:.2f} x {beside:,.0f}")
-    for connections in (2, 4, 8):
-        binary, head = body_binary(256)
-        script = lua(work, "binary", binary,
-                     {"Content-Type": "application/octet-stream", "Inference-Header-Content-Length": head})
-        rate, p99 = wrk(infer, seconds, script, connections)
-        line(f"256 rows, binary HTTP, {connections} connections", f"{rate * 256:,.0f} rows/s, P99 {p99:.2f} ms",
-             "1,000,000 rows/s, P99 < 5 ms")
-    plain = wrk_rate(nginx, seconds)
-    rate, mean, _ = h2load(rpc, seconds, work, 1, 4, 8)
-    line("one row, gRPC, 32 in flight", f"{rate:,.0f}/s, mean {mean:.2f} ms", "0.5 x nginx", f"{rate / plain:.2f} x {plain:,.0f}")
-    for connections, streams in ((2, 1), (2, 2), (4, 2)):
-        rate, mean, worst = h2load(rpc, seconds, work, 256, connections, streams)
-        line(f"256 rows, gRPC, {connections} connections x {streams}",
-             f"{rate * 256:,.0f} rows/s, mean {mean:.2f}, worst {worst:.1f} ms", "1,000,000 rows/s, P99 < 5 ms")
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -1,0 +1,73 @@
+"""One-row requests beside nginx's fixed answer, thread for thread: as many workers of nginx as event loops of the plane.
+
+Of two cores the load generator takes one at the most, so that one thread of the server has a core to itself and two share
+what is left of them: a ratio between a server of one thread and one of two says how the cores are shared out.
+"""
+import statistics
+
+import features
+from nginx import Nginx
+from plane import Plane
+from senders import JSON, answered, body_json, h2load, line, lua, wrk
+
+
+def beside(threads: int, rounds: int, seconds: float):
+    """All rows for that many threads of each server."""
+    with Nginx(threads) as nginx, Plane("--inference-loops", str(threads)) as plane:
+        plane.deploy_fraud()
+        row = body_json(1).encode()
+        with_features = features.deploy(plane)
+        asked = [
+            ("one row, JSON", "0.8 x nginx", plane.infer("fraud"), lua(plane.folder, "row", row, JSON)),
+            ("one row, JSON, 10 features fetched", "0.6 x nginx", plane.infer("fraud-features"),
+             lua(plane.folder, "features", with_features, JSON)),
+        ]
+        of = f"{threads} loop{'s' * (threads > 1)}: "
+        reached = {name: [] for name, *_ in asked}
+        for _ in range(rounds):
+            peer = wrk(nginx.url, seconds)
+            for name, _, url, script in asked:
+                reached[name].append((*wrk(url, seconds, script), *peer))
+        for name, must, *_ in asked:
+            rounds_told = reached[name]
+            ratio, (rate, p99, peer_rate, peer_p99) = middle(rounds_told, by=lambda told: told[0] / told[2])
+            told = ", ".join(f"{mine / theirs:.2f}" for mine, _, theirs, _ in rounds_told)
+            line(of + name, f"{rate:,.0f}/s, P99 {p99:.2f} ms", must,
+                 f"{ratio:.2f} x {peer_rate:,.0f}, P99 {peer_p99:.2f} ms; rounds {told}")
+        pipelined(of, nginx, plane, row, seconds)
+        grpc(of, nginx, plane, seconds)
+        half_load(of, nginx, plane, row, rounds, seconds)
+
+
+def middle(rounds: list, by):
+    """The round in the middle by that figure, the lower one of two, behind its figure."""
+    told = sorted(rounds, key=by)[(len(rounds) - 1) // 2]
+    return by(told), told
+
+
+def pipelined(of: str, nginx: Nginx, plane: Plane, row: bytes, seconds: float):
+    beside, _ = wrk(nginx.url, seconds, lua(plane.folder, "nginx-pipelined", pipelined=16))
+    rate, _ = wrk(plane.infer("fraud"), seconds, lua(plane.folder, "row-pipelined", row, JSON, pipelined=16))
+    line(f"{of}one row, JSON, 16 pipelined", f"{rate:,.0f}/s", "2 x nginx pipelined", f"{rate / beside:.2f} x {beside:,.0f}")
+
+
+def grpc(of: str, nginx: Nginx, plane: Plane, seconds: float):
+    beside, _ = wrk(nginx.url, seconds)
+    rate, mean, _ = h2load(plane.grpc, seconds, plane.folder, 1, 4, 8)
+    line(f"{of}one row, gRPC, 32 in flight", f"{rate:,.0f}/s, mean {mean:.2f} ms", "0.5 x nginx", f"{rate / beside:.2f} x {beside:,.0f}")
+
+
+def half_load(of: str, nginx: Nginx, plane: Plane, row: bytes, rounds: int, seconds: float):
+    """Requests that fall due at half of what is answered at most, to both servers by the same sender."""
+    body = plane.folder / "row.json"
+    body.write_bytes(row)
+    load = ("--connections", "32")
+    rate = plane.bench("fraud", *load, seconds=seconds)["requests_per_second"] / 2
+    mine, theirs = [], []
+    for _ in range(rounds):
+        mine.append(answered(plane.bench("fraud", *load, seconds=seconds, rate=rate))["latency_ms"])
+        theirs.append(plane.load("--target", nginx.url, "--body", str(body), *load, seconds=seconds, rate=rate)["latency_ms"])
+    p50, p99 = (statistics.median_low(told[name] for told in mine) for name in ("p50", "p99"))
+    peer50, peer99 = (statistics.median_low(told[name] for told in theirs) for name in ("p50", "p99"))
+    line(f"{of}one row, JSON, at half of what it can", f"{rate:,.0f}/s, P50 {p50:.2f}, P99 {p99:.2f} ms", "P99 < 1 ms",
+         f"nginx at that rate: P50 {peer50:.2f}, P99 {peer99:.2f} ms")

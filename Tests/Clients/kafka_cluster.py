@@ -1,5 +1,8 @@
 """librdkafka's mock cluster: real brokers' protocol on real sockets, in this process."""
 import ctypes
+import signal
+import subprocess
+import sys
 import threading
 
 PRODUCER, CONSUMER, COPY = 0, 1, 2
@@ -98,6 +101,30 @@ class KafkaCluster:
         self.lib.rd_kafka_destroy(self.owner)
 
 
+class KafkaProcess:
+    """A cluster in a process of its own, which can be stopped: its sockets stay open and nobody answers."""
+
+    def __init__(self, topic, partitions):
+        self.process = subprocess.Popen([sys.executable, __file__, topic, str(partitions)], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, text=True)
+        self.bootstrap = self.process.stdout.readline().strip()
+        self.producer = KafkaProducer(self.bootstrap)
+        self.produce, self.flush = self.producer.produce, self.producer.flush
+
+    def freeze(self):
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self):
+        self.process.send_signal(signal.SIGCONT)
+
+    def close(self):
+        self.thaw()
+        self.producer.close()
+        self.process.stdin.close()
+        self.process.wait(30)
+        self.process.stdout.close()
+
+
 class GroupMember:
     """Another consumer of a group: takes its share of the partitions and throws the messages away."""
 
@@ -126,3 +153,11 @@ class GroupMember:
         self.thread.join(30)
         self.lib.rd_kafka_consumer_close(self.client)
         self.lib.rd_kafka_destroy(self.client)
+
+
+if __name__ == "__main__":
+    served = KafkaCluster()
+    served.create_topic(sys.argv[1], int(sys.argv[2]))
+    print(served.bootstrap, flush=True)
+    sys.stdin.read()
+    served.close()

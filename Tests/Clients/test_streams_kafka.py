@@ -7,7 +7,7 @@ import time
 import pytest
 import requests
 
-from kafka_cluster import KafkaCluster
+from kafka_cluster import KafkaCluster, KafkaProcess
 
 UTC = datetime.timezone.utc
 PARTITIONS = 4
@@ -188,3 +188,26 @@ def test_a_broker_that_goes_away_and_returns(cluster, start_aerie, tmp_path):
     traffic.send(500)
     assert "problem" not in wait_until_read(server, traffic)
     assert_exact(server, traffic)
+
+
+def test_a_server_stops_though_its_brokers_answer_no_more(start_aerie, tmp_path):
+    cluster = KafkaProcess("orders", PARTITIONS)
+    try:
+        traffic = Traffic(cluster, "orders", 5)
+        server = start_aerie(tmp_path / "data")
+        server.cli("apply", "-f", "-", input=manifest(cluster, "orders", consumers=2))
+        traffic.send(500)
+        wait_until_read(server, traffic)
+        # Positions that it tells the brokers of now are never confirmed.
+        traffic.send(5000)
+        cluster.freeze()
+        try:
+            assert server.stop() == 0
+        finally:
+            server.kill()
+        cluster.thaw()
+        server = start_aerie(tmp_path / "data")
+        wait_until_read(server, traffic)
+        assert_exact(server, traffic)
+    finally:
+        cluster.close()

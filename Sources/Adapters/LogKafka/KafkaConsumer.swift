@@ -23,6 +23,9 @@ final class KafkaConsumer: EventConsumer, @unchecked Sendable {
     /// What partitions are called that had messages. For the queue only.
     private var names: [Int32: String] = [:]
 
+    /// How long the group may take to let this member go.
+    private static let leaveMilliseconds: Int32 = 2000
+
     /// Settings that make sense here; the subscription's options go before them.
     private static let settings = [
         "auto.offset.reset": "earliest", "session.timeout.ms": "10000", "heartbeat.interval.ms": "1000",
@@ -157,9 +160,13 @@ final class KafkaConsumer: EventConsumer, @unchecked Sendable {
                     defer { state.isClosed = true }
                     return !state.isClosed
                 }
+                guard isFirst, let consumer = self.consumer else { return continuation.resume() }
                 // Not under the lock: leaving the group takes partitions away, which is noted under it.
-                if isFirst, let consumer = self.consumer { crdkafka_close(consumer) }
+                let hasLeft = crdkafka_leave(consumer, Self.leaveMilliseconds) == 1
+                if hasLeft { crdkafka_free(consumer) }
                 continuation.resume()
+                // Brokers that answer no more keep the library, and nobody else, waiting for some seconds.
+                if !hasLeft { crdkafka_free(consumer) }
             }
         }
     }

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 typedef void *p;
 
@@ -35,7 +36,7 @@ struct partitions {
     struct partition *elements;
 };
 
-enum { CONSUMER = 1, OK = 0, ASSIGN = -175, OFFSET_BEGINNING = -2 };
+enum { CONSUMER = 1, OK = 0, ASSIGN = -175, OFFSET_BEGINNING = -2, DESTROY_WITHOUT_CLOSE = 8 };
 
 typedef void (*rebalance_callback)(p, int32_t, struct partitions *, void *);
 typedef void (*error_callback)(p, int, const char *, void *);
@@ -66,8 +67,12 @@ typedef void (*error_callback)(p, int, const char *, void *);
     F(const char *, rebalance_protocol, (p))                                 \
     F(int32_t, commit, (p, const struct partitions *, int))                  \
     F(int32_t, get_watermark_offsets, (p, const char *, int32_t, int64_t *, int64_t *)) \
-    F(int32_t, consumer_close, (p))                                          \
-    F(void, destroy, (p))
+    F(p, queue_get_consumer, (p))                                            \
+    F(void, queue_destroy, (p))                                              \
+    F(p, consumer_close_queue, (p, p))                                       \
+    F(int, consumer_closed, (p))                                             \
+    F(void, destroy, (p))                                                    \
+    F(void, destroy_flags, (p, int))
 
 #define library_prefix "rd_kafka_"
 LIBRARY_TABLE
@@ -187,9 +192,30 @@ int64_t crdkafka_end(crdkafka handle, int32_t partition) {
     return api.get_watermark_offsets(consumer->client, consumer->topic, partition, &low, &high) ? -1 : high;
 }
 
-void crdkafka_close(crdkafka handle) {
+static int64_t now_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+// The library's own waiting form of this has no end while a commit is under way to a broker that answers no more.
+int crdkafka_leave(crdkafka handle, int timeout_ms) {
     struct consumer *consumer = handle;
-    api.consumer_close(consumer->client);
-    api.destroy(consumer->client);
+    p queue = api.queue_get_consumer(consumer->client);
+    p error = api.consumer_close_queue(consumer->client, queue);
+    if (error) api.error_destroy(error);
+    // Partitions are handed back by the callback, which whoever polls calls.
+    int64_t end = now_ms() + timeout_ms;
+    while (!api.consumer_closed(consumer->client) && now_ms() < end) {
+        struct message *left = api.consumer_poll(consumer->client, 20);
+        if (left) api.message_destroy(left);
+    }
+    api.queue_destroy(queue);
+    return api.consumer_closed(consumer->client);
+}
+
+void crdkafka_free(crdkafka handle) {
+    struct consumer *consumer = handle;
+    api.destroy_flags(consumer->client, DESTROY_WITHOUT_CLOSE);
     release(consumer);
 }

@@ -60,6 +60,6 @@ public protocol EventConsumer: Sendable {
     /// How many messages are behind the log's end over the partitions of this member, as far as it is known; and what
     /// was wrong with the log last, if nothing came since.
     func state() -> (lag: Int64, problem: String?)
-    /// Leaves the group.
+    /// Leaves the group, within a few seconds also if the log is away.
     func close() async
 }

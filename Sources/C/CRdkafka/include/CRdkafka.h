@@ -50,5 +50,8 @@ void crdkafka_commit(crdkafka consumer, int32_t partition, int64_t next);
 // The offset after the last message of a partition as last heard from the broker; -1 if it was not heard of.
 int64_t crdkafka_end(crdkafka consumer, int32_t partition);
 
-// Leaves the group and frees the consumer. Takes up to some seconds.
-void crdkafka_close(crdkafka consumer);
+// Leaves the group. Returns 1 once it has, 0 after `timeout_ms`: the group then finds out by itself.
+int crdkafka_leave(crdkafka consumer, int timeout_ms);
+
+// Frees a consumer that was told to leave. Takes some seconds if it could not.
+void crdkafka_free(crdkafka consumer);

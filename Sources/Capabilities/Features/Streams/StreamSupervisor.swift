@@ -51,6 +51,8 @@ public actor StreamSupervisor {
             }
             do { try await Task.sleep(for: Self.pause) } catch { break }
         }
+        // All at once: each may have to wait for brokers that are away.
+        for task in running.values.flatMap(\.tasks) { task.cancel() }
         for name in running.keys { await end(name) }
     }
 

@@ -54,6 +54,33 @@ func withReader<Value>(
         return text
     }
 
+    @Test("a string ends at its first quote, whatever bytes stand before it and wherever the text ends")
+    func stringsEndAtTheirQuote() throws {
+        for length in 0...18 {
+            for place in 0..<max(1, length) {
+                for byte: UInt8 in [0x00, 0x1f, 0x20, 0x21, 0x22, 0x23, 0x5b, 0x5c, 0x5d, 0x7f, 0x80, 0xa2, 0xdc, 0xff] {
+                    var content = [UInt8](repeating: 0x61, count: length)
+                    if length > 0 { content[place] = byte }
+                    // The text of the string as a reader of single bytes finds it; `nil` for an error.
+                    var (end, isWrong): (Int?, Bool) = (nil, false)
+                    let bytes = [0x22] + content + [0x22]
+                    var at = 1
+                    while at < bytes.count, end == nil, !isWrong {
+                        if bytes[at] == 0x22 { end = at }
+                        if bytes[at] == 0x5c { at += 1 }
+                        isWrong = at < bytes.count && bytes[at] < 0x20
+                        at += 1
+                    }
+                    let found = bytes.withUnsafeBytes { text -> Range<Int>? in
+                        var reader = JSONReader(text)
+                        return (try? reader.readText()).map { $0.start..<$0.end }
+                    }
+                    #expect(found == (isWrong ? nil : end.map { 1..<$0 }), "\(bytes)")
+                }
+            }
+        }
+    }
+
     @Test("lists of numbers are read the same in one go and one by one, whatever stands between them")
     func shortNumbersAreReadInOneGo() throws {
         var random = SeededGenerator(11)

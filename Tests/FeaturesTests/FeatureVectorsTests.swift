@@ -110,6 +110,32 @@ import Testing
         #expect(report.share(view: "drivers", feature: "digit") == 0)
     }
 
+    @Test("of many reads in a moment only some are kept, and then five a second")
+    func keptAtARate() async throws {
+        let clock = ManualClock()
+        let shop = try Workshop(clock: clock, sampleEvery: 1)
+        defer { shop.end() }
+        let vectors = try await make(shop)
+        func read(_ times: Int) throws {
+            for _ in 0..<times {
+                _ = try vectors.readNow([[.int64(3)]], request: [[.int64(1)], [.int64(1)], [.int64(1)]], rows: 1)
+            }
+        }
+        func kept(_ count: Int) async throws {
+            while try await shop.store.sampledReads() < count { await Task.yield() }
+            #expect(try await shop.store.sampledReads() == count)
+        }
+        try read(200)
+        try await kept(50)
+        clock.advance(milliseconds: 1000)
+        try read(200)
+        try await kept(55)
+        // Set back, it goes on.
+        clock.advance(milliseconds: -3_600_000)
+        try read(200)
+        try await kept(105)
+    }
+
     @Test("read in place they are the same numbers, whatever is missing or too old")
     func inPlace() async throws {
         let shop = try Workshop()

@@ -1,4 +1,5 @@
 import AerieData
+import AerieHTTP
 
 /// One input as a codec found it. Names and shapes are ranges of the scratch's own lists, so that it owns no memory.
 struct InputPart {
@@ -70,8 +71,9 @@ final class InferScratch {
 
     func isEqual(_ range: Range<Int>, _ other: [UInt8]) -> Bool {
         guard range.count == other.count else { return false }
-        for index in 0..<other.count where text[range.lowerBound + index] != other[index] { return false }
-        return true
+        return text.withUnsafeBytes { own in
+            other.withUnsafeBytes { equals(UnsafeRawBufferPointer(rebasing: own[range]), $0) }
+        }
     }
 
     func areEqual(_ a: Range<Int>, _ b: Range<Int>) -> Bool {

@@ -1,5 +1,6 @@
 import AerieCore
 import AerieData
+import AerieHTTP
 import AerieJSON
 import Serving
 
@@ -45,11 +46,7 @@ final class DeploymentPlan: Sendable {
         predictors = served.predictors.enumerated().map { PredictorPlan($1, index: $0, of: served, ledger: ledger) }
     }
 
-    func isNamed(_ other: UnsafeRawBufferPointer) -> Bool {
-        guard other.count == name.count else { return false }
-        for index in 0..<name.count where name[index] != other[index] { return false }
-        return true
-    }
+    func isNamed(_ other: UnsafeRawBufferPointer) -> Bool { name.withUnsafeBytes { equals($0, other) } }
 
     /// The predictor for a request, by weight.
     func pick(_ random: UInt64) -> PredictorPlan {

@@ -1,3 +1,9 @@
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Darwin
+#endif
+
 /// Digits only; `nil` for anything else, for nothing, and for what does not fit.
 public func decimalNumber(_ bytes: UnsafeRawBufferPointer) -> Int? {
     guard !bytes.isEmpty else { return nil }
@@ -26,9 +32,14 @@ public func equalsIgnoringCase(_ bytes: UnsafeRawBufferPointer, _ lowercase: Sta
 
 /// True if the bytes are exactly that word.
 public func equals(_ bytes: UnsafeRawBufferPointer, _ word: StaticString) -> Bool {
-    guard bytes.count == word.utf8CodeUnitCount else { return false }
-    for index in 0..<bytes.count where bytes[index] != word.utf8Start[index] { return false }
-    return true
+    equals(bytes, UnsafeRawBufferPointer(start: word.utf8Start, count: word.utf8CodeUnitCount))
+}
+
+/// True if both are the same bytes.
+public func equals(_ bytes: UnsafeRawBufferPointer, _ other: UnsafeRawBufferPointer) -> Bool {
+    guard bytes.count == other.count else { return false }
+    guard let first = bytes.baseAddress, let second = other.baseAddress else { return true }
+    return memcmp(first, second, bytes.count) == 0
 }
 
 /// The path with `%2F` and its like resolved; `nil` where a percent sign is not followed by two hexadecimal digits.

@@ -197,24 +197,22 @@ public struct JSONReader {
             throw failure("unexpected \(shown(at: offset)), a string was expected")
         }
         let start = offset + 1
-        var at = start
+        var at = plainEnd(from: start)
         var hasEscapes = false
         while at < bytes.count {
-            let byte = bytes[at]
-            if byte == UInt8(ascii: "\"") {
+            if bytes[at] == UInt8(ascii: "\"") {
                 offset = at + 1
                 needsComma = true
                 return Text(start: start, end: at, hasEscapes: hasEscapes)
             }
-            if byte < 0x20 { throw JSONError(offset: at, problem: "a control character stands unescaped in a string") }
-            if byte == UInt8(ascii: "\\") {
+            if bytes[at] == UInt8(ascii: "\\") {
                 hasEscapes = true
                 at += 1
-                if at < bytes.count, bytes[at] < 0x20 {
-                    throw JSONError(offset: at, problem: "a control character stands unescaped in a string")
-                }
             }
-            at += 1
+            if at < bytes.count, bytes[at] < 0x20 {
+                throw JSONError(offset: at, problem: "a control character stands unescaped in a string")
+            }
+            at = plainEnd(from: at + 1)
         }
         throw JSONError(offset: start - 1, problem: "the string that begins here is not closed")
     }
@@ -251,6 +249,32 @@ public struct JSONReader {
 
     private func failure(_ problem: String) -> JSONError { JSONError(offset: offset, problem: problem) }
 
+    /// The first byte from there on that ends a string, begins an escape or is a control character; past the text's
+    /// last byte if there is none. Eight bytes at a time: a byte of `x` below `n` (at most 128) leaves its highest bit
+    /// in `(x - n) & ~x`, and only bytes above the first such one can leave it wrongly (Anderson, "Bit Twiddling
+    /// Hacks").
+    private func plainEnd(from start: Int) -> Int {
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        var at = start
+        while at + 8 <= bytes.count {
+            let word = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: at, as: UInt64.self))
+            let quotes = word ^ (ones &* UInt64(UInt8(ascii: "\"")))
+            let escapes = word ^ (ones &* UInt64(UInt8(ascii: "\\")))
+            let found =
+                ((quotes &- ones) & ~quotes | (escapes &- ones) & ~escapes | (word &- ones &* 0x20) & ~word)
+                & (ones &* 0x80)
+            if found != 0 { return at + found.trailingZeroBitCount / 8 }
+            at += 8
+        }
+        while at < bytes.count {
+            let byte = bytes[at]
+            if byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") { break }
+            at += 1
+        }
+        return at
+    }
+
+    @inline(__always)
     private mutating func skipSpace() {
         while offset < bytes.count {
             switch bytes[offset] {

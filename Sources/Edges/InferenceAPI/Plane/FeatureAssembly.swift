@@ -18,6 +18,8 @@ final class FeatureAssembly {
     /// The columns in the order in which requests are likely to name them: first those that only a request gives.
     private let likely: [Int]
     private let isWide: Bool
+    /// `,"parameters":{"feature_service":"scoring","feature_microseconds":`
+    private let parametersStart: [UInt8]
     let rows = RowBuffer()
     private var isGiven: [Bool]
     private var keyInputs: [Int]
@@ -35,6 +37,8 @@ final class FeatureAssembly {
         let given = columns.indices.filter { binding.places[$0] == nil }
         likely = given + columns.indices.filter { binding.places[$0] != nil }
         isWide = binding.rowType == .fp64
+        let service = quoted(binding.lookup.service)
+        parametersStart = Array(",\"parameters\":{\"feature_service\":\(service),\"feature_microseconds\":".utf8)
         isGiven = columns.map { _ in false }
         keyInputs = keys.map { _ in -1 }
     }
@@ -112,10 +116,11 @@ final class FeatureAssembly {
         nanoseconds = end &- start
         if isWide { fill(as: Double.self) } else { fill(as: Float.self) }
         (missing, stale) = (0, 0)
+        let (missingOf, staleOf) = (lane.missing, lane.stale)
         for column in columns.indices where !isGiven[column] {
             guard let place = binding.places[column] else { continue }
-            missing += lane.missing[place]
-            stale += lane.stale[place]
+            missing += missingOf[place]
+            stale += staleOf[place]
         }
         return (start, end)
     }
@@ -130,9 +135,7 @@ final class FeatureAssembly {
 
     /// The answer's parameters, as `FeatureReport` names them.
     func writeParameters(to out: inout ByteBuffer) {
-        out.writeStaticString(",\"parameters\":{\"feature_service\":")
-        out.writeQuoted(binding.lookup.service.utf8)
-        out.writeStaticString(",\"feature_microseconds\":")
+        out.writeBytes(parametersStart)
         out.writeDecimal(Int(nanoseconds / 1000))
         out.writeStaticString(",\"features_missing\":")
         out.writeDecimal(missing)

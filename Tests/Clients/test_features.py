@@ -192,8 +192,8 @@ def test_wrong_questions_are_the_askers_fault(features, body, status, words):
     ("materialize", {"start_ts": "2026-01-02", "end_ts": "2026-01-01"}, 400, "after the end"),
     ("materialize-incremental", {}, 422, "end_ts"),
     ("materialize-incremental", {"end_ts": "2026-01-01", "feature_views": ["driver_stats"], "version": "v2"}, 400, "version"),
-    ("search", {"features": ["driver_stats:trips"], "query": [1.0], "top_k": 1}, 501, "nearness of vectors"),
-    ("retrieve-online-documents", {"features": ["driver_stats:trips"], "query": [1.0]}, 501, "get-online-features"),
+    ("search", {"features": ["driver_stats:trips"], "query": [1.0], "top_k": 1}, 400, "no feature with a vector index"),
+    ("search", {"features": ["driver_stats:trips"], "query_string": "late"}, 400, "embedding"),
 ])
 def test_wrong_writes_change_nothing(features, path, body, status, words):
     answer = requests.post(f"{features.http}/{path}", json=body, timeout=30)

@@ -192,6 +192,9 @@ private final class FailingStore: OnlineStore {
         if isGone { throw AerieError(.unavailable, "the store is gone") }
         return try await store.write(view, rows)
     }
+    func scan(
+        _ view: OnlineView, features: [Int], _ body: (ScannedRow) throws(AerieError) -> Void
+    ) async throws(AerieError) { try await store.scan(view, features: features, body) }
     func sweep(_ view: OnlineView, before time: Int64) async throws(AerieError) -> Int { 0 }
     func drop(_ view: OnlineView) async throws(AerieError) -> Int { 0 }
     func usage() async throws(AerieError) -> (bytes: Int64, rows: Int64) { try await store.usage() }
@@ -208,6 +211,9 @@ private final class CountingStore: OnlineStore {
         self.rows.withLock { $0 += rows.count }
         return try await store.write(view, rows)
     }
+    func scan(
+        _ view: OnlineView, features: [Int], _ body: (ScannedRow) throws(AerieError) -> Void
+    ) async throws(AerieError) { try await store.scan(view, features: features, body) }
     func sweep(_ view: OnlineView, before time: Int64) async throws(AerieError) -> Int { 0 }
     func drop(_ view: OnlineView) async throws(AerieError) -> Int { 0 }
     func usage() async throws(AerieError) -> (bytes: Int64, rows: Int64) { try await store.usage() }

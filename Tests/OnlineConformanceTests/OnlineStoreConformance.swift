@@ -117,6 +117,47 @@ import Testing
         }
     }
 
+    @Test(arguments: Backend.allCases) func aScanShowsEveryRowOfItsView(_ backend: Backend) async throws {
+        try await with(backend) { (store: any OnlineStore) async throws -> Void in
+            let vectors = FeatureValue.list(.float, [.float(1), .float(2)])
+            let count: Int64 = backend == .lmdb ? 12_000 : 2500
+            _ = try await store.write(
+                view, try (0..<count).map { try row($0, $0, .null, .int64($0), $0 % 2 == 0 ? vectors : .null) })
+            // Of other views and projects, also one whose name ends alike, nothing is shown or taken out.
+            let others = [
+                OnlineView(project: "p", name: "drivers2", features: view.features),
+                OnlineView(project: "xp", name: view.name, features: view.features),
+            ]
+            for other in others { _ = try await store.write(other, [try row(1, 5, .null, .int64(-1), .null)]) }
+            // An entity with a long key, which LMDB keeps under a hash.
+            let long = try EntityKey(names: ["name"]).bytes([.string(String(repeating: "n", count: 600))])
+            _ = try await store.write(
+                view, [OnlineRow(key: long, time: 7, values: [.null, .int64(count), vectors])])
+            var seen: [[UInt8]: (Int64, FeatureValue, FeatureValue)] = [:]
+            try await store.scan(view, features: [2, 1]) { row throws(AerieError) in
+                seen[Array(row.key)] = (
+                    row.time, try FeatureValue(protobuf: row.values[0]), try FeatureValue(protobuf: row.values[1])
+                )
+            }
+            #expect(seen.count == Int(count) + 1)
+            for driver in stride(from: 0, to: count, by: 97) {
+                let found = try #require(seen[try key.bytes([.int64(driver)])])
+                #expect(found == (driver, driver % 2 == 0 ? vectors : .null, .int64(driver)))
+            }
+            #expect(try #require(seen[long]) == (7, vectors, .int64(count)))
+            let stop = AerieError(.cancelled, "enough")
+            let error = await #expect(throws: AerieError.self) {
+                try await store.scan(view, features: []) { _ throws(AerieError) in throw stop }
+            }
+            #expect(error?.message == "enough")
+            #expect(try await store.drop(view) == Int(count) + 1)
+            for other in others {
+                let read = OnlineRead(view: other, features: [1], keys: [try key.bytes([.int64(1)])])
+                #expect(try await store.read([read])[0][0]?.values == [.int64(-1)])
+            }
+        }
+    }
+
     @Test func aServerThatComesBackIsFoundAgain() async throws {
         let servers = try RedisServers(nodes: 1)
         defer { servers.end() }

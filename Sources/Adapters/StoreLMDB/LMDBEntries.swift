@@ -32,6 +32,27 @@ struct LMDBEntries {
         try walk(from: prefix) { key, value, _ throws(AerieError) in key.starts(with: prefix) && body(key, value) }
     }
 
+    /// Up to `limit` entries whose keys begin with `prefix`, in order, beginning at the key `start`.
+    /// - Returns: where to go on; `nil` at the end.
+    func scan(
+        _ prefix: [UInt8], from start: [UInt8], limit: Int,
+        _ body: (_ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) throws(AerieError) -> Void
+    ) throws(AerieError) -> [UInt8]? {
+        var looked = 0
+        var next: [UInt8]?
+        try walk(from: start) { key, value, _ throws(AerieError) in
+            guard key.starts(with: prefix) else { return false }
+            if looked == limit {
+                next = Array(key)
+                return false
+            }
+            looked += 1
+            try body(key, value)
+            return true
+        }
+        return next
+    }
+
     /// Removes entries below `prefix` that fit, beginning at the key `start`.
     /// - Parameters:
     ///   - limit: how many are looked at.

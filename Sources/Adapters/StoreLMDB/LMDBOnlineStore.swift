@@ -53,19 +53,39 @@ public final class LMDBOnlineStore: ImmediateOnlineStore {
             var writer = OnlineRecordWriter()
             for row in rows {
                 let name = Self.name(prefix, row.key)
+                let keepsKey = name.count != prefix.count + row.key.count
                 let isNewer = try Self.find(name, transaction, environment) { old throws(AerieError) in
                     if (old.time, old.created) > (row.time, row.created) { return false }
-                    try writer.encode(row, fields: view.fields, old: old)
+                    try writer.encode(row, fields: view.fields, old: old, keepsKey: keepsKey)
                     return true
                 }
                 if isNewer == false { continue }
-                if isNewer == nil { try writer.encode(row, fields: view.fields, old: nil) }
+                if isNewer == nil { try writer.encode(row, fields: view.fields, old: nil, keepsKey: keepsKey) }
                 let code = clmdb_put(
                     transaction, environment.database, name, name.count, writer.bytes, writer.bytes.count)
                 try environment.check(code, "write to")
                 written += 1
             }
             return written
+        }
+    }
+
+    /// In steps, each a snapshot: the room of what is written over meanwhile is free before the scan's end.
+    public func scan(
+        _ view: OnlineView, features: [Int], _ body: (ScannedRow) throws(AerieError) -> Void
+    ) async throws(AerieError) {
+        let prefix = view.path
+        let fields = features.map { view.fields[$0] }
+        var place: [UInt8]? = prefix
+        while let start = place {
+            if Task.isCancelled { throw AerieError(.cancelled, "the search was cancelled") }
+            place = try environment.read { transaction throws(AerieError) in
+                try LMDBEntries(transaction, environment).scan(prefix, from: start, limit: Self.step) {
+                    key, value throws(AerieError) in
+                    try Self.show(UnsafeRawBufferPointer(rebasing: key[prefix.count...]), value, fields, body)
+                }
+            }
+            await Task.yield()
         }
     }
 
@@ -84,7 +104,31 @@ public final class LMDBOnlineStore: ImmediateOnlineStore {
 
     /// The key in the file. An entity whose own key is too long stands under its hash.
     static func name(_ prefix: [UInt8], _ key: [UInt8]) -> [UInt8] {
-        prefix.count + key.count <= keyLimit ? prefix + key : prefix + [0xff] + Array(SHA256.hash(data: key))
+        prefix.count + key.count <= keyLimit ? prefix + key : prefix + [hashed] + Array(SHA256.hash(data: key))
+    }
+
+    /// The first byte of a hash in the place of a key. No key begins so, as none has so many names.
+    private static let hashed: UInt8 = 0xff
+
+    /// - Parameter name: what stands behind the view's path in the row's name.
+    private static func show(
+        _ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer, _ fields: [UInt32],
+        _ body: (ScannedRow) throws(AerieError) -> Void
+    ) throws(AerieError) {
+        let record = try OnlineRecordCoding(value)
+        let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
+        var row = ScannedRow(key: name, time: record.time, values: Array(repeating: nothing, count: fields.count))
+        let end = try record.forEach(of: fields) { place, value in row.values[place] = value }
+        if name.first == hashed {
+            row.key = UnsafeRawBufferPointer(rebasing: value[end...])
+            guard !row.key.isEmpty else {
+                throw AerieError(
+                    .failedPrecondition,
+                    "an entity of the view has a key of more than \(keyLimit) bytes with its view's name, which an earlier "
+                        + "version did not keep; write or materialize the view's rows again")
+            }
+        }
+        try body(row)
     }
 
     private static func find<Result>(
@@ -99,7 +143,10 @@ public final class LMDBOnlineStore: ImmediateOnlineStore {
         return try body(try OnlineRecordCoding(UnsafeRawBufferPointer(start: data, count: size)))
     }
 
-    /// In steps of 10,000 rows looked at, so that writers come in between.
+    /// How many rows are looked at in one transaction.
+    private static let step = 10_000
+
+    /// In steps, so that writers come in between.
     private func remove(
         _ view: OnlineView, where isOld: @escaping @Sendable (OnlineRecordCoding) -> Bool
     ) async throws(AerieError) -> Int {
@@ -132,7 +179,7 @@ public final class LMDBOnlineStore: ImmediateOnlineStore {
         var (keySize, size) = (0, 0)
         var removed = 0
         var code = clmdb_cursor_seek(cursor, start, start.count, &key, &keySize, &data, &size)
-        for _ in 0..<10_000 {
+        for _ in 0..<step {
             if code == CLMDB_NOTFOUND { break }
             try environment.check(code, "read")
             let name = UnsafeRawBufferPointer(start: key, count: keySize)

@@ -2,7 +2,8 @@ import AerieCore
 import Features
 
 /// How a row is laid out in the file, little-endian: a version (1), the time and the time of writing (microseconds, 8
-/// bytes each), the number of features (2), then for each its field (4), its length (4) and its protobuf value.
+/// bytes each), the number of features (2), then for each its field (4), its length (4) and its protobuf value. Behind
+/// these stands the entity's key where the row's own name is only its hash.
 struct OnlineRecordCoding {
     static let version: UInt8 = 1
     static let head = 1 + 8 + 8 + 2
@@ -21,9 +22,11 @@ struct OnlineRecordCoding {
     var created: Int64 { Int64(littleEndian: bytes.loadUnaligned(fromByteOffset: 9, as: Int64.self)) }
     private var count: Int { Int(UInt16(littleEndian: bytes.loadUnaligned(fromByteOffset: 17, as: UInt16.self))) }
 
+    /// - Returns: where the last value ends.
+    @discardableResult
     func forEach(
         _ body: (_ field: UInt32, _ value: UnsafeRawBufferPointer) throws(AerieError) -> Void
-    ) throws(AerieError) {
+    ) throws(AerieError) -> Int {
         var at = Self.head
         for _ in 0..<count {
             guard bytes.count - at >= 8 else { throw Self.damaged }
@@ -34,25 +37,37 @@ struct OnlineRecordCoding {
             try body(field, UnsafeRawBufferPointer(rebasing: bytes[at..<(at + length)]))
             at += length
         }
+        return at
     }
 
     /// The values of some fields, in their order; null where there is none. A row has few fields, so each is looked
     /// for among those that are wanted.
     func record(_ wanted: [UInt32]) throws(AerieError) -> OnlineRecord {
         var values = [FeatureValue](repeating: .null, count: wanted.count)
+        try forEach(of: wanted) { place, value throws(AerieError) in
+            values[place] = try FeatureValue(protobuf: value)
+        }
+        return OnlineRecord(time: time, values: values)
+    }
+
+    /// Shows the values of some fields, each with its place among them.
+    /// - Returns: where the last value of the row ends.
+    @discardableResult
+    func forEach(
+        of wanted: [UInt32], _ body: (_ place: Int, _ value: UnsafeRawBufferPointer) throws(AerieError) -> Void
+    ) throws(AerieError) -> Int {
         // Most often the fields stand in the order in which they are wanted.
         var next = 0
-        try forEach { field, value throws(AerieError) in
+        return try forEach { field, value throws(AerieError) in
             if next < wanted.count, wanted[next] == field {
-                values[next] = try FeatureValue(protobuf: value)
+                try body(next, value)
                 next += 1
                 return
             }
             for (index, candidate) in wanted.enumerated() where candidate == field {
-                values[index] = try FeatureValue(protobuf: value)
+                try body(index, value)
                 next = index + 1
             }
         }
-        return OnlineRecord(time: time, values: values)
     }
 }

@@ -8,8 +8,12 @@ struct OnlineRecordWriter {
     private(set) var bytes: [UInt8] = []
     private var value = ProtobufWriter()
 
-    /// - Parameter old: the row that is there, whose values stay where the new one says nothing.
-    mutating func encode(_ row: OnlineRow, fields: [UInt32], old: OnlineRecordCoding?) throws(AerieError) {
+    /// - Parameters:
+    ///   - old: the row that is there, whose values stay where the new one says nothing.
+    ///   - keepsKey: the row's name does not say its key.
+    mutating func encode(
+        _ row: OnlineRow, fields: [UInt32], old: OnlineRecordCoding?, keepsKey: Bool
+    ) throws(AerieError) {
         bytes.removeAll(keepingCapacity: true)
         bytes.append(OnlineRecordCoding.version)
         append(row.time)
@@ -34,6 +38,7 @@ struct OnlineRecordWriter {
             bytes.append(contentsOf: value)
             count += 1
         }
+        if keepsKey { bytes.append(contentsOf: row.key) }
         bytes[countPlace] = UInt8(truncatingIfNeeded: count)
         bytes[countPlace + 1] = UInt8(truncatingIfNeeded: count >> 8)
     }

@@ -14,7 +14,7 @@ import Synchronization
 /// node; a row is compared and written in one step on the server (see `RedisRowWriter`). A batch is not one
 /// transaction: after an error some of its rows may be written, and writing it again is safe.
 public final class RedisOnlineStore: OnlineStore {
-    private let client: RedisClient
+    let client: RedisClient
     private let writer: RedisRowWriter
     /// The only server; `nil` for a cluster.
     private let server: RedisAddress?
@@ -199,31 +199,22 @@ public final class RedisOnlineStore: OnlineStore {
 
     // MARK: Removing
 
-    /// Looks at every key of the servers that ends like the project, and takes the view's fields out of it.
+    /// Takes the view's fields out of every entity that is old.
     private func remove(
         _ view: OnlineView, where isOld: (Int64) -> Bool
     ) async throws(AerieError) -> Int {
         defer { writes.increment() }
-        let pattern = "*" + view.project.map { "*?[]\\".contains($0) ? "\\\($0)" : "\($0)" }.joined()
         let fields = view.fields.map(Self.field) + [Self.timeField(view), Self.createdField(view)]
         var removed = 0
-        for address in try await client.masters() {
-            var cursor = "0"
-            repeat {
-                let reply = try await client.send(
-                    RedisCommand("SCAN", cursor, "MATCH", pattern, "COUNT", "1000"), to: address)
-                if let words = reply.error { throw Self.refused(words) }
-                cursor = reply.array?.first?.text ?? "0"
-                let keys = (reply.array?.last?.array ?? []).compactMap(\.bytes)
-                let times = try await client.send(
-                    keys.map { ($0, RedisCommand([Array("HGET".utf8), $0, Self.timeField(view)])) })
-                var old: [[UInt8]] = []
-                for (key, reply) in zip(keys, times) {
-                    if let bytes = reply.bytes, isOld(try RowScript.time(bytes)) { old.append(key) }
-                }
-                _ = try await client.send(old.map { ($0, RedisCommand([Array("HDEL".utf8), $0] + fields)) })
-                removed += old.count
-            } while cursor != "0"
+        try await forEachKey(of: view.project) { keys throws(AerieError) in
+            let times = try await client.send(
+                keys.map { ($0, RedisCommand([Array("HGET".utf8), $0, Self.timeField(view)])) })
+            var old: [[UInt8]] = []
+            for (key, reply) in zip(keys, times) {
+                if let bytes = reply.bytes, isOld(try RowScript.time(bytes)) { old.append(key) }
+            }
+            _ = try await client.send(old.map { ($0, RedisCommand([Array("HDEL".utf8), $0] + fields)) })
+            removed += old.count
         }
         return removed
     }

@@ -93,7 +93,11 @@ public struct FeastManifest: ForeignManifest {
 
     private func features(_ document: JSONValue, _ result: inout ForeignObjects) -> [String: JSONValue] {
         var fields: [String: JSONValue] = [:]
-        let names = ["dtype": "dtype", "description": "description", "default": "default", "tags": "tags"]
+        let names = [
+            "dtype": "dtype", "description": "description", "default": "default", "tags": "tags",
+            "vector_index": "vectorIndex", "vector_length": "vectorLength",
+            "vector_search_metric": "vectorSearchMetric",
+        ]
         for item in items(document, "features", &result) {
             var field = copy(item.value, names, item.path, &result)
             field["name"] = .string(item.name)

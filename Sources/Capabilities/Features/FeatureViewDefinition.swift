@@ -12,6 +12,8 @@ public struct FeatureViewDefinition: Sendable, Hashable {
         public var tags: [String: String] = [:]
         /// What a model gets where no value is known; `nil` for nothing.
         public var fallback: FeatureValue?
+        /// For vectors that rows are found by; `nil` for any other feature.
+        public var vectorIndex: VectorIndex?
     }
 
     public var name: String
@@ -209,6 +211,11 @@ public struct FeatureViewDefinition: Sendable, Hashable {
                 element, "\(path)[\(index)]", defaultType: nil, known: features.map(\.name), &problems)
             if let feature { features.append(feature) }
         }
+        let found = features.filter { $0.vectorIndex != nil }.map(\.name)
+        if found.count > 1 {
+            let names = found.joined(separator: ", ")
+            problems.append(.init(field: path, problem: "rows are found by one feature with vectorIndex, not by \(names)"))
+        }
         return features
     }
 
@@ -238,6 +245,7 @@ public struct FeatureViewDefinition: Sendable, Hashable {
         }
         var feature = Feature(name: name, type: type, description: element["description"]?.string ?? "")
         for tag in element["tags"]?.object?.members ?? [] { feature.tags[tag.key] = tag.value.string }
+        feature.vectorIndex = VectorIndex.read(element, type: type, place, &problems)
         if let fallback = element["default"], !fallback.isNull {
             do throws(AerieError) {
                 feature.fallback = try FeatureValue(json: fallback, type: type, field: "\(place).default")

@@ -41,11 +41,7 @@ public struct FeastRoutes: Sendable {
         case "write-to-online-store": try await write(call)
         case "materialize": try await materialize(call, isIncremental: false)
         case "materialize-incremental": try await materialize(call, isIncremental: true)
-        case "search", "retrieve-online-documents":
-            throw AerieError(
-                .unsupported,
-                "the online store finds rows by their entities, and none by the nearness of vectors: keep documents in a "
-                    + "vector database, and read their features here by get-online-features")
+        case "search", "retrieve-online-documents": try await search(call)
         default: throw .notFound("there is nothing at \(endpoint)")
         }
     }
@@ -116,7 +112,7 @@ public struct FeastRoutes: Sendable {
         return Self.json(OnlineAnswerJSON.bytes(answer, views: views))
     }
 
-    private static func selection(_ body: JSONObject) throws(AerieError) -> FeatureStore.Selection {
+    static func selection(_ body: JSONObject) throws(AerieError) -> FeatureStore.Selection {
         FeatureStore.Selection(
             references: try texts(body, "features"), service: try text(body, "feature_service"),
             usesFullNames: try flag(body, "full_feature_names"))

@@ -190,7 +190,7 @@ extension FeatureStore {
             statuses: Array(repeating: .notFound, count: count), times: Array(repeating: 0, count: count))
     }
 
-    private static func column(
+    static func column(
         _ output: OnlinePlan.Output, _ records: [OnlineRecord?], isStrict: Bool, limit: Int64?, now: Int64
     ) -> OnlineAnswer.Column {
         var column = OnlineAnswer.Column(name: output.name, values: [], statuses: [], times: [])

@@ -69,6 +69,22 @@ public struct OnlineRead: Sendable {
     }
 }
 
+/// A row as a scan shows it. The bytes are lent until the call that they were given to returns.
+public struct ScannedRow {
+    /// From `EntityKey`.
+    public var key: UnsafeRawBufferPointer
+    /// Microseconds since 1970.
+    public var time: Int64
+    /// The protobuf values of the features that were asked for; empty for a null.
+    public var values: [UnsafeRawBufferPointer]
+
+    public init(key: UnsafeRawBufferPointer, time: Int64, values: [UnsafeRawBufferPointer]) {
+        self.key = key
+        self.time = time
+        self.values = values
+    }
+}
+
 /// A store in this process, whose reads take microseconds and wait for nobody.
 public protocol ImmediateOnlineStore: OnlineStore {
     /// `read` on the caller's thread.
@@ -88,6 +104,13 @@ public protocol OnlineStore: Sendable {
     func read(_ reads: [OnlineRead]) async throws(AerieError) -> [[OnlineRecord?]]
     /// - Returns: how many rows were newer than what was there, or equal.
     func write(_ view: OnlineView, _ rows: [OnlineRow]) async throws(AerieError) -> Int
+    /// Shows every entity of a view, in no order, each as it was at one moment between the call and its end. An entity
+    /// that is written or moved meanwhile may be shown twice. Ends early when its task is cancelled.
+    /// - Parameter features: places in `view.features`.
+    /// - Throws: what `body` throws; `cancelled`; `unavailable` if the store cannot be reached.
+    func scan(
+        _ view: OnlineView, features: [Int], _ body: (ScannedRow) throws(AerieError) -> Void
+    ) async throws(AerieError)
     /// Removes rows whose `time` is before a moment (microseconds).
     /// - Returns: how many went.
     func sweep(_ view: OnlineView, before time: Int64) async throws(AerieError) -> Int

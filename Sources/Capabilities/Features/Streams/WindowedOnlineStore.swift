@@ -53,6 +53,12 @@ struct WindowedOnlineStore<Base: OnlineStore>: OnlineStore {
         try await base.write(view, rows)
     }
 
+    func scan(
+        _ view: OnlineView, features: [Int], _ body: (ScannedRow) throws(AerieError) -> Void
+    ) async throws(AerieError) {
+        try await base.scan(view, features: features, body)
+    }
+
     func sweep(_ view: OnlineView, before time: Int64) async throws(AerieError) -> Int {
         try await base.sweep(view, before: time)
     }

@@ -146,14 +146,38 @@ struct FeastDefinitionReader {
             if !field.text(4).isEmpty { feature["description"] = .string(field.text(4)) }
             let tags = try field.map(3)
             if !tags.isEmpty { feature["tags"] = .object(JSONObject(tags.map { ($0.key, .string($0.value)) })) }
+            vectorIndex(field, type, &feature)
             let before = old?.spec["features"]?.array?.first { $0["name"]?.string == name }
-            for member in before?.object?.members ?? []
-            where !["name", "dtype", "description", "tags"].contains(member.key) {
+            for member in before?.object?.members ?? [] where !Self.featureMembers.contains(member.key) {
                 feature[member.key] = member.value
             }
             features.append(.object(feature))
         }
         return features
+    }
+
+    /// What Feast says of a feature; the rest only Aerie does.
+    private static let featureMembers: Set = [
+        "name", "dtype", "description", "tags", "vectorIndex", "vectorLength", "vectorSearchMetric",
+    ]
+
+    /// `FeatureSpecV2 {5: vector_index, 6: vector_search_metric, 7: vector_length}`.
+    private mutating func vectorIndex(_ field: ProtobufMessage, _ type: FeatureType, _ feature: inout JSONObject) {
+        guard field.number(5) != 0 else { return }
+        let name = "\(object.name):\(field.text(1))"
+        guard VectorIndex.takes(type) else {
+            problems.append("'\(name)' is \(type.rawValue), and rows are found by lists of numbers with a point alone")
+            return
+        }
+        feature["vectorIndex"] = true
+        if field.number(7) != 0 { feature["vectorLength"] = .int(Int64(bitPattern: field.number(7))) }
+        let metric = field.text(6)
+        if metric.isEmpty { return }
+        if VectorMetric(name: metric) != nil {
+            feature["vectorSearchMetric"] = .string(metric)
+        } else {
+            problems.append("the metric '\(metric)' of '\(name)' is none that is measured; a search then says its own")
+        }
     }
 
     // MARK: Source

@@ -52,13 +52,19 @@ enum FeastDefinitionWriter {
 
     /// `FeatureSpecV2`.
     private static func field(
-        _ name: String, _ type: FeatureType?, description: String = "", tags: [(key: String, value: String)] = []
+        _ name: String, _ type: FeatureType?, description: String = "", tags: [(key: String, value: String)] = [],
+        vectorIndex: VectorIndex? = nil
     ) -> ProtobufMessage {
         var field = ProtobufMessage()
         field.set(1, text: name)
         field.set(2, number: type.map(FeastValueType.number) ?? 0)
         field.append(3, map: tags)
         field.set(4, text: description)
+        if let vectorIndex {
+            field.set(5, number: 1)
+            field.set(6, text: vectorIndex.metric?.rawValue ?? "")
+            field.set(7, number: UInt64(vectorIndex.length ?? 0))
+        }
         return field
     }
 
@@ -68,7 +74,7 @@ enum FeastDefinitionWriter {
             let tags = declared.first { $0["name"]?.string == feature.name }?["tags"]?.object?.members ?? []
             return field(
                 feature.name, feature.type, description: feature.description,
-                tags: tags.map { ($0.key, $0.value.string ?? "") })
+                tags: tags.map { ($0.key, $0.value.string ?? "") }, vectorIndex: feature.vectorIndex)
         }
     }
 
@@ -92,7 +98,10 @@ enum FeastDefinitionWriter {
         if entities.isEmpty {
             spec.append(12, message: field(FeastDefinitionReader.noEntity + "_id", .string))
         }
-        for key in view.joinKeys { spec.append(12, message: field(key.name, key.type ?? .string)) }
+        for entity in entities {
+            guard let key = view.joinKeys.first(where: { $0.entity == entity }) else { continue }
+            spec.append(12, message: field(key.name, key.type ?? .string))
+        }
         return whole(spec)
     }
 
@@ -154,7 +163,10 @@ enum FeastDefinitionWriter {
             for reference in service.references where reference.outputView == first.outputView {
                 let feature = catalog.views[name]?.definition.features.first { $0.name == reference.feature }
                 projection.append(
-                    2, message: field(reference.feature, feature?.type, description: feature?.description ?? ""))
+                    2,
+                    message: field(
+                        reference.feature, feature?.type, description: feature?.description ?? "",
+                        vectorIndex: feature?.vectorIndex))
             }
             if let view = catalog.views[name] {
                 projection.set(5, text: view.definition.timestampField ?? "event_timestamp")

@@ -7,6 +7,9 @@ struct MissingOnlineStore: OnlineStore {
 
     func read(_ reads: [OnlineRead]) async throws(AerieError) -> [[OnlineRecord?]] { throw error }
     func write(_ view: OnlineView, _ rows: [OnlineRow]) async throws(AerieError) -> Int { throw error }
+    func scan(
+        _ view: OnlineView, features: [Int], _ body: (ScannedRow) throws(AerieError) -> Void
+    ) async throws(AerieError) { throw error }
     func sweep(_ view: OnlineView, before time: Int64) async throws(AerieError) -> Int { throw error }
     func drop(_ view: OnlineView) async throws(AerieError) -> Int { throw error }
     func usage() async throws(AerieError) -> (bytes: Int64, rows: Int64) { throw error }

@@ -59,7 +59,7 @@ extension FeatureViewDefinition {
         let columns: [(name: String, type: String)]
         do { columns = try await engine.columns(of: relation) } catch {
             guard error.code == .invalidArgument else { throw error }
-            throw .invalid("spec.source", "the source of view '\(name)' cannot be read: \(error.message)")
+            throw .invalid("spec.source", "the source of view '\(name)' cannot be read: \(error.wordsOnData)")
         }
         let types = Dictionary(columns.map { ($0.name, $0.type) }, uniquingKeysWith: { first, _ in first })
         let needed = windows.map { $0.plan.columns + [$0.stream.eventID].compactMap(\.self) } ?? features.map(\.name)
@@ -93,6 +93,14 @@ extension FeatureViewDefinition {
             times.isEmpty
                 ? "the source of view '\(name)' has no column of type TIMESTAMP"
                 : "view '\(name)' must say which of \(times.joined(separator: ", ")) is the event's time")
+    }
+}
+
+extension AerieError {
+    /// What the engine says of data that it cannot take, without its statement, which is not the user's.
+    var wordsOnData: String {
+        let end = message.firstRange(of: "\n\n")?.lowerBound ?? message.endIndex
+        return String(message[..<end]).replacing("\n", with: ": ")
     }
 }
 

@@ -28,7 +28,7 @@ public struct HistoricalRequest: Sendable {
     /// By the name that references of the selection use for it: a view under another name, joined by other columns.
     public var projections: [String: FeatureProjection]
     public var rows: Rows
-    /// The column of the rows' time; `nil` for the only column that is a time, else `event_timestamp`.
+    /// The column of the rows' time; `nil` for `event_timestamp`, else the only column that is a time.
     public var timestamp: String?
     public var output: String
     public var outputFormat: Format

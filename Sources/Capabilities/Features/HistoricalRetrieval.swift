@@ -106,7 +106,7 @@ private struct RetrievalWork {
             relation = format == .csv ? "read_csv_auto(\(file))" : "read_parquet(\(file))"
         case .range(let start, let end): relation = try EntityRange(views, from: start, to: end).relation
         }
-        let columns = try await Self.columns(relation, engine)
+        let columns = try await Self.columns(relation, engine, request.rows)
         let names = columns.map(\.name)
         let timestamp = try Self.time(request, columns)
         join = PointInTimeJoin(
@@ -144,7 +144,7 @@ private struct RetrievalWork {
             // Entity rows are known once they are there, and say what of the sources is to be read, and how.
             let stage = try join.stages()[step]
             try await observed(.init(view: stage.view, step: step, steps: steps, share: 0)) { () throws(AerieError) in
-                try await stage.make(on: engine)
+                do throws(AerieError) { try await stage.make(on: engine) } catch { throw unfit(error, in: stage) }
             }
             if step == 0 { try await look(at: stage.table) }
         }
@@ -211,26 +211,51 @@ private struct RetrievalWork {
     }
 
     private static func columns(
-        _ relation: String, _ engine: any SQLEngine
+        _ relation: String, _ engine: any SQLEngine, _ rows: HistoricalRequest.Rows
     ) async throws(AerieError) -> [(name: String, type: String)] {
         do { return try await engine.columns(of: relation) } catch {
             guard error.code == .invalidArgument else { throw error }
-            throw .invalid("entity rows", "the file cannot be read: \(error.message)")
+            throw .invalid("entity rows", "the file cannot be read: \(words(error, rows))")
         }
+    }
+
+    /// What the engine says of data that it cannot read or convert, as an error of what these are.
+    private func unfit(_ error: AerieError, in stage: PointInTimeJoin.Stage) -> AerieError {
+        guard error.code == .invalidArgument else { return error }
+        let words = Self.words(error, request.rows)
+        guard let name = stage.view, let view = join.views.first(where: { $0.definition.name == name }) else {
+            return .invalid("entity rows", words)
+        }
+        let keys = view.keys.map(\.entity).joined(separator: ", ")
+        return .invalid(
+            "view '\(name)'", keys.isEmpty ? words : "\(words) (its keys in the entity rows are \(keys))")
+    }
+
+    /// The engine's words without the place of the rows, which is the server's own.
+    private static func words(_ error: AerieError, _ rows: HistoricalRequest.Rows) -> String {
+        guard case .file(let path, _) = rows else { return error.wordsOnData }
+        return error.wordsOnData.replacing("'\(path)'", with: "of entity rows")
     }
 
     private static func time(
         _ request: HistoricalRequest, _ columns: [(name: String, type: String)]
     ) throws(AerieError) -> String {
         if case .range = request.rows { return EntityRange.timestamp }
-        if let name = request.timestamp { return name }
-        let times = columns.filter { $0.type.hasPrefix("TIMESTAMP") }.map(\.name)
-        if times.contains("event_timestamp") { return "event_timestamp" }
+        let names = columns.map(\.name)
+        if let name = request.timestamp {
+            if names.contains(name) { return name }
+            throw .invalid(
+                "timestamp", "the entity rows have no column '\(name)'; there are \(names.joined(separator: ", "))")
+        }
+        // Whatever its type: dates and texts of a CSV file are times as well.
+        if names.contains("event_timestamp") { return "event_timestamp" }
+        let times = columns.filter { $0.type.hasPrefix("TIMESTAMP") || $0.type == "DATE" }.map(\.name)
         if times.count == 1 { return times[0] }
         throw .invalid(
             "timestamp",
             times.isEmpty
-                ? "the entity rows have no column of type TIMESTAMP; there are \(columns.map(\.name).joined(separator: ", "))"
+                ? "the entity rows have neither a column event_timestamp nor one that is a time; there are "
+                    + names.joined(separator: ", ") + ": say which counts"
                 : "the entity rows have several times, \(times.joined(separator: ", ")): say which counts")
     }
 }

@@ -18,7 +18,7 @@ public struct ExplainRoutes<Context: RequestContext>: Sendable {
 
     /// `{"instances": [[…]]}` with `?predictor=&interactions=`; answers alibi's JSON.
     private func explain(_ request: Request, _ context: Context) async throws -> Response {
-        let name = try context.parameters.require("name")
+        let name = try context.part("name")
         let instances = try Self.instances(try await PlatformRoutes<Context>.body(request))
         let interactions = try PlatformRoutes<Context>.flag("interactions", request)
         let predictor = request.uri.queryParameters["predictor"].map { String($0) }

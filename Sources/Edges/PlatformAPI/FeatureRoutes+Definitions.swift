@@ -37,9 +37,9 @@ extension FeatureRoutes {
     }
 
     private func key(_ request: Request, _ context: Context) throws -> ResourceKey {
-        let kind = try resources.kinds.resolve(try context.parameters.require("kind"))
+        let kind = try resources.kinds.resolve(try context.part("kind"))
         return ResourceKey(
-            kind: kind.name, namespace: Self.namespace(request), name: try context.parameters.require("name"))
+            kind: kind.name, namespace: Self.namespace(request), name: try context.part("name"))
     }
 
     private static func number(_ name: String, _ request: Request) throws(AerieError) -> Int {

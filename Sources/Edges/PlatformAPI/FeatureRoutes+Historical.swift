@@ -11,11 +11,11 @@ extension FeatureRoutes {
     func addHistorical(to api: RouterGroup<Context>) {
         api.post("historical") { request, _ in try await historical(request) }
         api.get("historical/:id") { _, context in
-            let table = try await tables.take(try context.parameters.require("id"))
+            let table = try await tables.take(try context.part("id"))
             return try Self.answer(table)
         }
         api.delete("historical/:id") { _, context in
-            try await tables.cancel(try context.parameters.require("id"))
+            try await tables.cancel(try context.part("id"))
             return Response(json: [:])
         }
     }

@@ -13,18 +13,18 @@ extension FeatureRoutes {
             return Response(json: ["materializations": .array(runs.map(Self.json))])
         }
         api.post("materializations/:id/cancel") { _, context in
-            try store.materializations.cancel(try context.parameters.require("id"))
+            try store.materializations.cancel(try context.part("id"))
             return Response(json: [:])
         }
         api.get("views/:view/statistics") { request, context in
             let history = try await store.statistics(
-                view: try context.parameters.require("view"), namespace: Self.namespace(request),
+                view: try context.part("view"), namespace: Self.namespace(request),
                 limit: try Self.limit(request, 20))
             return Response(json: ["statistics": .array(history)])
         }
         api.get("views/:view/quarantine") { request, context in
             let rows = try await store.quarantine(
-                view: try context.parameters.require("view"), namespace: Self.namespace(request),
+                view: try context.part("view"), namespace: Self.namespace(request),
                 limit: try Self.limit(request, 100))
             return Response(json: ["rows": .array(rows)])
         }

@@ -1,7 +1,6 @@
 import AerieCore
 import AerieJSON
 import Features
-import Foundation
 import Hummingbird
 import Streaming
 
@@ -22,9 +21,8 @@ extension FeatureRoutes {
             guard let limit = Int(text), (1...10_000).contains(limit) else {
                 throw AerieError.invalid("limit", "'\(text)' is no number from 1 to 10000")
             }
-            let written = context.parameters.get("view") ?? ""
             let letters = try await streams.deadLetters(
-                written.removingPercentEncoding ?? written, namespace: Self.namespace(request), limit: limit)
+                try context.part("view"), namespace: Self.namespace(request), limit: limit)
             return Response(json: ["dead_letters": .array(letters.map(Self.json))])
         }
     }

@@ -104,6 +104,7 @@ public struct FeatureRoutes<Context: RequestContext>: Sendable {
         let namespace = Self.namespace(request)
         // What is wrong with the names is said before anything is streamed.
         _ = try await store.materializable(views, namespace)
+        let passedOver = views == nil ? try await store.unconnected(namespace) : []
         return .lines { tell throws(AerieError) in
             let results = try await store.materialize(views, from: start, to: end, namespace: namespace) {
                 tell([
@@ -112,6 +113,7 @@ public struct FeatureRoutes<Context: RequestContext>: Sendable {
             }
             return [
                 "type": "report", "views": .array(results.map { ["view": .string($0.view), "rows": .int($0.rows)] }),
+                "unconnected": .array(passedOver.map { .string($0.definition.name) }),
                 "until": .string(FeatureTime.text(end)),
             ]
         }

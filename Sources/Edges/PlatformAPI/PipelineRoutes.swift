@@ -29,20 +29,20 @@ public struct PipelineRoutes<Context: RequestContext>: Sendable {
                 try await decide(request, context, step: nil, isApproved: isApproved)
             }
             run.post("steps/:step/\(verb)") { request, context in
-                try await decide(request, context, step: try context.parameters.require("step"), isApproved: isApproved)
+                try await decide(request, context, step: try context.part("step"), isApproved: isApproved)
             }
         }
     }
 
     /// `{"parameters": {…}}`; with `"pipeline": {a whole Pipeline}` that one runs, which need not have been applied.
     private func start(_ request: Request, _ context: Context) async throws -> Response {
-        let kind = try context.parameters.require("kind")
+        let kind = try context.part("kind")
         guard ["pipeline", "pipelines", "pl"].contains(kind.lowercased()) else {
             throw AerieError(
                 .notFound, "\"\(kind.prefix(40))\" has no runs; only pipelines do", reason: "route.unknown")
         }
-        let namespace = try context.parameters.require("namespace")
-        let name = try context.parameters.require("name")
+        let namespace = try context.part("namespace")
+        let name = try context.part("name")
         let body = try await Self.body(request, known: ["parameters", "pipeline"])
         guard let parameters = (body["parameters"] ?? .object([:])).object else {
             throw AerieError.invalid("parameters", "must be an object: {\"name\": value}")
@@ -97,7 +97,7 @@ public struct PipelineRoutes<Context: RequestContext>: Sendable {
     /// From `?offset=` on, as text with `X-Next-Offset` and `X-Log-Complete`; as JSON if that is asked for.
     private func log(_ request: Request, _ context: Context) async throws -> Response {
         let chunk = try await runner.log(
-            run: try Self.id(context), step: try context.parameters.require("step"),
+            run: try Self.id(context), step: try context.part("step"),
             offset: try Self.number("offset", request) ?? 0)
         if request.headers[.accept]?.contains("application/json") == true {
             return Response(json: [
@@ -149,7 +149,7 @@ public struct PipelineRoutes<Context: RequestContext>: Sendable {
 
     private static func describe(_ run: PipelineRun) -> JSONValue { .object(run.json(includesSpec: false)) }
 
-    private static func id(_ context: Context) throws -> String { try context.parameters.require("id") }
+    private static func id(_ context: Context) throws -> String { try context.part("id") }
 
     private static func number(_ name: String, _ request: Request) throws(AerieError) -> Int64? {
         guard let text = request.uri.queryParameters[name[...]] else { return nil }

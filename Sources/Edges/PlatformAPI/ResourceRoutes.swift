@@ -98,11 +98,11 @@ extension PlatformRoutes {
     // MARK: The address
 
     private func kind(_ context: Context) throws -> any ResourceKind {
-        try resources.kinds.resolve(try context.parameters.require("kind"))
+        try resources.kinds.resolve(try context.part("kind"))
     }
 
     private func namespace(_ context: Context) throws -> String? {
-        let namespace = try context.parameters.require("namespace")
+        let namespace = try context.part("namespace")
         guard namespace != "-" else { return nil }
         if let problem = NameRules.problem(namespace: namespace, allowsUnderscores: true) {
             throw AerieError.invalid("namespace", problem)
@@ -115,7 +115,7 @@ extension PlatformRoutes {
         guard let namespace = try namespace(context) else {
             throw AerieError.invalid("namespace", "one object was named, so its namespace must be, too")
         }
-        return ResourceKey(kind: kind.name, namespace: namespace, name: try context.parameters.require("name"))
+        return ResourceKey(kind: kind.name, namespace: namespace, name: try context.part("name"))
     }
 
     // MARK: JSON

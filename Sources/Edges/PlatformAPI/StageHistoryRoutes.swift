@@ -1,6 +1,5 @@
 import AerieCore
 import AerieJSON
-import Foundation
 public import HTTPTypes
 public import Hummingbird
 public import Registry
@@ -20,8 +19,7 @@ public struct StageHistoryRoutes<Context: RequestContext>: Sendable {
     }
 
     private func history(_ request: Request, _ context: Context) async throws -> Response {
-        let written = try context.parameters.require("name")
-        let name = written.removingPercentEncoding ?? written
+        let name = try context.part("name")
         let version = try Self.number("version", request)
         let limit = try Self.number("limit", request) ?? 100
         guard limit <= 10_000 else { throw AerieError.invalid("limit", "must be from 1 to 10000") }

@@ -17,7 +17,8 @@ extension FeatureStore {
     ///
     /// Reads go on meanwhile. It can be run again at any time: values that are newer stay. What ends early has written
     /// some entities and has not moved the view's mark, so that the next incremental one begins where this one did;
-    /// what ended with the process goes on at the next start: see `resumeMaterializations`.
+    /// what ended with the process goes on at the next start: see `resumeMaterializations`. A view that fails holds up
+    /// none of the others; the error then says what is wrong with each.
     /// - Parameters:
     ///   - start: microseconds since 1970; `nil` begins where the last one ended, and without one at the view's age
     ///     limit before `end`, or at the beginning of time for a view without a limit.
@@ -28,6 +29,13 @@ extension FeatureStore {
         progress: @Sendable (MaterializationProgress) -> Void = { _ in }
     ) async throws(AerieError) -> [MaterializationProgress] {
         try await reserve(names, from: start, to: end, namespace: namespace, trigger: trigger).run(progress)
+    }
+
+    /// The views that are to be online and are passed over where no views are named: their sources are elsewhere.
+    public func unconnected(_ namespace: String = "default") async throws(AerieError) -> [FeatureCatalog.View] {
+        let catalog = try await catalog(namespace)
+        return catalog.views.values.filter { $0.isMaterialized && !catalog.isConnected($0) }
+            .sorted { $0.definition.name < $1.definition.name }
     }
 
     /// Views that nobody else materializes until `run` has ended. It must be run.
@@ -41,13 +49,21 @@ extension FeatureStore {
         ) async throws(AerieError) -> [MaterializationProgress] {
             defer { store.end(views) }
             var results: [MaterializationProgress] = []
+            var failures: [AerieError] = []
             for (place, job) in jobs.enumerated() {
                 do throws(AerieError) { results.append(try await job.run(progress)) } catch {
+                    failures.append(error)
+                    guard Task.isCancelled else { continue }
                     for other in jobs[(place + 1)...] { store.materializations.drop(other.id) }
-                    throw error
+                    break
                 }
             }
-            return results
+            guard var failure = failures.first else { return results }
+            if jobs.count > 1 {
+                failure.message = failures.map(\.message).joined(separator: "; ")
+                    + " (\(results.count) of \(jobs.count) feature views are materialized)"
+            }
+            throw failure
         }
     }
 

@@ -164,9 +164,10 @@ struct PlatformClient: Sendable {
         do { return try JSONValue.parse(bytes) } catch { throw error.asAerieError(in: "the server's answer") }
     }
 
+    /// What RFC 3986 calls unreserved stays as it is.
     static func escape(_ text: String) -> String {
-        text.addingPercentEncoding(withAllowedCharacters: .alphanumerics.intersection(.init(charactersIn: "!"..."~")))
-            ?? ""
+        let letters = CharacterSet.alphanumerics.intersection(.init(charactersIn: "!"..."~"))
+        return text.addingPercentEncoding(withAllowedCharacters: letters.union(.init(charactersIn: "-._~"))) ?? ""
     }
 
     /// The server's error body as the error it was there; any other body by its status.

@@ -30,6 +30,14 @@ struct FeatureViewsOptions: ParsableArguments {
                 "\(view["view"]?.string ?? ""): \(view["rows"]?.int ?? 0) entities until \(report["until"]?.string ?? "")"
             )
         }
+        for view in report["unconnected"]?.array?.compactMap(\.string) ?? [] {
+            ClientOutput.note(
+                "warning: \(view): passed over, as its source is not connected; name files with its rows by "
+                    + "spec.source.path, or by a SourceConnection")
+        }
+        if report["views"]?.array?.isEmpty ?? true {
+            ClientOutput.note("nothing is copied: no feature view is online and has a source that can be read")
+        }
     }
 }
 

@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -31,6 +32,10 @@ stats = FeatureView(name="stats", entities=[driver], ttl=timedelta(days=365),
     source=FileSource(path="{path}", timestamp_field="event_timestamp"))
 """
 STORE = "project: default\nprovider: local\nregistry: registry.db\nonline_store: {}\noffline_store: {{type: file}}\nentity_key_serialization_version: 3\n"
+
+
+# The words of redis-benchmark's hashes.
+NAMES = [f"f{i:03}" for i in range(10)] + ["_ts:stats"]
 
 
 def free_port():
@@ -58,13 +63,13 @@ def wait(url, process):
 
 
 class Aerie:
-    def __init__(self, folder, data, online, environment={}):
+    def __init__(self, folder, data, online, environment={}, cache=None):
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         binary = os.environ.get("AERIE", str(ROOT / "bin" / "aerie"))
         command = [binary, "up", "--data-dir", str(folder), "--http", f"127.0.0.1:{port}", "--grpc", "127.0.0.1:0",
                    "--inference-http", "127.0.0.1:0", "--inference-grpc", "127.0.0.1:0", "--feast-http", "127.0.0.1:0",
-                   "--online", online]
+                   "--online", online, *(["--online-cache", cache] if cache else [])]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT, text=True,
                                         env={**os.environ, **environment})
         for line in self.process.stdout:
@@ -119,10 +124,10 @@ class Feast:
         self.process.wait(30)
 
 
-def wrk(url, seconds, entities, keys, features, connections, pause=0):
+def wrk(url, seconds, entities, keys, features, connections, pause=0, zipf=0):
     out = subprocess.run(
         ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", str(pathlib.Path(__file__).parent / "online.lua"),
-         url, "--", str(entities), str(keys), str(features), str(pause)], capture_output=True, text=True, check=True).stdout
+         url, "--", str(entities), str(keys), str(features), str(pause), str(zipf)], capture_output=True, text=True, check=True).stdout
     rate = float(re.search(r"Requests/sec:\s+([\d.]+)", out).group(1))
     if "Non-2xx" in out:
         sys.exit(f"{url} answered with errors:\n{out}")
@@ -160,26 +165,53 @@ def allocations(folder, data, seconds, entities):
     aerie.stop()
 
 
+def fill(port, entities):
+    """Hashes for redis-benchmark of the same shape: keys of 32 bytes, ten features and the time, each with a name of four
+    bytes or its own and a value of nine."""
+    fields = " ".join(f"{name} 123456789" for name in NAMES)
+    script = ("local words = {} for word in string.gmatch(ARGV[2], '%S+') do words[#words + 1] = word end "
+              "for i = 0, ARGV[1] - 1 do redis.call('HSET', string.format('benchmark-entity-key%012d', i), unpack(words)) end")
+    subprocess.run(["redis-cli", "-p", str(port), "eval", script, "0", str(entities), fields], check=True, capture_output=True)
+
+
 def hmget(port, entities, keys, features):
-    """redis-benchmark's own HMGETs a second, pipelined by as many as a request has entities, on hashes of the same shape:
-    keys of 32 bytes, ten features and the time, each with a name of four bytes or its own and a value of nine."""
-    names = [f"f{i:03}" for i in range(10)] + ["_ts:stats"]
-    fields = " ".join(f"{name} 123456789" for name in names)
-    fill = ("local words = {} for word in string.gmatch(ARGV[2], '%S+') do words[#words + 1] = word end "
-            "for i = 0, ARGV[1] - 1 do redis.call('HSET', string.format('benchmark-entity-key%012d', i), unpack(words)) end")
-    subprocess.run(["redis-cli", "-p", str(port), "eval", fill, "0", str(entities), fields], check=True, capture_output=True)
+    """redis-benchmark's own HMGETs a second, pipelined by as many as a request has entities."""
     out = subprocess.run(
         ["redis-benchmark", "-p", str(port), "-c", "16", "-P", str(keys), "-n", "500000" if keys > 1 else "100000", "-r", str(entities),
-         "--csv", "hmget", "benchmark-entity-key__rand_int__", *names[:features], names[-1]],
+         "--csv", "hmget", "benchmark-entity-key__rand_int__", *NAMES[:features], NAMES[-1]],
         capture_output=True, text=True, check=True).stdout
     return float(out.strip().splitlines()[-1].split('","')[1].strip('"'))
+
+
+def batches(port, folder, data, seconds, entities):
+    """Aerie's reads without and with rows in memory, and redis-benchmark's own, one after the other, five times: the medians."""
+    print(f"redis, {entities} entities, all as often, or by Zipf's law (exponent 1); rows in memory: none, 32 MB a loop, 2 MB a loop")
+    online = f"redis://127.0.0.1:{port}"
+    plain, keeping, crowded = (Aerie(folder / name, data, online, cache=cache)
+                               for name, cache in [("asking", "0"), ("keeping", "32MB"), ("crowded", "2MB")])
+    plain.materialize()
+    fill(port, entities)
+    for keys, features in [(1, 10), (10, 5)]:
+        def rate(aerie, zipf=0):
+            return lambda: keys * wrk(aerie.feast, seconds, entities, keys, features, 16, zipf=zipf)[0]
+        kinds = {"redis-benchmark": lambda: hmget(port, entities, keys, features), "asking": rate(plain), "32 MB": rate(keeping),
+                 "2 MB": rate(crowded), "2 MB, Zipf": rate(crowded, 1)}
+        rounds = [{name: measure() for name, measure in kinds.items()} for _ in range(5)]
+        for name in kinds:
+            values = sorted(one[name] for one in rounds)
+            ratio = statistics.median(one[name] / one["redis-benchmark"] for one in rounds)
+            print(f"{keys} x {features}: {name}: {statistics.median(values):.0f} entities/s ({values[0]:.0f} to {values[-1]:.0f}), "
+                  f"{ratio:.2f}x redis-benchmark", flush=True)
+    for aerie in [plain, keeping, crowded]:
+        aerie.stop()
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument("--entities", type=int, default=100_000)
-    parser.add_argument("--only", default="materialize,online,allocations")
+    parser.add_argument("--only", default="materialize,online,batches,allocations")
+    parser.add_argument("--stores", default="lmdb,redis")
     chosen = parser.parse_args()
     wanted = chosen.only.split(",")
     folder = pathlib.Path(tempfile.mkdtemp(prefix="aerie-features-"))
@@ -195,11 +227,14 @@ def main():
         frame.assign(event_timestamp=frame.event_timestamp.dt.tz_localize("UTC")).to_parquet(data, index=False)
         if "allocations" in wanted:
             allocations(folder, data, chosen.seconds, chosen.entities)
+        if "batches" in wanted:
+            batches(redis_port, folder, data, chosen.seconds, chosen.entities)
         if not {"materialize", "online"} & set(wanted):
             return
-        for name, ours, theirs in [("lmdb beside feast on sqlite", "lmdb", "{type: sqlite, path: online.db}"),
-                                   ("redis, both", f"redis://127.0.0.1:{redis_port}",
-                                    f"{{type: redis, connection_string: \"127.0.0.1:{redis_port}\"}}")]:
+        stores = [("lmdb beside feast on sqlite", "lmdb", "{type: sqlite, path: online.db}"),
+                  ("redis, both", f"redis://127.0.0.1:{redis_port}",
+                   f"{{type: redis, connection_string: \"127.0.0.1:{redis_port}\"}}")]
+        for name, ours, theirs in [one for one in stores if one[0].split()[0].strip(",") in chosen.stores.split(",")]:
             subprocess.run(["redis-cli", "-p", str(redis_port), "flushall"], stdout=subprocess.DEVNULL)
             place = folder / name.split()[0].strip(",")
             place.mkdir()
@@ -210,21 +245,25 @@ def main():
                 print(f"{name}: materialize {chosen.entities} x 10: aerie {a:.2f} s, feast {f:.1f} s: {f / a:.0f}x", flush=True)
             elif ours == "lmdb":
                 feast.materialize()
+            # Redis without the rows that loops keep of it.
+            asking = Aerie(place / "asking", data, ours, cache="0") if ours != "lmdb" and "online" in wanted else None
             if "online" in wanted:
                 feast.serve()
                 for keys, features in [(1, 10), (10, 5)]:
                     mine = wrk(aerie.feast, chosen.seconds, chosen.entities, keys, features, 16)
                     half = paced(aerie.feast, chosen.seconds, chosen.entities, keys, features, mine[0])
                     print(f"{name}: {keys} x {features}: aerie at {half[0]:.0f}/s: P50 {half[1]}, P99 {half[2]}", flush=True)
-                    if ours != "lmdb":
-                        own = hmget(redis_port, chosen.entities, keys, features)
-                        print(f"{name}: {keys} x {features}: aerie {mine[0] * keys:.0f} entities/s, redis-benchmark {own:.0f} HMGET/s "
-                              f"of the same shape: {mine[0] * keys / own:.2f}x", flush=True)
                     peer = wrk(feast.url, chosen.seconds, chosen.entities, keys, features, 16)
                     print(f"{name}: {keys} x {features}: aerie {mine[0]:.0f}/s (P50 {mine[1]}, P99 {mine[2]}), "
                           f"feast {peer[0]:.0f}/s (P50 {peer[1]}, P99 {peer[2]}): {mine[0] / peer[0]:.0f}x", flush=True)
+                    if asking:
+                        mine = wrk(asking.feast, chosen.seconds, chosen.entities, keys, features, 16)
+                        print(f"{name}: {keys} x {features}: aerie with no rows in memory {mine[0]:.0f}/s (P50 {mine[1]}, P99 {mine[2]}): "
+                              f"{mine[0] / peer[0]:.0f}x", flush=True)
                 feast.stop()
             aerie.stop()
+            if asking:
+                asking.stop()
     finally:
         redis.terminate()
         redis.wait(30)

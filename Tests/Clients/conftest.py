@@ -90,6 +90,19 @@ def aerie(tmp_path_factory):
     assert server.stop() == 0, "".join(server.errors[-20:])
 
 
+@pytest.fixture(scope="module")
+def chromium_options(tmp_path_factory):
+    """Of a headless browser with a profile of its own."""
+    from selenium import webdriver
+    options = webdriver.ChromeOptions()
+    options.binary_location = "/usr/bin/chromium"
+    for flag in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1360,900",
+                 f"--user-data-dir={tmp_path_factory.mktemp('chromium')}", "--disable-background-networking",
+                 "--disable-component-update", "--no-first-run"):
+        options.add_argument(flag)
+    return options
+
+
 @pytest.fixture(scope="session")
 def start_aerie():
     """Starts further servers; those still running at the end are stopped."""

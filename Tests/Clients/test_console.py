@@ -15,15 +15,9 @@ SHOTS = os.environ.get("AERIE_SCREENSHOTS")
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    options = webdriver.ChromeOptions()
-    options.binary_location = "/usr/bin/chromium"
-    for flag in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1360,900",
-                 f"--user-data-dir={tmp_path_factory.mktemp('chromium')}", "--disable-background-networking",
-                 "--disable-component-update", "--no-first-run"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService("/usr/bin/chromedriver"))
+def browser(chromium_options):
+    chromium_options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=chromium_options, service=webdriver.ChromeService("/usr/bin/chromedriver"))
     driver.set_page_load_timeout(30)
     yield driver
     driver.quit()

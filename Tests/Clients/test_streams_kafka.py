@@ -98,14 +98,20 @@ def wait_until_read(server, traffic, seconds=90):
     raise AssertionError(f"not all of {traffic.sent} messages were read: {seen}\n{''.join(server.errors[-10:])}")
 
 
-def assert_exact(server, traffic):
+def assert_exact(server, traffic, seconds=30):
+    """What was counted can be read a moment after the positions that tell of it; and it stays."""
     accounts = sorted(traffic.counts)
-    answer = requests.post(f"{server.http}/get-online-features", timeout=30, json={
-        "entities": {"account_id": [f"a{account}" for account in accounts]},
-        "features": [f"{traffic.topic}_activity:{name}" for name in ("velocity_1h", "total_24h", "velocity_30d")]}).json()
-    got = {name: column["values"] for name, column in zip(answer["metadata"]["feature_names"], answer["results"])}
-    assert got["velocity_1h"] == got["velocity_30d"] == [traffic.counts[account] for account in accounts]
-    assert got["total_24h"] == [traffic.totals[account] for account in accounts]
+    counts = [traffic.counts[account] for account in accounts]
+    wanted = {"velocity_1h": counts, "total_24h": [traffic.totals[account] for account in accounts],
+              "velocity_30d": counts}
+    deadline, got = time.monotonic() + seconds, None
+    while got != wanted and time.monotonic() < deadline:
+        answer = requests.post(f"{server.http}/get-online-features", timeout=30, json={
+            "entities": {"account_id": [f"a{account}" for account in accounts]},
+            "features": [f"{traffic.topic}_activity:{name}" for name in wanted]}).json()
+        columns = dict(zip(answer["metadata"]["feature_names"], answer["results"]))
+        got = {name: columns[name]["values"] for name in wanted}
+    assert got == wanted
 
 
 def test_every_event_counts_once_and_broken_ones_are_set_aside(cluster, start_aerie, tmp_path):

@@ -50,6 +50,7 @@ import Testing
             "max-body: 1", "max-body", 1, "from 1KB to 2GB"),
         ("max-body: 9999999999999999999GB", "max-body", 1, "from 1KB to 2GB"), (
             "max-body: 1TB", "max-body", 1, "from 1KB"),
+        ("cors-origins: shop.example", "cors-origins", 1, "write its scheme too"),
         ("insecure: maybe", "insecure", 1, "neither true nor false"), ("data-dir: ''", "data-dir", 1, "is empty"),
         ("data-dir: [a]", "data-dir", 1, "one value was expected"), ("- a", "", 1, "settings were expected"),
         ("http: [", "", 1, "line"), ("http: 127.0.0.1:1\nhttp: 127.0.0.1:2", "http", 1, "written twice"),

@@ -12,9 +12,7 @@ extension HTTPAnswer {
         into out: inout ByteBuffer
     ) {
         self.init(status, content, keepsAlive: keepsAlive, isHTTP10: isHTTP10, date: date, into: &out) { out in
-            if isSeldon {
-                out.writeStaticString("X-Content-Type-Options: nosniff\r\nAccess-Control-Allow-Origin: *\r\n")
-            }
+            if isSeldon { out.writeStaticString("X-Content-Type-Options: nosniff\r\n") }
             if let puid, puid.count > 0 {
                 out.writeStaticString("Seldon-Puid: ")
                 out.writeBytes(puid)

@@ -57,6 +57,11 @@ struct HTTPRoute {
     }
     /// True for what answers to both.
     var isAnyMethod: Bool { kind == .logging || kind == .traceSetting || kind == .sharedMemory }
+    /// What it answers to, for `Allow` and its like.
+    var methods: StaticString {
+        if isAnyMethod { return "GET, HEAD, POST, OPTIONS" }
+        return isPost ? "POST, OPTIONS" : "GET, HEAD, OPTIONS"
+    }
     /// True for what is asked about models, not of them.
     var isRepository: Bool {
         switch kind {

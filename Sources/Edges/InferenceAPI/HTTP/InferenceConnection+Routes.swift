@@ -14,14 +14,11 @@ extension InferenceConnection {
             let path = String(decoding: request[head.path], as: UTF8.self)
             return writeError(404, "there is nothing at \(path.prefix(200))", exchange)
         }
-        if head.method == .options, route.isSeldon {
-            return write(exchange, "{}", isSeldon: true)
-        }
+        if head.method == .options { return answerOptions(exchange, route, request) }
         let fits = route.isPost ? head.method == .post : head.method == .get || head.method == .head
         let isAllowed = fits || route.isAnyMethod
         guard isAllowed else {
-            let methods: StaticString = route.isPost ? "POST" : "GET, HEAD"
-            return writeError(405, "use \(route.isPost ? "POST" : "GET") here", exchange, allow: methods)
+            return writeError(405, "use \(route.isPost ? "POST" : "GET") here", exchange, allow: route.methods)
         }
         let mayWait = !state.plan.table.sleeping.isEmpty && route.needsModel
         if mayWait, waitsForModel(exchange, route, request, body) { return }

@@ -6,6 +6,8 @@ final class InferenceConnection: HTTPConnection, @unchecked Sendable {
     let state: LoopState
     /// How the present answer may be packed.
     var coding: ContentCoding?
+    /// Header fields for the page that asks; empty where none may.
+    var crossOrigin: [UInt8] = []
     /// How often the present request has waited for its model.
     var wakes = 0
 
@@ -20,6 +22,9 @@ final class InferenceConnection: HTTPConnection, @unchecked Sendable {
     override func answer(_ exchange: HTTPExchange, _ request: UnsafeRawBufferPointer, _ body: Range<Int>) {
         let accepted = UnsafeRawBufferPointer(rebasing: request[exchange.head.acceptEncoding])
         coding = accepted.isEmpty ? nil : acceptedCoding(accepted)
+        if let origins = state.options.allowedOrigins {
+            crossOrigin = origins.fields(for: exchange.header("origin", in: request))
+        }
         let path = UnsafeRawBufferPointer(rebasing: request[exchange.head.path])
         if path.contains(UInt8(ascii: "%")) {
             guard let decoded = percentDecoded(path) else {
@@ -37,6 +42,7 @@ final class InferenceConnection: HTTPConnection, @unchecked Sendable {
     override func finish(_ exchange: HTTPExchange, from start: Int) {
         endFlow(exchange, from: start)
         wakes = 0
+        if !crossOrigin.isEmpty { addCrossOrigin(from: start) }
         if let coding { packAnswer(from: start, exchange, coding) }
     }
 }

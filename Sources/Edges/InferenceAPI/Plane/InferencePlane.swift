@@ -29,6 +29,8 @@ public final class InferencePlane: Sendable {
         public var explainCapacity = 64
         /// Where the loops' random numbers begin; `nil` for a random place.
         public var seed: UInt64?
+        /// Whose pages may ask from a browser; `nil` for nobody's.
+        public var allowedOrigins: AllowedOrigins?
         /// Packs and unpacks bodies; `nil` to refuse those that are packed.
         public var coder: (any ContentCoder)?
         /// Loads and unloads models when requests ask for it; `nil` where the table is all there is.

@@ -1,4 +1,5 @@
 import AerieCore
+import InferenceAPI
 import Logging
 import StoreRedis
 
@@ -26,6 +27,8 @@ struct Configuration: Sendable, Equatable {
     var inferenceLoops: Int?
     /// The longest request body that the data plane takes, in bytes.
     var maximumBody = 64 << 20
+    /// Whose pages may ask the data plane from a browser; `nil` for nobody's.
+    var allowedOrigins: AllowedOrigins?
     /// Room for answers that are given again, in bytes; models opt in.
     var responseCache = 64 << 20
     /// Bytes of logged predictions that are kept; the oldest go first.
@@ -63,6 +66,7 @@ struct Configuration: Sendable, Equatable {
         case logLevel = "log-level"
         case inferenceLoops = "inference-loops"
         case maximumBody = "max-body"
+        case allowedOrigins = "cors-origins"
         case responseCache = "response-cache"
         case predictionLogBytes = "prediction-log-size"
         case sharedResponses = "shared-responses"
@@ -99,6 +103,7 @@ struct Configuration: Sendable, Equatable {
             case .logLevel: logLevel = try Self.level(text)
             case .inferenceLoops: inferenceLoops = try Self.count(text, 1...256)
             case .maximumBody: maximumBody = try Self.bytes(text)
+            case .allowedOrigins: allowedOrigins = text == "none" ? nil : try AllowedOrigins(text)
             case .responseCache: responseCache = try Self.bytes(text)
             case .predictionLogBytes: predictionLogBytes = try Self.bytes(text)
             case .sharedResponses: sharedResponses = try Self.redis(text)

@@ -40,6 +40,8 @@ struct ConfigurationOptions: ParsableArguments {
     var inferenceLoops: String?
     @Option(help: "The longest inference request. (default: 64MB)")
     var maxBody: String?
+    @Option(help: "Pages that may ask the data plane from a browser: https://shop.example,… or *. (default: none)")
+    var corsOrigins: String?
     @Option(help: "Room for the answers of models that keep theirs. (default: 64MB)")
     var responseCache: String?
     @Option(help: "Logged predictions that are kept; the oldest go first. (default: 1GB)")
@@ -89,6 +91,7 @@ struct ConfigurationOptions: ParsableArguments {
         flags[.logLevel] = logLevel
         flags[.inferenceLoops] = inferenceLoops
         flags[.maximumBody] = maxBody
+        flags[.allowedOrigins] = corsOrigins
         flags[.responseCache] = responseCache
         flags[.sqlMemory] = sqlMemory
         flags[.modelMemory] = modelMemory

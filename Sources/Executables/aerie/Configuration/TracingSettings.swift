@@ -62,7 +62,7 @@ struct TracingSettings: Sendable, Equatable {
 }
 
 extension Configuration.Setting {
-    /// OpenTelemetry's own names of the setting, the more special first; Aerie's name goes before them.
+    /// OpenTelemetry's and Seldon's own names of the setting, the more special first; Aerie's name goes before them.
     var standardVariables: [String] {
         switch self {
         case .otlpEndpoint: ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"]
@@ -70,6 +70,7 @@ extension Configuration.Setting {
         case .otlpHeaders: ["OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"]
         case .otlpCertificate: ["OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"]
         case .traceRatio: ["OTEL_TRACES_SAMPLER_ARG"]
+        case .allowedOrigins: ["CORS_ALLOWED_ORIGINS"]
         case .serviceName: ["OTEL_SERVICE_NAME"]
         default: []
         }

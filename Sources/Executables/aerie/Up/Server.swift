@@ -118,6 +118,7 @@ final class Server: Sendable {
         var options = InferencePlane.Options()
         options.loops = configuration.inferenceLoops ?? 0
         options.http.limits.bodyBytes = configuration.maximumBody
+        options.allowedOrigins = configuration.allowedOrigins
         options.version = Aerie.version
         options.coder = try? ZlibCoder()
         options.repository = platform.deployments

@@ -5,6 +5,7 @@ import allocations
 import batches
 import mlserver
 import one_row
+import pauses
 from plane import Plane
 from senders import line
 
@@ -15,6 +16,7 @@ def main():
     parser.add_argument("seconds", type=int, nargs="?", default=3)
     options = parser.parse_args()
     line("row", "reached", "must reach", "beside it")
+    pauses.measure(options.seconds)
     for threads in (1, 2):
         one_row.beside(threads, options.rounds, options.seconds)
     with Plane() as plane:

@@ -58,7 +58,7 @@ func withReader<Value>(
     func stringsEndAtTheirQuote() throws {
         for length in 0...18 {
             for place in 0..<max(1, length) {
-                for byte: UInt8 in [0x00, 0x1f, 0x20, 0x21, 0x22, 0x23, 0x5b, 0x5c, 0x5d, 0x7f, 0x80, 0xa2, 0xdc, 0xff] {
+                for byte: UInt8 in [0, 0x1f, 0x20, 0x21, 0x22, 0x23, 0x5b, 0x5c, 0x5d, 0x7f, 0x80, 0xa2, 0xdc, 0xff] {
                     var content = [UInt8](repeating: 0x61, count: length)
                     if length > 0 { content[place] = byte }
                     // The text of the string as a reader of single bytes finds it; `nil` for an error.

@@ -101,7 +101,7 @@ open class HTTPConnection: ChannelDuplexHandler, @unchecked Sendable {
             var more = unwrapInboundIn(data)
             pending.writeBuffer(&more)
         }
-        process()
+        process(readAt: lastRead)
     }
 
     public final func read(context: ChannelHandlerContext) {
@@ -129,16 +129,18 @@ open class HTTPConnection: ChannelDuplexHandler, @unchecked Sendable {
     // MARK: Requests
 
     /// Answers every whole request that is there, and hands over the answers together.
-    private final func process() {
+    /// - Parameter readAt: when the first of them was read whole, if that was just now.
+    private final func process(readAt: NIODeadline? = nil) {
         guard let context, !isBusy, !isClosing, isWritable(context) else { return }
         var hasMore = false
-        loop.write(self, at: lastRead) { hasMore = answerRequests() }
+        loop.write(self, at: lastRead) { hasMore = answerRequests(readAt: readAt) }
         // Where the socket does not take it all at once, its becoming writable goes on.
         if hasMore, isWritable(context) { context.eventLoop.execute { self.process() } }
     }
 
     /// - Returns: whether it stopped before the last of them.
-    private final func answerRequests() -> Bool {
+    private final func answerRequests(readAt: NIODeadline?) -> Bool {
+        var start = readAt?.uptimeNanoseconds
         let first = loop.out.writerIndex
         var hasMore = false
         loop: while !isBusy, !isClosing {
@@ -153,10 +155,12 @@ open class HTTPConnection: ChannelDuplexHandler, @unchecked Sendable {
             case .request(let head, let body, let consumed):
                 requestBegan = nil
                 let request = pending
-                let exchange = HTTPExchange(head: head, keepsAlive: head.keepsAlive && !loop.isDraining)
-                let start = loop.out.writerIndex
+                let exchange = HTTPExchange(
+                    head: head, keepsAlive: head.keepsAlive && !loop.isDraining, start: start ?? monotonicNanoseconds())
+                start = nil
+                let written = loop.out.writerIndex
                 request.withUnsafeReadableBytes { answer(exchange, $0, body) }
-                if !isBusy { finish(exchange, from: max(start, loop.writingStart)) }
+                if !isBusy { finish(exchange, from: max(written, loop.writingStart)) }
                 pending.moveReaderIndex(forwardBy: consumed)
                 if !exchange.keepsAlive, !isBusy { isClosing = true }
             case .failure(let failure): refuse(failure)
@@ -168,7 +172,7 @@ open class HTTPConnection: ChannelDuplexHandler, @unchecked Sendable {
     }
 
     private final func refuse(_ failure: HTTPFailure) {
-        answer(failure, HTTPExchange(head: HTTPHead(), keepsAlive: false))
+        answer(failure, HTTPExchange(head: HTTPHead(), keepsAlive: false, start: monotonicNanoseconds()))
         isClosing = true
     }
 
@@ -282,5 +286,6 @@ open class HTTPConnection: ChannelDuplexHandler, @unchecked Sendable {
 public struct HTTPExchange: Sendable {
     public var head: HTTPHead
     public var keepsAlive: Bool
-    public let start = monotonicNanoseconds()
+    /// On the monotonic clock, in nanoseconds; by it the request is known.
+    public let start: UInt64
 }

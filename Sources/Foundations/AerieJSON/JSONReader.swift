@@ -23,7 +23,8 @@ public struct JSONReader {
     public struct Text: Sendable {
         public let start: Int
         public let end: Int
-        let hasEscapes: Bool
+        /// Whether escapes stand in it, so that its bytes are not what it says.
+        public let hasEscapes: Bool
     }
 
     let bytes: UnsafeRawBufferPointer

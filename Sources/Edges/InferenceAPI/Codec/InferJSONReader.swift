@@ -190,8 +190,7 @@ struct InferJSONReader {
 
     private mutating func readName() throws(JSONError) -> Range<Int> {
         let text = try reader.readText()
-        let raw = reader.raw(text)
-        if !raw.contains(UInt8(ascii: "\\")) { return scratch.keep(raw) }
+        if !text.hasEscapes { return scratch.keep(reader.raw(text)) }
         let string = try reader.string(text)
         let start = scratch.text.count
         scratch.text.append(contentsOf: string.utf8)

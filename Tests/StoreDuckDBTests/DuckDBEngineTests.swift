@@ -2,6 +2,7 @@ import AerieCore
 import Datasets
 import Foundation
 import StoreDuckDB
+import Synchronization
 import Testing
 
 @Suite struct DuckDBEngineTests {
@@ -102,6 +103,39 @@ import Testing
             if table.columns.map({ $0[row] }) != expected { wrong += 1 }
         }
         #expect(wrong == 0)
+    }
+
+    @Test("Rows are lent as numbers of 64 bits, in their order where it is asked for") func lending() async throws {
+        let rows = 300_000
+        let sql = """
+            SELECT i, make_timestamp(i), CASE WHEN i % 3 = 0 THEN NULL ELSE 5 END::BIGINT FROM range(\(rows)) t(i)
+            """
+        for isOrdered in [true, false] {
+            let seen = Mutex((first: [Int64](), wrong: 0))
+            try await engine.lend(sql, isOrdered: isOrdered) { lent in
+                seen.withLock { seen in
+                    let columns = lent.columns
+                    for row in 0..<lent.count {
+                        let number = columns[0].values[row]
+                        let isNull = columns[2].validity.map { $0[row >> 6] >> UInt64(row & 63) & 1 == 0 } ?? false
+                        let isRight =
+                            columns[1].values[row] == number && isNull == (number % 3 == 0)
+                            && (isNull || columns[2].values[row] == 5)
+                        seen.wrong += isRight ? 0 : 1
+                        seen.first.append(number)
+                    }
+                }
+            }
+            let (numbers, wrong) = seen.withLock { $0 }
+            #expect(wrong == 0)
+            #expect((isOrdered ? numbers : numbers.sorted()) == (0..<rows).map(Int64.init))
+        }
+        let error = await #expect(throws: AerieError.self) {
+            try await engine.lend("SELECT 1::INTEGER AS small", isOrdered: true) { _ in }
+        }
+        #expect(error?.code == .invalidArgument)
+        let order = try await engine.query("SELECT current_setting('preserve_insertion_order')::VARCHAR AS set")
+        #expect(order["set"]?[0] == .text("true"))
     }
 
     @Test("A million rows are aggregated without leaving the engine")

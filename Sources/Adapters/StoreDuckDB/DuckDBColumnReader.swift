@@ -203,6 +203,14 @@ struct DuckDBColumnReader {
 
     private static func isDecimal(_ type: Int32) -> Bool { type == CDUCKDB_DECIMAL.int }
 
+    /// Whether values of the type are signed numbers of 64 bits in the library's memory.
+    static func isWord(_ type: Int32) -> Bool {
+        switch plain(type) {
+        case .int64, .timestamp, .seconds, .milliseconds, .nanoseconds: true
+        default: false
+        }
+    }
+
     private static func plain(_ type: Int32) -> Form? { types[type].flatMap(\.form) }
 
     static func unread(_ column: String, _ type: Int32) -> AerieError {

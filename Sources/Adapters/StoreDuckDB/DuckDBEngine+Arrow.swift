@@ -26,20 +26,9 @@ extension DuckDBSession {
     func arrow(
         _ sql: String, ticket: DuckDBTicket, _ take: (ArrowPiece) throws(AerieError) -> Void
     ) throws(AerieError) {
-        if ticket.isCancelled { throw Self.cancelled }
-        let connection = try opened()
-        ticket.begin(on: connection)
-        var prepared: cduckdb_handle?
-        defer { if prepared != nil { cduckdb_destroy_prepare(&prepared) } }
-        let status = cduckdb_prepare(connection, sql, &prepared)
-        guard let prepared, status == 0 else {
-            throw Self.error(prepared.flatMap { cduckdb_prepare_error($0) }, ticket: ticket)
-        }
         var result = cduckdb_result()
         defer { cduckdb_destroy_result(&result) }
-        guard cduckdb_execute_streaming(prepared, &result) == 0 else {
-            throw Self.error(cduckdb_result_error(&result), ticket: ticket)
-        }
+        try stream(sql, into: &result, ticket: ticket)
         var words = [CChar](repeating: 0, count: Self.wordCapacity)
         var columns = cduckdb_arrow_schema()
         guard cduckdb_result_schema(&result, &columns, &words, UInt64(Self.wordCapacity)) == 0 else {
@@ -48,9 +37,7 @@ extension DuckDBSession {
         defer { cduckdb_release_schema(&columns) }
         let schema = ArrowSchema(fields: try DuckDBArrow.children(columns))
         try take(.schema(schema))
-        while var chunk = cduckdb_fetch_chunk(&result) as cduckdb_handle? {
-            defer { Self.destroy(&chunk) }
-            if ticket.isCancelled { throw Self.cancelled }
+        try forEachChunk(of: &result, ticket: ticket) { result, chunk throws(AerieError) in
             var rows = cduckdb_arrow_array()
             guard cduckdb_chunk_array(&result, chunk, &rows, &words, UInt64(Self.wordCapacity)) == 0 else {
                 throw Self.error(words, ticket: ticket)
@@ -58,12 +45,6 @@ extension DuckDBSession {
             defer { cduckdb_release_array(&rows) }
             if rows.length > 0 { try take(.batch(try DuckDBArrow.batch(rows, of: schema))) }
         }
-        if let problem = cduckdb_result_error(&result) { throw Self.error(problem, ticket: ticket) }
-    }
-
-    private static func destroy(_ chunk: inout cduckdb_handle) {
-        var handle: cduckdb_handle? = chunk
-        cduckdb_destroy_chunk(&handle)
     }
 
     /// The rows become a view over this process' memory, and are copied from it by one statement.

@@ -118,6 +118,8 @@ final class DuckDBSession: @unchecked Sendable {
         var settings = [
             ("autoinstall_known_extensions", "false"),
             ("autoload_known_extensions", "false"),
+            // The calling thread waits for a statement, and does none of its work.
+            ("external_threads", "0"),
             ("temp_directory", options.temporaryFolder ?? "\(system)/aerie-duckdb-\(getpid())"),
         ]
         if let threads = options.threads { settings.append(("threads", "\(max(1, threads))")) }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 typedef void *h;
 
@@ -51,6 +52,11 @@ typedef struct {
     F(int, bind_varchar_length, (h, uint64_t, const char *, uint64_t))    \
     F(int, bind_timestamp, (h, uint64_t, timestamp))                      \
     F(int, execute_prepared, (h, cduckdb_result *))                       \
+    F(int, pending_prepared, (h, h *))                                    \
+    F(int, pending_execute_check_state, (h))                              \
+    F(bool, pending_execution_is_finished, (int))                         \
+    F(int, execute_pending, (h, cduckdb_result *))                        \
+    F(void, destroy_pending, (h *))                                       \
     F(int, execute_prepared_streaming, (h, cduckdb_result *))             \
     F(const char *, result_error, (cduckdb_result *))                     \
     F(void, destroy_result, (cduckdb_result *))                           \
@@ -77,6 +83,10 @@ typedef struct {
     F(const char *, error_data_message, (h))                              \
     F(bool, error_data_has_error, (h))                                    \
     F(void, destroy_error_data, (h *))
+
+// Pauses double from one to the other.
+#define FIRST_PAUSE_NS 20000
+#define LONGEST_PAUSE_NS 1000000
 
 #define library_prefix "duckdb_"
 LIBRARY_TABLE
@@ -131,9 +141,24 @@ int cduckdb_bind_timestamp(h prepared, uint64_t index, int64_t microseconds) {
     return api.bind_timestamp(prepared, index, value);
 }
 
+// The library's own waiting takes a whole core while other threads work, so this looks now and again whether they are
+// done. What fails before it starts has its words from the plain way.
 int cduckdb_execute(h prepared, cduckdb_result *result) {
     memset(result, 0, sizeof *result);
-    return api.execute_prepared(prepared, result);
+    h pending = NULL;
+    int failed = api.pending_prepared(prepared, &pending);
+    if (failed) {
+        failed = api.execute_prepared(prepared, result);
+    } else {
+        struct timespec pause = {0, FIRST_PAUSE_NS};
+        while (!api.pending_execution_is_finished(api.pending_execute_check_state(pending))) {
+            nanosleep(&pause, NULL);
+            if (pause.tv_nsec < LONGEST_PAUSE_NS) pause.tv_nsec *= 2;
+        }
+        failed = api.execute_pending(pending, result);
+    }
+    api.destroy_pending(&pending);
+    return failed;
 }
 int cduckdb_execute_streaming(h prepared, cduckdb_result *result) {
     memset(result, 0, sizeof *result);

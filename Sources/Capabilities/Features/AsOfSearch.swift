@@ -1,5 +1,6 @@
 import AerieArrow
 import AerieCore
+import Datasets
 
 /// For each question, which is an entity and a time, the newest row at or before that time, found while the rows pass
 /// by once, in any order.
@@ -38,20 +39,16 @@ struct AsOfSearch {
 
     /// Adds questions: columns of the entity's number, from 0 on, the time and the entity row, in the order of the
     /// first two.
-    mutating func ask(_ batch: ArrowBatch) throws(AerieError) {
-        let columns = try AsOfColumns(batch, count: 3)
-        let isSorted = batch.body.withUnsafeBytes { body in
-            for row in 0..<batch.length {
-                let (entity, time) = (Int(columns.value(0, row, body)), columns.value(1, row, body))
-                let isBack = entity + 1 == starts.count ? time < times[times.count - 1] : entity < starts.count
-                if isBack { return false }
-                while starts.count <= entity { starts.append(times.count) }
-                times.append(time)
-                places.append(columns.value(2, row, body))
-            }
-            return true
+    mutating func ask(_ rows: LentRows) throws(AerieError) {
+        let columns = rows.columns.map(\.values)
+        for row in 0..<rows.count {
+            let (entity, time) = (Int(columns[0][row]), columns[1][row])
+            let isBack = entity + 1 == starts.count ? time < times[times.count - 1] : entity < starts.count
+            if isBack { throw AerieError(.internal, "the questions of a point-in-time join came out of order") }
+            while starts.count <= entity { starts.append(times.count) }
+            times.append(time)
+            places.append(columns[2][row])
         }
-        if !isSorted { throw AerieError(.internal, "the questions of a point-in-time join came out of order") }
     }
 
     /// Ends the questions.
@@ -62,17 +59,18 @@ struct AsOfSearch {
 
     /// Lets rows pass by: columns of the entity's number, the time, the place in the source, and, if there is a fourth,
     /// when it was created, which may be null. Rows of entities that nobody asked for are passed over.
-    mutating func offer(_ batch: ArrowBatch) throws(AerieError) {
-        let columns = try AsOfColumns(batch, count: batch.nodes.count == 4 ? 4 : 3)
-        batch.body.withUnsafeBytes { body in
-            for row in 0..<batch.length {
-                let entity = Int(columns.value(0, row, body))
-                guard entity >= 0, entity + 1 < starts.count else { continue }
-                var one = Row(time: columns.value(1, row, body), position: columns.value(2, row, body))
-                if columns.count == 4, !columns.isNull(3, row, body) { one.created = columns.value(3, row, body) }
-                let question = firstQuestion(of: entity, from: one.time)
-                if question < starts[entity + 1], one.isNewer(than: kept[question]) { kept[question] = one }
+    mutating func offer(_ rows: LentRows) {
+        let (entities, times, positions) = (rows.columns[0].values, rows.columns[1].values, rows.columns[2].values)
+        let created = rows.columns.count > 3 ? rows.columns[3] : nil
+        for row in 0..<rows.count {
+            let entity = Int(entities[row])
+            guard entity >= 0, entity + 1 < starts.count else { continue }
+            var one = Row(time: times[row], position: positions[row])
+            if let created, created.validity.map({ $0[row >> 6] >> UInt64(row & 63) & 1 == 1 }) ?? true {
+                one.created = created.values[row]
             }
+            let question = firstQuestion(of: entity, from: one.time)
+            if question < starts[entity + 1], one.isNewer(than: kept[question]) { kept[question] = one }
         }
     }
 
@@ -122,29 +120,5 @@ struct AsOfSearch {
         guard row.position >= 0, let timeToLive else { return row.position >= 0 }
         let (age, isBeyond) = time.subtractingReportingOverflow(row.time)
         return !isBeyond && age <= timeToLive
-    }
-}
-
-/// Where in a batch of columns of 64 bits each value is.
-private struct AsOfColumns {
-    let count: Int
-    private let buffers: [Range<Int>]
-
-    init(_ batch: ArrowBatch, count: Int) throws(AerieError) {
-        let isWhole =
-            batch.nodes.count == count && batch.buffers.count == count * 2
-            && (0..<count).allSatisfy { batch.buffers[$0 * 2 + 1].count >= batch.length * 8 }
-        guard isWhole else { throw AerieError(.internal, "a point-in-time join was given columns of other types") }
-        self.count = count
-        buffers = batch.buffers
-    }
-
-    func value(_ column: Int, _ row: Int, _ body: UnsafeRawBufferPointer) -> Int64 {
-        body.loadUnaligned(fromByteOffset: buffers[column * 2 + 1].lowerBound + row * 8, as: Int64.self)
-    }
-
-    func isNull(_ column: Int, _ row: Int, _ body: UnsafeRawBufferPointer) -> Bool {
-        let validity = buffers[column * 2]
-        return !validity.isEmpty && body[validity.lowerBound + row >> 3] >> UInt8(row & 7) & 1 == 0
     }
 }

@@ -76,7 +76,7 @@ public struct PointInTimeJoin: Sendable {
     /// The times of the entity table, if they are known: nothing outside of what they can see is read.
     public var times: ClosedRange<Int64>?
     /// Whether stages find matches by an `AsOfSearch` where a view's source allows it, instead of by a join that sorts
-    /// the source. Needs an `ArrowSQLEngine`, and memory for the entity rows.
+    /// the source. Needs a `SearchEngine`, and memory for the entity rows.
     public var searches = false
 
     public init(

@@ -8,6 +8,9 @@ extension PointInTimeJoin {
     /// 40 bytes for each.
     static let searchLimit = 1 << 24
 
+    /// What lends rows to a search and takes its answers.
+    typealias SearchEngine = ArrowSQLEngine & LendingSQLEngine
+
     /// What an `AsOfSearch` reads.
     public struct Search: Sendable {
         /// A `SELECT` of what is asked.
@@ -73,8 +76,8 @@ extension PointInTimeJoin.Stage {
         switch work {
         case .select(let sql): try await engine.execute("CREATE TEMP TABLE \(table) AS \(sql)")
         case .search(let search):
-            guard let engine = engine as? any ArrowSQLEngine else {
-                throw AerieError(.unsupported, "the SQL engine gives no batches to search in")
+            guard let engine = engine as? any PointInTimeJoin.SearchEngine else {
+                throw AerieError(.unsupported, "the SQL engine lends no rows to search among")
             }
             try await search.run(on: engine, into: table)
         }
@@ -94,17 +97,13 @@ extension PointInTimeJoin.Search {
     /// Answers that are given to the engine at once.
     private static let batchSize = 1 << 17
 
-    fileprivate func run(on engine: any ArrowSQLEngine, into table: String) async throws(AerieError) {
+    fileprivate func run(on engine: any PointInTimeJoin.SearchEngine, into table: String) async throws(AerieError) {
         let search = Mutex(AsOfSearch(timeToLive: timeToLive))
-        try await engine.arrow(questions) { piece throws(AerieError) in
-            guard case .batch(let batch) = piece else { return }
-            try search.withLock { search throws(AerieError) in try search.ask(batch) }
+        try await engine.lend(questions, isOrdered: true) { rows throws(AerieError) in
+            try search.withLock { search throws(AerieError) in try search.ask(rows) }
         }
         search.withLock { $0.begin() }
-        try await engine.arrow(rows) { piece throws(AerieError) in
-            guard case .batch(let batch) = piece else { return }
-            try search.withLock { search throws(AerieError) in try search.offer(batch) }
-        }
+        try await engine.lend(rows, isOrdered: false) { rows in search.withLock { $0.offer(rows) } }
         let columns = AsOfSearch.answerSchema
         try await engine.execute(
             "CREATE TABLE \(table) (\(columns.fields.map { "\($0.name) BIGINT" }.joined(separator: ", ")))")

@@ -9,12 +9,15 @@ struct SourcePreparation {
     let engine: any SQLEngine
     let access: SourceAccess
 
+    /// Where a row of Parquet files stands, in 64 bits: 2^40 rows a file.
+    private static let place = "file_index::BIGINT * 1099511627776 + file_row_number"
+
     /// - Returns: what stands after `FROM`, and SQL that grows from row to row if there is such.
     func relation() async throws(AerieError) -> (relation: String, position: String?) {
         let files = try await pushed()
         if view.sourceType == "push" {
             guard !files.isEmpty else { return ("(SELECT \(empty) WHERE false)", nil) }
-            return (Self.read(files), "file_index * 1099511627776 + file_row_number")
+            return (Self.read(files), Self.place)
         }
         let own = try await base()
         guard !files.isEmpty else { return own }
@@ -73,7 +76,7 @@ struct SourcePreparation {
         default:
             if view.location.contains("://") { try await loadHTTP() }
             let isParquet = view.sourceType == "parquet"
-            return (view.relation, isParquet ? "file_index * 1099511627776 + file_row_number" : nil)
+            return (view.relation, isParquet ? Self.place : nil)
         }
     }
 

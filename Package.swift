@@ -116,6 +116,7 @@ shim("CPostgres", uses: ["CLibrary"])
 shim("CLMDB", uses: ["CLibrary"])
 shim("CZlib", uses: ["CLibrary"])
 shim("CFiles")
+shim("CTreeSplits")
 shim("CRdkafka", uses: ["CLibrary"])
 
 // MARK: Foundations
@@ -176,7 +177,7 @@ adapter("StoreLMDB", uses: ["CLMDB", "AerieCore", "AerieWire", "Features", "Stre
 adapter("LogKafka", uses: ["CRdkafka", "AerieCore", "Streaming"], tests: false)
 adapter("StoreRedis", uses: ["AerieCore", "AerieTelemetry", "AerieWire", "Features", "Serving"], packages: [crypto, nioCore, nioPosix, deque], tests: false)
 adapter("CompressZlib", uses: ["CZlib", "AerieCore"])
-adapter("InferTrees", uses: ["AerieCore", "AerieJSON", "AerieData", "Explain", "Serving"])
+adapter("InferTrees", uses: ["CTreeSplits", "AerieCore", "AerieJSON", "AerieData", "Explain", "Serving"])
 adapter("InferONNX", uses: ["COnnxRuntime", "AerieCore", "AerieJSON", "AerieData", "Serving"])
 adapter("TrainLightGBM", uses: ["CLightGBM", "AerieCore", "AerieJSON", "AerieData", "Training"])
 adapter("RunSubprocess", uses: ["AerieCore", "AerieJSON", "AerieResources", "Features", "Pipelines"], packages: [log])

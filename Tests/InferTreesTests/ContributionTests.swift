@@ -27,11 +27,11 @@ struct ContributionTests {
     func contributions(_ item: TreeCase) throws {
         let rows = try numbers(item, ".rows", singles: item.library == "xgboost")
         let expected = try numbers(item, ".contributions")
-        for forcesGeneralWalk in [false, true] {
+        for walk in [nil, TreeWalk.general] {
             // All rows of the small cases, a few of the many large ones.
-            let count = item.rows <= 48 ? item.contributions : min(item.contributions, forcesGeneralWalk ? 2 : 8)
+            let count = item.rows <= 48 ? item.contributions : min(item.contributions, walk == nil ? 8 : 2)
             let table = Table(columnCount: item.features, values: Array(rows.prefix(count * item.features)))
-            let model = try #require(try item.load(forcesGeneralWalk: forcesGeneralWalk) as? any DecisionTrees)
+            let model = try #require(try item.load(walk: walk) as? any DecisionTrees)
             let ours = try TreeShap(model).explain(table)
             let stride = item.features + 1
             #expect(expected.count == item.contributions * ours.outputCount * stride)

@@ -136,9 +136,9 @@ struct HostileFileTests {
     func infiniteThreshold() throws {
         let text = Self.lightgbm.replacing("threshold=0.5 1.5", with: "threshold=inf -inf")
             .replacing("decision_type=2 2", with: "decision_type=8 10")
-        for forcesGeneralWalk in [false, true] {
+        for walk in [nil] + TreeWalk.allCases {
             let file = ModelFile(name: "model", copying: [UInt8](text.utf8))
-            let model = try LightGBMFormat.load(file, forcesGeneralWalk: forcesGeneralWalk)
+            let model = try LightGBMFormat.load(file, walk: walk)
             let rows: [Double] = [
                 .infinity, 0, .greatestFiniteMagnitude, .nan, .nan, 0, -.infinity, -.infinity, 0, .infinity,
             ]

@@ -26,13 +26,13 @@ struct LibraryAgreementTests {
     @Test("every prediction is the library's own", arguments: TreeCase.all)
     func agrees(_ item: TreeCase) throws {
         let rows = try item.bytes(item.name + ".rows")
-        for forcesGeneralWalk in [false, true] {
-            let model = try item.load(forcesGeneralWalk: forcesGeneralWalk)
+        for walk in [nil] + TreeWalk.allCases {
+            let model = try item.load(walk: walk)
             #expect(model.featureCount == item.features)
             #expect(model.outputCount == item.outputs)
             let expected = model.doubles(try item.bytes(item.name + ".expected"))
             #expect(expected.count == item.rows * item.outputs)
-            for batch in [item.rows, 1, 13] {
+            for batch in [item.rows, 1, 13, 50] {
                 let answers = model.answers(rows, count: item.rows, batch: batch)
                 let (count, first) = differing(answers, expected, exact: item.exact)
                 #expect(count == 0, "\(count) of \(expected.count) differ in batches of \(batch): \(first)")

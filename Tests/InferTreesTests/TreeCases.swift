@@ -80,10 +80,10 @@ struct TreeCase: Sendable, CustomTestStringConvertible {
 
     func bytes(_ file: String) throws -> [UInt8] { [UInt8](try Data(contentsOf: folder.appendingPathComponent(file))) }
 
-    func load(forcesGeneralWalk: Bool = false) throws -> any TabularModel {
+    func load(walk: TreeWalk? = nil) throws -> any TabularModel {
         let file = ModelFile(name: model, copying: try bytes(model))
-        if library == "xgboost" { return try XGBoostFormat.load(file, forcesGeneralWalk: forcesGeneralWalk) }
-        return try LightGBMFormat.load(file, forcesGeneralWalk: forcesGeneralWalk)
+        if library == "xgboost" { return try XGBoostFormat.load(file, walk: walk) }
+        return try LightGBMFormat.load(file, walk: walk)
     }
 }
 

@@ -1,4 +1,5 @@
-/// The fast walk: trees whose splits are all numeric, eight at a time, without a branch inside a tree.
+/// The fast walk: trees whose splits are all numeric, eight at a time, without a branch inside a tree. Many rows go
+/// through the trees together where that is faster still (`BinnedTrees`).
 ///
 /// A row is first spread into a buffer of `width` slots: its values as they are (NaN compares false and so goes right),
 /// its values again with NaN replaced by -inf (which goes left), and one slot that is always NaN, which leaves read.
@@ -10,6 +11,7 @@ final class FastTrees<Value: TreeValue> {
     private let roots: UnsafeMutablePointer<Int32>
     private let depths: UnsafeMutablePointer<Int32>
     private let chained: ChainedTrees<Value>?
+    private let binned: BinnedTrees<Value>?
     private let width: Int
     let spreadsTwice: Bool
     /// The largest value a row may have: the largest finite one where infinity must be below infinite thresholds.
@@ -22,8 +24,10 @@ final class FastTrees<Value: TreeValue> {
     }
 
     /// `nil` if the trees are too large for the packed nodes.
-    /// - Parameter groups: the output of each tree.
-    init?(_ layout: TreeLayout<Value>, groups: [Int]) {
+    /// - Parameters:
+    ///   - groups: the output of each tree.
+    ///   - binned: whether many rows go through the trees together, if these allow it.
+    init?(_ layout: TreeLayout<Value>, groups: [Int], binned: Bool) {
         let features = layout.featureCount
         spreadsTwice = layout.usesDefaultLeft
         ceiling = layout.includesInfinity ? .greatestFiniteMagnitude : .infinity
@@ -54,6 +58,7 @@ final class FastTrees<Value: TreeValue> {
         self.nodes = nodes
         self.roots = roots
         self.depths = depths
+        self.binned = binned ? BinnedTrees(layout) : nil
     }
 
     deinit {
@@ -61,10 +66,24 @@ final class FastTrees<Value: TreeValue> {
         roots.deallocate()
         depths.deallocate()
         chained?.deallocate()
+        binned?.deallocate()
     }
 
     @inline(__always)
     func sums(
+        _ ensemble: TreeEnsemble<Value>, rows: UnsafePointer<Value>, count: Int,
+        into output: UnsafeMutablePointer<Value>
+    ) {
+        let done = binned?.sums(ensemble, rows: rows, count: count, ceiling: ceiling, into: output) ?? 0
+        if done < count {
+            walk(
+                ensemble, rows: rows + done * ensemble.featureCount, count: count - done,
+                into: output + done * ensemble.groupCount)
+        }
+    }
+
+    @inline(__always)
+    private func walk(
         _ ensemble: TreeEnsemble<Value>, rows: UnsafePointer<Value>, count: Int,
         into output: UnsafeMutablePointer<Value>
     ) {

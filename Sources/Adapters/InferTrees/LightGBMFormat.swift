@@ -15,10 +15,10 @@ public struct LightGBMFormat: ModelFormat {
         try Self.load(try ModelFile(path: path))
     }
 
-    static func load(_ file: ModelFile, forcesGeneralWalk: Bool = false) throws(AerieError) -> LightGBMModel {
+    static func load(_ file: ModelFile, walk: TreeWalk? = nil) throws(AerieError) -> LightGBMModel {
         do {
             var reader = LightGBMFileReader(file.bytes)
-            return try LightGBMModel(try reader.read(), forcesGeneralWalk: forcesGeneralWalk)
+            return try LightGBMModel(try reader.read(), walk: walk)
         } catch {
             throw error.asAerieError(in: file.path)
         }

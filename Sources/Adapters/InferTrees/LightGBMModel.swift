@@ -19,11 +19,11 @@ final class LightGBMModel: TabularModel {
     /// The number of rounds where the model averages them, else 1.
     let divisor: Double
 
-    init(_ file: LightGBMFile, forcesGeneralWalk: Bool = false) throws(ModelFileError) {
+    init(_ file: LightGBMFile, walk: TreeWalk? = nil) throws(ModelFileError) {
         var plan = try LightGBMPlan(file)
         ensemble = try TreeEnsemble(
             featureCount: plan.featureCount, start: [Double](repeating: 0, count: plan.groups),
-            trees: try plan.trees(of: file), tables: plan.tables, forcesGeneralWalk: forcesGeneralWalk)
+            trees: try plan.trees(of: file), tables: plan.tables, walk: walk)
         link = plan.link
         featureCount = plan.featureCount
         outputCount = plan.groups

@@ -1,3 +1,13 @@
+/// The ways through a model's trees; all give the same bits.
+enum TreeWalk: CaseIterable {
+    /// `GeneralTrees`.
+    case general
+    /// `FastTrees`, one row or eight at a time.
+    case single
+    /// `FastTrees` with `BinnedTrees` for many rows.
+    case binned
+}
+
 /// One tree as a file describes it, before anything is checked: both libraries' readers make these.
 struct SourceTree<Value: TreeValue> {
     var nodes: [SourceNode<Value>] = []

@@ -22,10 +22,10 @@ final class TreeEnsemble<Value: TreeValue>: @unchecked Sendable {
     let fast: FastTrees<Value>?
     let general: GeneralTrees<Value>?
 
-    /// - Parameter forcesGeneralWalk: for tests, which hold the two walks to the same answers.
+    /// - Parameter walk: for tests, which hold all walks to the same answers; else the fastest.
     init(
         featureCount: Int, start startValues: [Value], trees: [SourceTree<Value>], tables: TreeTables<Value>,
-        forcesGeneralWalk: Bool = false
+        walk: TreeWalk? = nil
     ) throws(ModelFileError) {
         let groups = startValues.count
         self.featureCount = featureCount
@@ -52,7 +52,10 @@ final class TreeEnsemble<Value: TreeValue>: @unchecked Sendable {
         roots = layout.roots
         covers = layout.covers
         hasCovers = layout.hasCovers
-        fast = forcesGeneralWalk || !layout.allowsFastWalk ? nil : FastTrees(layout, groups: treeGroups)
+        fast =
+            walk == .general || !layout.allowsFastWalk
+            ? nil
+            : FastTrees(layout, groups: treeGroups, binned: walk.map { $0 == .binned } ?? layout.isBinnedFaster)
         general = fast == nil ? GeneralTrees(layout) : nil
 
         start = .allocate(capacity: max(groups, 1))

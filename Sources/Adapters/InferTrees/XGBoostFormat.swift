@@ -17,9 +17,9 @@ public struct XGBoostFormat: ModelFormat {
         try Self.load(try ModelFile(path: path))
     }
 
-    static func load(_ file: ModelFile, forcesGeneralWalk: Bool = false) throws(AerieError) -> XGBoostModel {
+    static func load(_ file: ModelFile, walk: TreeWalk? = nil) throws(AerieError) -> XGBoostModel {
         do {
-            return try XGBoostModel(try read(file.bytes), forcesGeneralWalk: forcesGeneralWalk)
+            return try XGBoostModel(try read(file.bytes), walk: walk)
         } catch {
             throw error.asAerieError(in: file.path)
         }

@@ -17,11 +17,11 @@ final class XGBoostModel: TabularModel {
     let ensemble: TreeEnsemble<Float>
     private let link: XGBoostLink
 
-    init(_ file: XGBoostFile, forcesGeneralWalk: Bool = false) throws(ModelFileError) {
+    init(_ file: XGBoostFile, walk: TreeWalk? = nil) throws(ModelFileError) {
         var plan = try XGBoostPlan(file)
         ensemble = try TreeEnsemble(
             featureCount: plan.featureCount, start: plan.start, trees: try plan.trees(of: file), tables: plan.tables,
-            forcesGeneralWalk: forcesGeneralWalk)
+            walk: walk)
         link = plan.link
         featureCount = plan.featureCount
         outputCount = link == .classNumber ? 1 : plan.groups

@@ -62,7 +62,7 @@ enum HTTPFuzzers {
             steps: while true {
                 switch parser.next(&buffer) {
                 case .needMore: break steps
-                case .sendContinue: break
+                case .head: break
                 case .request(let head, let body, let consumed):
                     let all = Array(buffer.readableBytesView)
                     let path = String(decoding: all[head.path], as: UTF8.self)

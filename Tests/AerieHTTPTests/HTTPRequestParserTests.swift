@@ -26,7 +26,7 @@ struct HTTPRequestParserTests {
             loop: while true {
                 switch parser.next(&buffer) {
                 case .needMore: break loop
-                case .sendContinue: seen.append("continue")
+                case .head(let head): if head.expectsContinue { seen.append("continue") }
                 case .request(let head, let body, let consumed):
                     buffer.withUnsafeReadableBytes { bytes in
                         let path = String(decoding: bytes[head.path], as: UTF8.self)
@@ -82,6 +82,70 @@ struct HTTPRequestParserTests {
         let head = "POST /a HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"
         #expect(requests([Array(head.utf8), Array("h".utf8), Array("i".utf8)]) == ["continue", "post /a [hi] true"])
         #expect(requests([Array((head + "hi").utf8)]) == ["post /a [hi] true"])
+    }
+
+    /// Drops every body that does not come with its head.
+    private func requestsWithoutBodies(_ pieces: [[UInt8]], mostBuffered: inout Int) -> [String] {
+        var limits = HTTPRequestParser.Limits()
+        limits.bodyBytes = 1 << 20
+        var parser = HTTPRequestParser(limits: limits)
+        var buffer = ByteBuffer()
+        var seen: [String] = []
+        for piece in pieces {
+            buffer.writeBytes(piece)
+            loop: while true {
+                switch parser.next(&buffer) {
+                case .needMore: break loop
+                case .head(let head):
+                    let path = buffer.getString(at: buffer.readerIndex + head.path.lowerBound, length: head.path.count)
+                    seen.append("dropped \(path ?? "")")
+                    parser.discardBody()
+                case .request(let head, _, let consumed):
+                    let path = buffer.getString(at: buffer.readerIndex + head.path.lowerBound, length: head.path.count)
+                    seen.append(path ?? "")
+                    buffer.moveReaderIndex(forwardBy: consumed)
+                case .failure(let failure):
+                    #expect(parser.isDiscarding)
+                    return seen + ["\(failure.status)"]
+                }
+            }
+            mostBuffered = max(mostBuffered, buffer.readableBytes)
+        }
+        #expect(!parser.isDiscarding && !parser.isInsideBody)
+        return seen
+    }
+
+    @Test("A body that nobody wants is read past without being kept, and the next request is found")
+    func droppedBodies() {
+        let filler = String(repeating: "z", count: 100_000)
+        let chunk = "186A0\r\n\(filler)\r\n"
+        let stream = Array(
+            ("POST /fixed HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n\(filler)\(filler)GET /a HTTP/1.1\r\nHost: a\r\n\r\n"
+                + "POST /chunked HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\(chunk)\(chunk)0\r\nT: v\r\n\r\n"
+                + "POST /b HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n").utf8)
+        var generator = SeededGenerator(state: 13)
+        for most in [1, 700, 5000, 5000, 5000] {
+            var pieces: [[UInt8]] = []
+            var at = 0
+            while at < stream.count {
+                let count = min(stream.count - at, Int.random(in: 1...most, using: &generator))
+                pieces.append(Array(stream[at..<(at + count)]))
+                at += count
+            }
+            var mostBuffered = 0
+            let seen = requestsWithoutBodies(pieces, mostBuffered: &mostBuffered)
+            #expect(seen == ["dropped /fixed", "/a", "dropped /chunked", "/b"])
+            #expect(mostBuffered < 6000)
+        }
+    }
+
+    @Test("A body in chunks that is read past has the same limit as another")
+    func droppedBodyLimit() {
+        let head = "POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+        let chunk = Array(("40000\r\n" + String(repeating: "1", count: 0x40000) + "\r\n").utf8)
+        var mostBuffered = 0
+        let pieces = [Array(head.utf8)] + [[UInt8]](repeating: chunk, count: 5)
+        #expect(requestsWithoutBodies(pieces, mostBuffered: &mostBuffered) == ["dropped /a", "413"])
     }
 
     @Test("A chunked body of single bytes takes no more room than its bytes")

@@ -19,6 +19,8 @@ struct GRPCClientCall {
     var headers: [(String, String)] = []
     /// The first byte of each message.
     var flag: UInt8 = 0
+    /// Bytes of each message that are announced and not sent.
+    var withheld = 0
     /// Half-closes after the messages.
     var endsInput = true
     /// Resets the stream after that time.
@@ -41,7 +43,7 @@ struct GRPCClientCall {
             var bytes = stream.allocator.buffer(capacity: message.count + 5)
             bytes.writeInteger(flag)
             bytes.writeInteger(UInt32(message.count))
-            bytes.writeBytes(message)
+            bytes.writeBytes(message.dropLast(withheld))
             stream.write(HTTP2Frame.FramePayload.data(.init(data: .byteBuffer(bytes))), promise: nil)
         }
         if endsInput {

@@ -3,6 +3,8 @@ import Testing
 
 @Suite("Shedding load")
 struct QueueShedderTests {
+    private let target: UInt64 = 5_000_000
+
     /// A queue before threads of one service time, simulated in virtual time: requests come at even distances.
     /// - Returns: of those that came after the first second, the admitted and their waits, sorted.
     private func simulate(
@@ -18,12 +20,12 @@ struct QueueShedderTests {
         var now: UInt64 = 0
         while now < seconds * 1_000_000_000 {
             while let first = ahead.first, first.begin <= now {
-                shedder.record(waited: first.begin - first.came, service: service, now: first.begin)
+                shedder.record(waited: first.begin - first.came, service: service, target: target, now: first.begin)
                 ahead.removeFirst()
             }
             let running = free.count { $0 > now }
             if now > 1_000_000_000 { arrived += 1 }
-            if shedder.admits(behind: ahead.count + running, now: now) {
+            if shedder.admits(behind: ahead.count + running, target: target, now: now) {
                 let thread = free.indices.min { free[$0] < free[$1] } ?? 0
                 let begin = max(now, free[thread])
                 free[thread] = begin + service
@@ -58,28 +60,57 @@ struct QueueShedderTests {
     func burst() {
         var shedder = QueueShedder(threads: 1)
         for index in 0..<90 {
-            shedder.record(waited: 50_000_000, service: 1_000_000, now: UInt64(index) * 1_000_000)
+            shedder.record(waited: 50_000_000, service: 1_000_000, target: target, now: UInt64(index) * 1_000_000)
         }
-        #expect(shedder.admits(behind: 100, now: 91_000_000))
+        #expect(shedder.admits(behind: 100, target: target, now: 91_000_000))
         for index in 90..<120 {
-            shedder.record(waited: 50_000_000, service: 1_000_000, now: UInt64(index) * 1_000_000)
+            shedder.record(waited: 50_000_000, service: 1_000_000, target: target, now: UInt64(index) * 1_000_000)
         }
-        #expect(!shedder.admits(behind: 100, now: 121_000_000) && shedder.admits(behind: 4, now: 121_000_000))
-        #expect(shedder.admits(behind: 0, now: 5_000_000_000), "an idle thread takes whatever comes")
-        shedder.record(waited: 1_000_000, service: 1_000_000, now: 122_000_000)
-        #expect(shedder.admits(behind: 100, now: 123_000_000))
+        #expect(!shedder.admits(behind: 100, target: target, now: 121_000_000))
+        #expect(shedder.admits(behind: 4, target: target, now: 121_000_000))
+        #expect(shedder.admits(behind: 0, target: target, now: 5_000_000_000), "an idle thread takes whatever comes")
+        shedder.record(waited: 1_000_000, service: 1_000_000, target: target, now: 122_000_000)
+        #expect(shedder.admits(behind: 100, target: target, now: 123_000_000))
     }
 
     @Test("a slow model may let requests wait for a few of its calls")
     func slowModel() {
         var shedder = QueueShedder(threads: 1)
         for index in 0..<100 {
-            shedder.record(waited: 900_000_000, service: 500_000_000, now: UInt64(index) * 500_000_000)
+            shedder.record(waited: 900_000_000, service: 500_000_000, target: target, now: UInt64(index) * 500_000_000)
         }
-        #expect(shedder.admits(behind: 3, now: 50_000_000_000) && shedder.admits(behind: 50, now: 50_000_000_000))
+        #expect([3, 50].allSatisfy { shedder.admits(behind: $0, target: target, now: 50_000_000_000) })
         for index in 100..<110 {
-            shedder.record(waited: 9_000_000_000, service: 500_000_000, now: UInt64(index) * 500_000_000)
+            let now = UInt64(index) * 500_000_000
+            shedder.record(waited: 9_000_000_000, service: 500_000_000, target: target, now: now)
         }
-        #expect(shedder.admits(behind: 3, now: 55_000_000_000) && !shedder.admits(behind: 50, now: 55_000_000_000))
+        #expect(shedder.admits(behind: 3, target: target, now: 55_000_000_000))
+        #expect(!shedder.admits(behind: 50, target: target, now: 55_000_000_000))
+    }
+
+    @Test("a request's own target decides about it, and so does it about those before it")
+    func ownTargets() {
+        var shedder = QueueShedder(threads: 1)
+        for index in 0..<120 {
+            let now = UInt64(index) * 1_000_000
+            shedder.record(waited: 30_000_000, service: 1_000_000, target: 50_000_000, now: now)
+        }
+        #expect(!shedder.isShedding && shedder.admits(behind: 40, target: target, now: 120_000_000))
+        for index in 120..<240 {
+            let now = UInt64(index) * 1_000_000
+            shedder.record(waited: 30_000_000, service: 1_000_000, target: target, now: now)
+        }
+        #expect(shedder.isShedding && !shedder.admits(behind: 40, target: target, now: 240_000_000))
+        #expect(shedder.admits(behind: 40, target: 50_000_000, now: 240_000_000))
+    }
+
+    @Test("a burst may wait twenty times the target, however much room there is")
+    func boundedBurst() {
+        var shedder = QueueShedder(threads: 2)
+        #expect(shedder.admits(behind: 100_000, target: target, now: 0), "nothing is known yet")
+        shedder.record(waited: 0, service: 500_000, target: target, now: 0)
+        #expect(shedder.admits(behind: 400, target: target, now: 1))
+        #expect(!shedder.admits(behind: 401, target: target, now: 1))
+        #expect(shedder.admits(behind: 800, target: 2 * target, now: 1))
     }
 }

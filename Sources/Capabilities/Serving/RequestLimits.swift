@@ -5,6 +5,9 @@ public struct RequestLimits: Hashable, Sendable {
     public var grpcTimeout: UInt64 = 0
     /// Bytes of one message over gRPC, both ways; 0 for the server's own limit.
     public var grpcMessageBytes = 0
+    /// Nanoseconds that a request may wait for a thread while more come than can be answered; 0 for the server's own
+    /// limit.
+    public var queueDelay: UInt64 = 0
 
     public init() {}
 
@@ -29,6 +32,8 @@ enum LimitSetting: String, CaseIterable {
     case grpcTimeout = "seldon.io/grpc-timeout"
     /// Bytes.
     case grpcMessageSize = "seldon.io/grpc-max-message-size"
+    /// Milliseconds.
+    case queueDelay = "aerie.dev/queue-delay-target"
 
     /// What is wrong with the setting's value; `nil` if nothing is.
     func problem(_ value: String) -> String? {
@@ -43,6 +48,7 @@ enum LimitSetting: String, CaseIterable {
         limits.restTimeout = UInt64(value(.restTimeout)) * 1_000_000
         limits.grpcTimeout = UInt64(value(.grpcTimeout)) * 1_000_000
         limits.grpcMessageBytes = value(.grpcMessageSize)
+        limits.queueDelay = UInt64(value(.queueDelay)) * 1_000_000
         return limits
     }
 

@@ -87,6 +87,8 @@ final class PredictorPlan: Sendable {
     let rowType: DataType
     let versionBytes: [UInt8]
     let nanosecondsPerRow: Double
+    /// What a row's numbers take; 0 where that differs from row to row.
+    let bytesPerRow: Int
     /// Puts requests together, where the deployment asks for it and the model gains from it: trees do not.
     let batcher: ModelBatcher?
     let cachesAnswers: Bool
@@ -123,6 +125,8 @@ final class PredictorPlan: Sendable {
         rowType = served.tabular?.rowType ?? .fp32
         versionBytes = Array(served.modelVersion.utf8)
         nanosecondsPerRow = description.nanosecondsPerRow
+        let sizes = inputs.map { $0.shape.dropFirst().reduce($0.dataType.byteCount ?? 0) { $1 < 0 ? 0 : $0 &* $1 } }
+        bytesPerRow = sizes.contains { $0 <= 0 } ? 0 : sizes.reduce(0, &+)
         let executions = ledger.statistics(slot: served.metricsSlot)
         self.executions = executions
         cachesAnswers = served.policy.cachesResponses

@@ -26,18 +26,22 @@ public struct GRPCMethod: Sendable {
 
     public let kind: Kind
     let answer: @Sendable (GRPCCall, ByteBuffer) -> Void
+    let meet: (@Sendable (GRPCCall, _ beginning: ByteBuffer, _ length: Int) -> Void)?
     let inputEnded: (@Sendable (GRPCCall) -> Void)?
 
     /// - Parameters:
+    ///   - meet: called once a call, if its first message does not come at once, with what has come of it and the bytes
+    ///     that it will have; it may finish the call, and the rest is then dropped. Not for messages that are packed.
     ///   - inputEnded: called once all messages of a bidirectional call are answered and the client sends no more; it
     ///     ends by calling `finish`, at once or later. Without it the call then ends well by itself.
     ///   - answer: called on the connection's event loop with one message; must not block. It ends by calling one of
     ///     the call's `finish` (unary) or `next` (streams), at once or later on the same loop.
     public init(
-        _ kind: Kind, inputEnded: (@Sendable (GRPCCall) -> Void)? = nil,
-        _ answer: @escaping @Sendable (GRPCCall, ByteBuffer) -> Void
+        _ kind: Kind, meet: (@Sendable (GRPCCall, _ beginning: ByteBuffer, _ length: Int) -> Void)? = nil,
+        inputEnded: (@Sendable (GRPCCall) -> Void)? = nil, _ answer: @escaping @Sendable (GRPCCall, ByteBuffer) -> Void
     ) {
         self.kind = kind
+        self.meet = meet
         self.answer = answer
         self.inputEnded = inputEnded
     }

@@ -30,6 +30,10 @@ final class GRPCStream: ChannelDuplexHandler {
     private var isReading = false
     private var needsFlush = false
     private var messages = 0
+    /// Whether the method has been asked by the beginning of a message.
+    private var hasMet = false
+    /// How long the rest of the client's message may take after a refusal.
+    private var patience = TimeAmount.zero
     private var isBusy = false
     private var isTaking = false
     private var hasSentHead = false
@@ -192,7 +196,10 @@ final class GRPCStream: ChannelDuplexHandler {
                 return finish(
                     status: 8, message: "the message of \(length) bytes is longer than \(maximumMessageBytes)")
             }
-            guard pending.readableBytes - 5 >= Int(length) else { break }
+            guard pending.readableBytes - 5 >= Int(length) else {
+                meet(call, method, length: Int(length), isPacked: flag == 1)
+                break
+            }
             pending.moveReaderIndex(forwardBy: 5)
             guard var message = pending.readSlice(length: Int(length)) else { break }
             if flag == 1 {
@@ -216,6 +223,23 @@ final class GRPCStream: ChannelDuplexHandler {
         hasToldEnd = true
         if let call, let told = method?.inputEnded { told(call) } else { finish(status: 0, message: "") }
     }
+
+    /// The method may end the call by the beginning of its message.
+    private func meet(_ call: GRPCCall, _ method: GRPCMethod, length: Int, isPacked: Bool) {
+        guard !hasMet, !isPacked, messages == 0, let meet = method.meet, pending.readableBytes >= Self.beginning,
+            let beginning = pending.getSlice(at: pending.readerIndex + 5, length: pending.readableBytes - 5)
+        else { return }
+        hasMet = true
+        // A message that is not long is under way: to reset its stream for it were more work than to read past it.
+        if length <= Self.longestDropped { patience = Self.patience }
+        meet(call, beginning, length)
+    }
+
+    /// As much of a message says who is to answer it.
+    private static let beginning = 512
+    /// More is not waited for once its call has been refused.
+    private static let longestDropped = 1 << 20
+    private static let patience = TimeAmount.seconds(5)
 
     var isWritable: Bool { !isFinished && context?.channel.isWritable ?? false }
 
@@ -310,11 +334,15 @@ final class GRPCStream: ChannelDuplexHandler {
         if inputEnded { return }
         // A client that goes on sending after its call has ended is told to stop, once it has the whole answer. After
         // a good answer all that can be missing is the mark of the end, which some send by itself.
-        let patience = status == 0 ? TimeAmount.seconds(5) : .zero
-        let (channel, eventLoop) = (context.channel, context.eventLoop)
-        written.futureResult.whenSuccess {
-            if patience == .zero { return channel.close(promise: nil) }
-            eventLoop.scheduleTask(in: patience) { channel.close(promise: nil) }
+        let patience = status == 0 ? Self.patience : patience
+        written.futureResult.assumeIsolated().whenSuccess { [weak self] in self?.stopClient(after: patience) }
+    }
+
+    private func stopClient(after patience: TimeAmount) {
+        guard let context else { return }
+        if patience == .zero { return context.close(promise: nil) }
+        deadline = context.eventLoop.assumeIsolated().scheduleTask(in: patience) { [weak self] in
+            self?.context?.close(promise: nil)
         }
     }
 }

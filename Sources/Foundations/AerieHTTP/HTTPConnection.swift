@@ -55,6 +55,11 @@ open class HTTPConnection: ChannelDuplexHandler, @unchecked Sendable {
         fatalError("a connection's class answers its requests")
     }
 
+    /// Refuses a request before its body has come, by writing the answer into the loop's `out`: its body is then read
+    /// past. Asked for requests whose body does not come with their head.
+    /// - Parameter head: the bytes of the head, valid for the call.
+    open func refuses(_ exchange: HTTPExchange, _ head: UnsafeRawBufferPointer) -> Bool { false }
+
     /// Writes the answer to what cannot be read as a request.
     open func answer(_ failure: HTTPFailure, _ exchange: HTTPExchange) {
         fatalError("a connection's class answers its requests")
@@ -151,7 +156,7 @@ open class HTTPConnection: ChannelDuplexHandler, @unchecked Sendable {
             }
             switch parser.next(&pending) {
             case .needMore: break loop
-            case .sendContinue: loop.out.writeStaticString("HTTP/1.1 100 Continue\r\n\r\n")
+            case .head(let head): meet(head)
             case .request(let head, let body, let consumed):
                 requestBegan = nil
                 let request = pending
@@ -171,7 +176,31 @@ open class HTTPConnection: ChannelDuplexHandler, @unchecked Sendable {
         return hasMore
     }
 
+    /// Refuses a request before its body has come, or lets that come.
+    private final func meet(_ head: HTTPHead) {
+        let request = pending
+        // Who has been refused instead of told to go on sends no body: where the next request begins is not known then.
+        let keepsAlive = head.keepsAlive && !loop.isDraining && !head.expectsContinue
+        let exchange = HTTPExchange(head: head, keepsAlive: keepsAlive, start: monotonicNanoseconds())
+        let start = loop.out.writerIndex
+        let isRefused = request.withUnsafeReadableBytes {
+            refuses(exchange, UnsafeRawBufferPointer(rebasing: $0[..<head.end]))
+        }
+        guard isRefused else {
+            if head.expectsContinue { loop.out.writeStaticString("HTTP/1.1 100 Continue\r\n\r\n") }
+            return
+        }
+        finish(exchange, from: max(start, loop.writingStart))
+        if keepsAlive { parser.discardBody() } else { isClosing = true }
+    }
+
     private final func refuse(_ failure: HTTPFailure) {
+        // What comes behind a refusal belongs to a request that has its answer.
+        if parser.isDiscarding {
+            isClosing = true
+            context?.close(promise: nil)
+            return
+        }
         answer(failure, HTTPExchange(head: HTTPHead(), keepsAlive: false, start: monotonicNanoseconds()))
         isClosing = true
     }
@@ -261,7 +290,7 @@ open class HTTPConnection: ChannelDuplexHandler, @unchecked Sendable {
             guard isWritable(context) || now - began > limit * 10 else { return }
             let isLate = parser.isInsideBody ? now - lastRead > limit || now - began > limit * 10 : now - began > limit
             guard isLate else { return }
-            if !isWritable(context) { return context.close(promise: nil) }
+            if !isWritable(context) || parser.isDiscarding { return context.close(promise: nil) }
             let seconds = options.requestTimeoutSeconds
             let problem = "the request did not arrive in \(seconds) s"
             loop.write(self, at: now) { refuse(HTTPFailure(status: 408, message: problem)) }

@@ -17,8 +17,9 @@ public struct HTTPRequestParser {
 
     public enum Step {
         case needMore
-        /// The client waits for `100 Continue` before it sends the body. Told once a request.
-        case sendContinue
+        /// The head of a request whose body is not whole yet. Told once: a client that waits for `100 Continue` is now
+        /// to be told so, or the body is dropped by `discardBody`.
+        case head(HTTPHead)
         /// A whole request: the body's place and the bytes to drop afterwards, both from the reader index.
         case request(HTTPHead, body: Range<Int>, consumed: Int)
         case failure(HTTPFailure)
@@ -40,7 +41,11 @@ public struct HTTPRequestParser {
     /// The end of the decoded part of a chunked body.
     private var decodedEnd = 0
     private var trailerBytes = 0
-    private var hasSentContinue = false
+    private var hasToldHead = false
+    /// Nobody wants the present request's body: it is dropped as it comes.
+    private var discards = false
+    /// Bytes of it that have been dropped.
+    private var discarded = 0
 
     public init(limits: Limits = Limits(), asking names: HTTPFieldNames = HTTPFieldNames()) {
         self.limits = limits
@@ -50,8 +55,16 @@ public struct HTTPRequestParser {
     /// True between the first byte of a request and its last.
     public var isInsideBody: Bool { if case .head = state { false } else { true } }
 
+    /// True from `discardBody` to the last byte of that body.
+    public var isDiscarding: Bool { discards }
+
+    /// Drops the present request, whose head was told, with what has come of its body and what will. Then the next
+    /// request follows.
+    public mutating func discardBody() { discards = true }
+
     public mutating func next(_ buffer: inout ByteBuffer) -> Step {
         do throws(HTTPFailure) {
+            if discards { guard try dropBody(&buffer) else { return .needMore } }
             if case .head = state {
                 guard try findHead(&buffer) else { return .needMore }
             }
@@ -67,7 +80,9 @@ public struct HTTPRequestParser {
         position = 0
         lineStart = 0
         trailerBytes = 0
-        hasSentContinue = false
+        hasToldHead = false
+        discards = false
+        discarded = 0
     }
 
     // MARK: Head
@@ -136,24 +151,48 @@ public struct HTTPRequestParser {
     }
 
     private mutating func waiting() -> Step {
-        if head.expectsContinue, !hasSentContinue {
-            hasSentContinue = true
-            return .sendContinue
-        }
-        return .needMore
+        if hasToldHead { return .needMore }
+        hasToldHead = true
+        return .head(head)
     }
 
     private mutating func chunkedBody(_ buffer: inout ByteBuffer) throws(HTTPFailure) -> Step {
-        let result = buffer.withUnsafeMutableReadableBytes { bytes -> Result<Bool, HTTPFailure> in
-            do throws(HTTPFailure) { return .success(try decodeChunks(bytes)) } catch { return .failure(error) }
-        }
-        if try result.get() {
+        if try readChunks(&buffer) {
             let consumed = position
             defer { reset() }
             return .request(head, body: head.end..<decodedEnd, consumed: consumed)
         }
         closeGap(&buffer)
         return waiting()
+    }
+
+    private mutating func readChunks(_ buffer: inout ByteBuffer) throws(HTTPFailure) -> Bool {
+        let result = buffer.withUnsafeMutableReadableBytes { bytes -> Result<Bool, HTTPFailure> in
+            do throws(HTTPFailure) { return .success(try decodeChunks(bytes)) } catch { return .failure(error) }
+        }
+        return try result.get()
+    }
+
+    /// Takes what is there of a body that nobody wants out of the buffer. The head stays until the body has ended, as
+    /// its end is counted from there.
+    /// - Returns: whether it has ended.
+    private mutating func dropBody(_ buffer: inout ByteBuffer) throws(HTTPFailure) -> Bool {
+        let hasEnded: Bool
+        if case .fixedBody = state {
+            let length = head.contentLength ?? 0
+            position = min(head.end + length - discarded, buffer.readableBytes)
+            discarded += position - head.end
+            hasEnded = discarded == length
+        } else {
+            hasEnded = try readChunks(&buffer)
+            discarded += decodedEnd - head.end
+        }
+        decodedEnd = head.end
+        closeGap(&buffer)
+        guard hasEnded else { return false }
+        buffer.moveReaderIndex(forwardBy: head.end)
+        reset()
+        return true
     }
 
     /// Moves what is not decoded yet down to what is, so that framing takes no room however small the chunks are.
@@ -234,7 +273,7 @@ public struct HTTPRequestParser {
             }
             digits += 1
             size = size << 4 | Int(digit)
-            if decodedEnd - head.end + size > limits.bodyBytes || digits > 15 { throw tooLarge }
+            if discarded + decodedEnd - head.end + size > limits.bodyBytes || digits > 15 { throw tooLarge }
         }
         if digits == 0 { throw HTTPFailure(status: 400, message: "a chunk's size is missing") }
         return size

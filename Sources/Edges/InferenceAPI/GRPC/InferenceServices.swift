@@ -39,7 +39,12 @@ extension GRPCService {
             return try metadata(state.plan, name, version)
         }
         methods.merge(repositoryMethods(plane)) { old, _ in old }
-        methods["ModelInfer"] = GRPCMethod(.unary) { call, message in
+        methods["ModelInfer"] = GRPCMethod(
+            .unary, meet: { call, beginning, length in
+                ModelInferCall(state: plane.state(for: call.eventLoop), call: call, isStream: false)
+                    .meet(beginning, length: length)
+            }
+        ) { call, message in
             ModelInferCall(state: plane.state(for: call.eventLoop), call: call, isStream: false).answer(message)
         }
         methods["ModelStreamInfer"] = GRPCMethod(.bidirectional) { call, message in

@@ -35,6 +35,26 @@ final class ModelInferCall: @unchecked Sendable {
         if case .failure(let error) = result { fail(error) }
     }
 
+    /// Refuses the call by the beginning of its message, before the rest has come.
+    /// - Parameter length: bytes that the message will have.
+    func meet(_ beginning: ByteBuffer, length: Int) {
+        guard state.pool.isPressed else { return }
+        let name = beginning.withUnsafeReadableBytes { Array(ModelInferReader.modelName(of: $0)) }
+        guard let deployment = name.withUnsafeBytes({ state.plan.deployment(named: $0) }) else { return }
+        let plan = choose(deployment)
+        do throws(AerieError) { try admit(plan, length) } catch {
+            state.begin(at: start, Self.operation) { call.traceContext }
+            call.tell(state.flow.note)
+            state.route(to: plan)
+            fail(error)
+        }
+    }
+
+    private func admit(_ plan: PredictorPlan, _ bytes: Int) throws(AerieError) {
+        slot = plan.served.metricsSlot
+        try state.admit(plan, bytes: bytes, isText: false)
+    }
+
     private func infer(_ message: UnsafeRawBufferPointer, _ buffer: ByteBuffer) throws(AerieError) {
         state.begin(at: start, isStream ? Self.streamOperation : Self.operation) { call.traceContext }
         if !isStream { call.tell(state.flow.note) }
@@ -48,6 +68,7 @@ final class ModelInferCall: @unchecked Sendable {
         }
         deployment.served.touch(start >> 20)
         var plan = choose(deployment)
+        if scratch.explain == nil { try admit(plan, message.count) }
         if !request.modelVersion.isEmpty {
             guard let named = deployment.predictor(version: request.modelVersion) else {
                 throw .notFound(

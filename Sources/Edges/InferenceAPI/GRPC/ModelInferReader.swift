@@ -34,6 +34,16 @@ struct ModelInferReader {
         try attachRaw(to: scratch)
     }
 
+    /// The model's name by a message's beginning: it is the first field wherever fields are written in their order;
+    /// empty where it is not, or is not all there.
+    static func modelName(of beginning: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
+        var reader = ProtobufReader(beginning)
+        guard let field = try? reader.next(), field.number == 1, let name = try? reader.delimited(field) else {
+            return UnsafeRawBufferPointer(start: nil, count: 0)
+        }
+        return name
+    }
+
     /// An entry of the map of parameters. A flag is 1; numbers are an `int64` (2) or an `uint64` (5).
     private mutating func readParameter(_ entry: UnsafeRawBufferPointer, _ scratch: InferScratch) throws(AerieError) {
         var name = UnsafeRawBufferPointer(start: nil, count: 0)

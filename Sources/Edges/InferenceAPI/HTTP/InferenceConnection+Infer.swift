@@ -24,6 +24,7 @@ extension InferenceConnection {
             }
             slot = plan.served.metricsSlot
             state.route(to: plan)
+            if route.predictor == nil { try admit(plan, exchange, request) }
             let length = exchange.head.inferenceHeaderLength
             let given = length.upperBound > 0 ? UnsafeRawBufferPointer(rebasing: request[length]) : nil
             // Whoever is led by a column's value, of any type, has the inputs kept as they are until it is known.

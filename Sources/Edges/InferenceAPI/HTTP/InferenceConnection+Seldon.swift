@@ -22,6 +22,7 @@ extension InferenceConnection {
             var plan = state.choose(deployment, puid: puid) { exchange.header($0, in: request) }
             slot = plan.served.metricsSlot
             state.route(to: plan)
+            try admit(plan, exchange, request)
             guard plan.takesPlainRows, deployment.served.sticky?.column == nil, !isForm(exchange, request, body) else {
                 return try predictMessage(exchange, deployment, puid: state.scratch.string(puid), request, body)
             }

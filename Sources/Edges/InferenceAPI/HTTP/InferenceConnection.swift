@@ -20,11 +20,7 @@ final class InferenceConnection: HTTPConnection, @unchecked Sendable {
     }
 
     override func answer(_ exchange: HTTPExchange, _ request: UnsafeRawBufferPointer, _ body: Range<Int>) {
-        let accepted = UnsafeRawBufferPointer(rebasing: request[exchange.head.acceptEncoding])
-        coding = accepted.isEmpty ? nil : acceptedCoding(accepted)
-        if let origins = state.options.allowedOrigins {
-            crossOrigin = origins.fields(for: exchange.header("origin", in: request))
-        }
+        readTerms(exchange, request)
         let path = UnsafeRawBufferPointer(rebasing: request[exchange.head.path])
         if path.contains(UInt8(ascii: "%")) {
             guard let decoded = percentDecoded(path) else {
@@ -33,6 +29,21 @@ final class InferenceConnection: HTTPConnection, @unchecked Sendable {
             return decoded.withUnsafeBytes { answer(exchange, HTTPRoute($0), request, body) }
         }
         answer(exchange, HTTPRoute(path), request, body)
+    }
+
+    override func refuses(_ exchange: HTTPExchange, _ head: UnsafeRawBufferPointer) -> Bool {
+        guard state.pool.isPressed else { return false }
+        readTerms(exchange, head)
+        return refuseUnread(exchange, head)
+    }
+
+    /// What the head says of how the answer is to be sent.
+    private func readTerms(_ exchange: HTTPExchange, _ head: UnsafeRawBufferPointer) {
+        let accepted = UnsafeRawBufferPointer(rebasing: head[exchange.head.acceptEncoding])
+        coding = accepted.isEmpty ? nil : acceptedCoding(accepted)
+        if let origins = state.options.allowedOrigins {
+            crossOrigin = origins.fields(for: exchange.header("origin", in: head))
+        }
     }
 
     override func answer(_ failure: HTTPFailure, _ exchange: HTTPExchange) {

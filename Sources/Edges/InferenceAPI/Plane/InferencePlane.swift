@@ -24,6 +24,8 @@ public final class InferencePlane: Sendable {
         public var poolThreads = 2
         /// Requests that may wait for or run on the pool; more are refused with 429 or RESOURCE_EXHAUSTED.
         public var poolCapacity = 256
+        /// Nanoseconds that they may wait while more come than can be answered, where a deployment says nothing else.
+        public var queueDelayTarget: UInt64 = 5_000_000
         /// The same for explanations, which take up to seconds each.
         public var explainThreads = 1
         public var explainCapacity = 64
@@ -82,7 +84,8 @@ public final class InferencePlane: Sendable {
         self.options = options
         threads = MultiThreadedEventLoopGroup(numberOfThreads: options.loops > 0 ? options.loops : System.coreCount)
         group = threads
-        let pool = InferencePool(threads: options.poolThreads, capacity: options.poolCapacity, niceness: 5)
+        let pool = InferencePool(
+            threads: options.poolThreads, capacity: options.poolCapacity, target: options.queueDelayTarget, niceness: 5)
         self.pool = pool
         let explanations = InferencePool(
             threads: options.explainThreads, capacity: options.explainCapacity, niceness: 10, purpose: "explanations")

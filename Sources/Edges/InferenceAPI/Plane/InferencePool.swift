@@ -13,17 +13,27 @@ final class InferencePool: Sendable {
     private let waiting = Atomic<Int>(0)
     private let refused = Atomic<Int>(0)
     private let shedder: Mutex<QueueShedder>
+    /// What the shedder last said: for those who ask before each request.
+    private let sheds = Atomic<Bool>(false)
     let capacity: Int
+    /// Nanoseconds that requests may wait while more come than can be answered, where they say nothing else.
+    private let target: UInt64
     /// What requests wait for, in words.
     private let purpose: String
 
     /// Requests that were refused because too many waited, or waited too long.
     var refusals: Int { refused.load(ordering: .relaxed) }
 
-    /// - Parameter niceness: what the threads give way by. A loop reads, refuses and answers for everybody, so it
-    ///   comes before a model's thread where both want a processor: else overload is met with late refusals.
-    init(threads count: Int, capacity: Int, niceness: Int32 = 0, purpose: String = "slow models") {
+    /// - Parameters:
+    ///   - target: nanoseconds that requests may wait while more come than can be answered.
+    ///   - niceness: what the threads give way by. A loop reads, refuses and answers for everybody, so it comes before
+    ///     a model's thread where both want a processor: else overload is met with late refusals.
+    init(
+        threads count: Int, capacity: Int, target: UInt64 = 5_000_000, niceness: Int32 = 0,
+        purpose: String = "slow models"
+    ) {
         self.purpose = purpose
+        self.target = target
         threads = NIOThreadPool(numberOfThreads: count)
         threads.start()
         if niceness > 0 { Self.lower(threads, count: count, niceness: niceness) }
@@ -32,22 +42,46 @@ final class InferencePool: Sendable {
     }
 
     /// Counts a request that waits for the pool or runs on it; `leave` must follow.
+    /// - Parameter delay: nanoseconds that it may wait while more come than can be answered; 0 for the pool's own.
     /// - Throws: `resourceExhausted` if there are as many as may be, or if they have waited too long for a while.
-    func enter() throws(AerieError) {
+    func enter(_ delay: UInt64 = 0) throws(AerieError) {
         let count = waiting.add(1, ordering: .relaxed).newValue
-        let now = monotonicNanoseconds()
-        if count <= capacity, shedder.withLock({ $0.admits(behind: count - 1, now: now) }) { return }
+        if admits(behind: count - 1, delay) { return }
         waiting.subtract(1, ordering: .relaxed)
+        throw refusal(behind: count - 1)
+    }
+
+    /// Whether some that come now may be refused.
+    var isPressed: Bool { sheds.load(ordering: .relaxed) || waiting.load(ordering: .relaxed) >= capacity }
+
+    /// What `enter` would throw now, to be thrown; `nil` if it would not.
+    func refusal(_ delay: UInt64) -> AerieError? {
+        let count = waiting.load(ordering: .relaxed)
+        return admits(behind: count, delay) ? nil : refusal(behind: count)
+    }
+
+    private func admits(behind count: Int, _ delay: UInt64) -> Bool {
+        guard count < capacity else { return false }
+        let now = monotonicNanoseconds()
+        return shedder.withLock { $0.admits(behind: count, target: delay > 0 ? delay : target, now: now) }
+    }
+
+    private func refusal(behind count: Int) -> AerieError {
         refused.add(1, ordering: .relaxed)
-        throw AerieError(
-            .resourceExhausted, "\(count - 1) requests are waiting for \(purpose); try again shortly",
+        return AerieError(
+            .resourceExhausted, "\(count) requests are waiting for \(purpose); try again shortly",
             reason: "serving.overload")
     }
 
     /// Tells how long a request waited for a thread, and what it took then.
-    func record(waited: UInt64, service: UInt64) {
+    /// - Parameter delay: as it was admitted with.
+    func record(waited: UInt64, service: UInt64, _ delay: UInt64) {
         let now = monotonicNanoseconds()
-        shedder.withLock { $0.record(waited: waited, service: service, now: now) }
+        let isShedding = shedder.withLock { shedder in
+            shedder.record(waited: waited, service: service, target: delay > 0 ? delay : target, now: now)
+            return shedder.isShedding
+        }
+        if sheds.load(ordering: .relaxed) != isShedding { sheds.store(isShedding, ordering: .relaxed) }
     }
 
     func leave() { waiting.subtract(1, ordering: .relaxed) }

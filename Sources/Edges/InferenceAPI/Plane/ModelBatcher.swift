@@ -73,7 +73,7 @@ final class ModelBatcher: Sendable {
 
     /// - Throws: as `DynamicBatcher.add`; `resourceExhausted` if the pool's queue is full.
     func submit(_ call: Call, shape: BatchShape, on pool: InferencePool) throws(AerieError) {
-        try pool.enter()
+        try pool.enter(call.job.plan.served.limits.queueDelay)
         let refusal: AerieError? = state.withLock { state in
             let ticket = state.nextTicket
             state.nextTicket += 1
@@ -133,7 +133,9 @@ final class ModelBatcher: Sendable {
         }
         if !wanted.isEmpty {
             let share = duration / UInt64(wanted.count)
-            for call in wanted { pool.record(waited: start &- call.arrived, service: share) }
+            for call in wanted {
+                pool.record(waited: start &- call.arrived, service: share, call.job.plan.served.limits.queueDelay)
+            }
             let answered = deliveries.filter { if case .success = $0.result { true } else { false } }.map(\.call)
             if !answered.isEmpty {
                 statistics.record(

@@ -109,7 +109,8 @@ extension LoopState {
             return result
         }
         let eventLoop = eventLoop
-        try pool.enter()
+        let delay = job.plan.served.limits.queueDelay
+        try pool.enter(delay)
         executions.begin()
         pool.perform { [pool] in
             defer {
@@ -121,7 +122,7 @@ extension LoopState {
             let isLate = job.terms.timeout > 0 && start &- arrived >= job.terms.timeout
             let result = isLate ? .failure(Self.late) : job.run()
             let duration = monotonicNanoseconds() &- start
-            if !isLate { pool.record(waited: start &- arrived, service: duration) }
+            if !isLate { pool.record(waited: start &- arrived, service: duration, delay) }
             if case .success = result {
                 executions.record(rows: job.rows, requests: 1, queued: start &- arrived, computed: duration)
             }

@@ -18,6 +18,10 @@ extension InferenceConnection {
         do throws(AerieError) {
             let deployment = try findDeployment(route, seldonModel: nil)
             deployment.served.touch(exchange.start >> 20)
+            if let only = deployment.predictors.first, deployment.predictors.count == 1 {
+                slot = only.served.metricsSlot
+                try admit(only, exchange, request)
+            }
             let (message, isColumnar) = try messageV1(body)
             let envelope = SeldonEnvelope(form: .jsonData, message: message)
             state.scratch.clear()

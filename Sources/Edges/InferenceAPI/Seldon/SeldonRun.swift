@@ -147,14 +147,15 @@ extension LoopState {
         let completion = keepingFlow(completion)
         let queued = monotonicNanoseconds()
         let eventLoop = eventLoop
-        try pool.enter()
+        let delay = run.plan.served.limits.queueDelay
+        try pool.enter(delay)
         pool.perform { [self] in
             defer { pool.leave() }
             if interest.hasEnded { return }
             let start = monotonicNanoseconds()
             let result = run.run()
             let times = ModelRunTimes(queued: queued, start: start, end: monotonicNanoseconds())
-            pool.record(waited: start &- queued, service: times.end &- start)
+            pool.record(waited: start &- queued, service: times.end &- start, delay)
             eventLoop.execute {
                 self.settle(run, result, times)
                 if interest.hasEnded { return self.lastRun = nil }

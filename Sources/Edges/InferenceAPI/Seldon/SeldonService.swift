@@ -81,6 +81,11 @@ private final class SeldonCall: @unchecked Sendable {
             if try waits(message) { return }
             let deployment = try deployment()
             deployment.served.touch(start >> 20)
+            if let only = deployment.predictors.first, deployment.predictors.count == 1 {
+                slot = only.served.metricsSlot
+                // Numbers are FP64 here, whatever the model takes: no less than half of them would be.
+                try state.admit(only, bytes: message.readableBytes / 2, isText: false)
+            }
             let envelope = try read(message) { bytes throws(AerieError) in try SeldonProtobuf.read(bytes) }
             state.scratch.clear()
             var puid = envelope.message.meta.puid

@@ -25,6 +25,8 @@ struct Configuration: Sendable, Equatable {
     var logLevel = Logger.Level.info
     /// Event loops of the data plane; `nil` for one each processor.
     var inferenceLoops: Int?
+    /// Milliseconds that requests may wait for a thread while more come than can be answered.
+    var queueDelayTarget = 5
     /// The longest request body that the data plane takes, in bytes.
     var maximumBody = 64 << 20
     /// Whose pages may ask the data plane from a browser; `nil` for nobody's.
@@ -65,6 +67,7 @@ struct Configuration: Sendable, Equatable {
         case featurePython = "feature-python", featurePythonLimit = "feature-python-limit"
         case logLevel = "log-level"
         case inferenceLoops = "inference-loops"
+        case queueDelayTarget = "queue-delay-target"
         case maximumBody = "max-body"
         case allowedOrigins = "cors-origins"
         case responseCache = "response-cache"
@@ -102,6 +105,7 @@ struct Configuration: Sendable, Equatable {
             case .featurePythonLimit: featurePythonLimit = try Self.milliseconds(text)
             case .logLevel: logLevel = try Self.level(text)
             case .inferenceLoops: inferenceLoops = try Self.count(text, 1...256)
+            case .queueDelayTarget: queueDelayTarget = try Self.milliseconds(text)
             case .maximumBody: maximumBody = try Self.bytes(text)
             case .allowedOrigins: allowedOrigins = text == "none" ? nil : try AllowedOrigins(text)
             case .responseCache: responseCache = try Self.bytes(text)

@@ -38,6 +38,8 @@ struct ConfigurationOptions: ParsableArguments {
     var logLevel: String?
     @Option(help: "Event loops of the data plane. (default: one each processor)")
     var inferenceLoops: String?
+    @Option(help: "How long requests may wait for a slow model while more come than it can answer. (default: 5ms)")
+    var queueDelayTarget: String?
     @Option(help: "The longest inference request. (default: 64MB)")
     var maxBody: String?
     @Option(help: "Pages that may ask the data plane from a browser: https://shop.example,… or *. (default: none)")
@@ -90,6 +92,7 @@ struct ConfigurationOptions: ParsableArguments {
         flags[.featurePythonLimit] = featurePythonLimit
         flags[.logLevel] = logLevel
         flags[.inferenceLoops] = inferenceLoops
+        flags[.queueDelayTarget] = queueDelayTarget
         flags[.maximumBody] = maxBody
         flags[.allowedOrigins] = corsOrigins
         flags[.responseCache] = responseCache

@@ -117,6 +117,7 @@ final class Server: Sendable {
     ) throws(AerieError) -> InferencePlane.Options {
         var options = InferencePlane.Options()
         options.loops = configuration.inferenceLoops ?? 0
+        options.queueDelayTarget = UInt64(configuration.queueDelayTarget) * 1_000_000
         options.http.limits.bodyBytes = configuration.maximumBody
         options.allowedOrigins = configuration.allowedOrigins
         options.version = Aerie.version

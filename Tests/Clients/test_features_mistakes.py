@@ -90,3 +90,58 @@ def test_wrong_entity_rows_are_named(aerie, place, content, arguments, words):
     # Neither the statement, which is not the user's, nor the server's folder.
     assert "LINE 1" not in done.stderr and str(aerie.data_dir) not in done.stderr
     assert not (place / "never.csv").exists()
+
+
+SERVICE = "---\napiVersion: aerie.dev/v1\nkind: FeatureService\nmetadata: {name: wishes}\nspec: {features: [%s]}\n"
+SCHEDULE = ("---\napiVersion: aerie.dev/v1\nkind: MaterializationSchedule\nmetadata: {name: nightly}\n"
+            "spec: {schedule: '@daily', featureViews: [driver_stats, %s]}\n")
+
+
+@pytest.mark.parametrize("text,words", [
+    (SERVICE % '"nobody:trips"', "spec.features: there is no feature view 'nobody'"),
+    (SERVICE % '"driver_stats:fare"', "spec.features: feature view 'driver_stats' has no feature 'fare'; there are trips"),
+    (SCHEDULE % "nothing", "spec.featureViews[1]: there is no feature view 'nothing'"),
+    (view("other", "{path: x.parquet}").replace("[driver]", "[rider]"), "spec.entities[0]: there is no entity 'rider'"),
+    (view("other", "{path: x.parquet}", "  quality: {suite: strict}\n"), "there is no ExpectationSuite 'strict'"),
+    (view("other", "{path: x.parquet}").replace("name: trips", "name: driver_id"), "'driver_id' is a key of the view"),
+    (view("other", "{type: postgres, connection: warehouse, table: t}"), "there is no SourceConnection 'warehouse'"),
+], ids=["view", "feature", "schedule", "entity", "suite", "key", "connection"])
+def test_names_of_nothing_are_told(aerie, place, text, words):
+    told = aerie.cli("apply", "-n", SPACE, "--dry-run", "-f", "-", input=text)
+    assert words in told.stderr
+
+
+def test_what_comes_in_one_text_may_rely_on_itself(aerie, place):
+    computed = ("---\napiVersion: aerie.dev/v1\nkind: FeatureView\nmetadata: {name: doubled}\nspec:\n"
+                "  onDemand: {inputs: ['fresh:trips']}\n  features: [{name: twice, dtype: INT64, expression: trips * 2}]\n")
+    text = (SERVICE % '"fresh:trips", "doubled:twice"').replace("wishes", "all") + ENTITY + view(
+        "fresh", f"{{path: {place}/drivers.parquet}}") + computed
+    told = aerie.cli("apply", "-n", "one_text", "--dry-run", "-f", "-", input=text)
+    assert told.stderr == "" and told.stdout.count("created (dry run)") == 4
+    # What is refused keeps the documents before it from being written, too.
+    refused = aerie.cli("apply", "-n", "one_text", "-f", "-", input=ENTITY + computed, check=False)
+    assert refused.returncode == 2 and "'fresh'" in refused.stderr
+    assert "no entity found" in aerie.cli("get", "entity", "-n", "one_text").stderr
+    assert aerie.cli("apply", "-n", "one_text", "-f", "-", input=text).stderr == ""
+    assert "unchanged" in aerie.cli("apply", "-n", "one_text", "-f", "-", input=text).stdout
+
+
+def test_a_suite_that_views_rely_on_is_not_deleted(aerie, place):
+    suite = ("apiVersion: aerie.dev/v1\nkind: ExpectationSuite\nmetadata: {name: sane}\nspec:\n  expectations:\n"
+             "  - {type: expect_column_values_to_be_between, kwargs: {column: trips, min_value: 0}}\n")
+    checked = view("checked", f"{{path: {place}/drivers.parquet}}", "  quality: {suite: sane}\n")
+    aerie.cli("apply", "-n", "suites", "-f", "-", input=suite + "---\n" + ENTITY + checked)
+    refused = aerie.cli("delete", "expectationsuite", "sane", "-n", "suites", check=False)
+    assert refused.returncode == 4 and "FeatureView/checked" in refused.stderr
+    aerie.cli("delete", "featureview", "checked", "-n", "suites")
+    aerie.cli("delete", "expectationsuite", "sane", "-n", "suites")
+
+
+@pytest.mark.parametrize("row,words", [
+    ({"driver_id": [None], "event_timestamp": ["2026-11-01"]}, "df.driver_id[0]: a key must not be null"),
+    ({"driver_id": [1], "event_timestamp": ["2026-02-31"]}, 'df.event_timestamp[0]: "2026-02-31" is no moment'),
+], ids=["null-key", "no-such-day"])
+def test_wrong_rows_of_a_push_are_named(aerie, place, row, words):
+    done = requests.post(f"{aerie.http}/feast/{SPACE}/push", timeout=30,
+                         json={"push_source_name": "driver_stats", "df": {**row, "trips": [1]}})
+    assert done.status_code == 400 and words in done.json()

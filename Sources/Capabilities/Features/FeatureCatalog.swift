@@ -78,7 +78,9 @@ public struct FeatureCatalog: Sendable {
             } catch { problems.append("\(view.key): \(error.message)") }
         }
         resolveOnDemand()
+        let names = DeclaredNames(entities + views)
         for service in services {
+            problems += names.missing(from: service).map { "\(service.key): \($0.problem)" }
             self.services[service.metadata.name] = Service(
                 name: service.metadata.name, references: FeatureServiceKind.references(service))
         }

@@ -24,7 +24,10 @@ public enum FeatureTime {
         guard let year = number(4), take("-") != nil, let month = number(2), take("-") != nil, let day = number(2),
             (1...12).contains(month), (1...31).contains(day)
         else { return nil }
-        var seconds = CivilDate(year: year, month: month, day: day).daysSince1970 * 86_400
+        let date = CivilDate(year: year, month: month, day: day)
+        // No 31st of February.
+        guard CivilDate(daysSince1970: date.daysSince1970) == date else { return nil }
+        var seconds = date.daysSince1970 * 86_400
         var micros: Int64 = 0
         if !rest.isEmpty {
             guard take("Tt ") != nil, let hour = number(2), take(":") != nil, let minute = number(2), hour < 24,

@@ -2,8 +2,8 @@ public import AerieCore
 import AerieJSON
 public import AerieResources
 
-/// Keeps entities, views, features and services that others use from being taken away under them, and says whom a
-/// change concerns.
+/// Keeps entities, views, features, services, suites and connections that others use from being taken away under them,
+/// and says whom a change concerns.
 public struct FeatureUse: ChangeGuard {
     private let consumers: (any FeatureConsumers)?
 
@@ -11,7 +11,7 @@ public struct FeatureUse: ChangeGuard {
     public init(consumers: (any FeatureConsumers)? = nil) { self.consumers = consumers }
 
     public func check(
-        from old: Resource?, to new: Resource?, in store: any ResourceStore
+        from old: Resource?, to new: Resource?, in store: any ResourceListing
     ) async throws(AerieError) {
         guard let old else { return }
         let namespace = old.metadata.namespace
@@ -22,6 +22,14 @@ public struct FeatureUse: ChangeGuard {
                 view.spec["entities"]?.array?.contains { $0.string == old.metadata.name } ?? false
             }
             try Self.refuse("entity '\(old.metadata.name)'", users.map { FeatureUser($0.key) })
+        case "ExpectationSuite" where new == nil:
+            let views = try await store.list(kind: "FeatureView", namespace: namespace)
+            let users = views.filter { $0.spec["quality"]?["suite"]?.string == old.metadata.name }
+            try Self.refuse("expectation suite '\(old.metadata.name)'", users.map { FeatureUser($0.key) })
+        case "SourceConnection" where new == nil:
+            let views = try await store.list(kind: "FeatureView", namespace: namespace)
+            let users = views.filter { $0.spec["source"]?["connection"]?.string == old.metadata.name }
+            try Self.refuse("source connection '\(old.metadata.name)'", users.map { FeatureUser($0.key) })
         case "FeatureService" where new == nil:
             let users = try await readers(old.metadata.name, namespace)
             try Self.refuse("feature service '\(old.metadata.name)'", users)
@@ -40,7 +48,7 @@ public struct FeatureUse: ChangeGuard {
     }
 
     public func impact(
-        from old: Resource, to new: Resource?, in store: any ResourceStore
+        from old: Resource, to new: Resource?, in store: any ResourceListing
     ) async throws(AerieError) -> [String] {
         let namespace = old.metadata.namespace
         var lines: [String] = []
@@ -75,7 +83,7 @@ public struct FeatureUse: ChangeGuard {
 
     /// Services with one of the features, and who reads them; and who reads the features without a service.
     private func users(
-        of references: [FeatureReference], _ namespace: String, _ store: any ResourceStore
+        of references: [FeatureReference], _ namespace: String, _ store: any ResourceListing
     ) async throws(AerieError) -> [FeatureUser] {
         var users = try await consumers?.users(of: references, namespace: namespace) ?? []
         for reader in try await Self.readers(of: references, namespace, store) {
@@ -87,7 +95,7 @@ public struct FeatureUse: ChangeGuard {
 
     /// Services with one of the features, and views that are computed from one.
     private static func readers(
-        of references: [FeatureReference], _ namespace: String, _ store: any ResourceStore
+        of references: [FeatureReference], _ namespace: String, _ store: any ResourceListing
     ) async throws(AerieError) -> [Resource] {
         let views = try await store.list(kind: "FeatureView", namespace: namespace).filter { view in
             OnDemandDefinition.inputs(view.spec).contains { used in
@@ -98,7 +106,7 @@ public struct FeatureUse: ChangeGuard {
     }
 
     private static func services(
-        _ references: [FeatureReference], _ namespace: String, _ store: any ResourceStore
+        _ references: [FeatureReference], _ namespace: String, _ store: any ResourceListing
     ) async throws(AerieError) -> [Resource] {
         try await store.list(kind: "FeatureService", namespace: namespace).filter { service in
             FeatureServiceKind.references(service).contains { used in

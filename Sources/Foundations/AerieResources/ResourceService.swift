@@ -21,9 +21,9 @@ public final class ResourceService: Sendable {
 
     /// Creates or updates every object of a YAML or JSON text.
     ///
-    /// Nothing is written unless every document of the text is right. The objects are then written in their order,
-    /// each atomically; a failure of the store between two leaves the first in place, and applying the text again
-    /// completes it.
+    /// Nothing is written unless every document of the text is right, and none is refused for what others rely on; a
+    /// document may rely on those before it. The objects are then written in their order, each atomically; a failure of
+    /// the store between two leaves the first in place, and applying the text again completes it.
     /// - Parameters:
     ///   - namespace: for objects that name none.
     ///   - folder: the absolute path of the folder that the text's relative file paths count from; `nil` leaves them.
@@ -33,12 +33,23 @@ public final class ResourceService: Sendable {
     public func apply(
         _ text: String, namespace: String? = nil, folder: String? = nil, dryRun: Bool = false, actor: String
     ) async throws(AerieError) -> [AppliedResource] {
+        var manifests = try ManifestReader(kinds: kinds, namespace: namespace).read(text)
+        var planned = PlannedResources(store)
         var applied: [AppliedResource] = []
-        for var manifest in try ManifestReader(kinds: kinds, namespace: namespace).read(text) {
-            if let folder, let kind = kinds.kind(named: manifest.resource.kind) {
-                for keys in kind.filePaths { manifest.resource.spec.anchor(keys[...], in: folder) }
+        for place in manifests.indices {
+            if let folder, let kind = kinds.kind(named: manifests[place].resource.kind) {
+                for keys in kind.filePaths { manifests[place].resource.spec.anchor(keys[...], in: folder) }
             }
-            applied.append(try await write(manifest, expecting: nil, dryRun: dryRun, actor: actor))
+            applied.append(try await plan(manifests[place], in: planned, telling: dryRun))
+            planned.add(manifests[place].resource)
+        }
+        for one in guards {
+            let missing = try await one.missing(from: manifests.map(\.resource), in: planned)
+            for place in applied.indices { applied[place].warnings += missing[manifests[place].resource.key] ?? [] }
+        }
+        guard !dryRun else { return applied }
+        for place in manifests.indices {
+            try await write(manifests[place].resource, as: &applied[place], expecting: nil, actor: actor)
         }
         return applied
     }
@@ -63,7 +74,16 @@ public final class ResourceService: Sendable {
         if let key, manifest.resource.key != key {
             throw .invalid("metadata.name", "the text is \(manifest.resource.key), the address says \(key)")
         }
-        return try await write(manifest, expecting: version ?? manifest.version, dryRun: dryRun, actor: actor)
+        let expected = version ?? manifest.version
+        var applied = try await plan(manifest, in: store, telling: dryRun)
+        guard dryRun else {
+            try await write(manifest.resource, as: &applied, expecting: expected, actor: actor)
+            return applied
+        }
+        if expected == 0, applied.previous != nil {
+            throw AerieError(.alreadyExists, "\(manifest.resource.key) exists already")
+        }
+        return applied
     }
 
     /// Applies an object that a program has made, with the same checks as one from a text.
@@ -71,28 +91,34 @@ public final class ResourceService: Sendable {
         try await put(YAMLWriter.text(resource.declaration), actor: actor)
     }
 
-    private func write(
-        _ manifest: Manifest, expecting version: Int64?, dryRun: Bool, actor: String
+    /// What writing the object would come to.
+    /// - Parameters:
+    ///   - others: what will be there then.
+    ///   - telling: whether to say whom the change concerns.
+    /// - Throws: what a guard refuses it for.
+    private func plan(
+        _ manifest: Manifest, in others: any ResourceListing, telling: Bool
     ) async throws(AerieError) -> AppliedResource {
         let wanted = manifest.resource
         let old = try await find(wanted.key)
         let outcome: AppliedResource.Outcome =
             old.map { $0.declaration == wanted.declaration ? .unchanged : .configured } ?? .created
         var result = AppliedResource(resource: wanted, previous: old, outcome: outcome, warnings: manifest.warnings)
-        if dryRun, version == 0, old != nil { throw AerieError(.alreadyExists, "\(wanted.key) exists already") }
         if let old { result.resource.metadata = old.metadata.replacing(wanted.metadata) }
         if outcome != .unchanged {
-            for one in guards { try await one.check(from: old, to: wanted, in: store) }
-        }
-        guard !dryRun else {
-            if let old, outcome != .unchanged {
-                for one in guards { result.impact += try await one.impact(from: old, to: wanted, in: store) }
+            for one in guards { try await one.check(from: old, to: wanted, in: others) }
+            if telling, let old {
+                for one in guards { result.impact += try await one.impact(from: old, to: wanted, in: others) }
             }
-            return result
         }
-        result.resource = try await store.put(wanted, expecting: version, actor: actor)
-        if outcome != .unchanged { signal.raise() }
         return result
+    }
+
+    private func write(
+        _ wanted: Resource, as applied: inout AppliedResource, expecting version: Int64?, actor: String
+    ) async throws(AerieError) {
+        applied.resource = try await store.put(wanted, expecting: version, actor: actor)
+        if applied.outcome != .unchanged { signal.raise() }
     }
 
     private func find(_ key: ResourceKey) async throws(AerieError) -> Resource? {

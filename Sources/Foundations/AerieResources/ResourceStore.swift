@@ -49,11 +49,9 @@ public struct ResourceAuditEntry: Sendable, Hashable {
 /// means "must not exist" (`alreadyExists`); `nil` writes in any case. `generation` grows only when `spec` changes; a
 /// write that changes nothing writes nothing and gives back what is there. Events come in `sequence` order, without
 /// gaps to a watcher that is connected, and at least the last 1,000 are kept.
-public protocol ResourceStore: Sendable {
+public protocol ResourceStore: ResourceListing {
     /// - Throws: `notFound` naming kind, namespace and name.
     func get(_ key: ResourceKey) async throws(AerieError) -> Resource
-    /// By kind, in the order of namespace and name; all namespaces if that is `nil`.
-    func list(kind: String, namespace: String?) async throws(AerieError) -> [Resource]
     /// Creates or replaces labels, annotations and spec; leaves `status` as it is.
     func put(_ resource: Resource, expecting version: Int64?, actor: String) async throws(AerieError) -> Resource
     /// Replaces `status` of the object with that uid; does nothing if it is gone.

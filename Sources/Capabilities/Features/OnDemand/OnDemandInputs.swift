@@ -7,7 +7,7 @@ public struct OnDemandInputs: ChangeGuard {
     public init() {}
 
     public func check(
-        from old: Resource?, to new: Resource?, in store: any ResourceStore
+        from old: Resource?, to new: Resource?, in store: any ResourceListing
     ) async throws(AerieError) {
         guard let new, new.kind == "FeatureView", new.spec["onDemand"] != nil else { return }
         var views: [String: FeatureViewDefinition] = [:]

@@ -144,7 +144,9 @@ extension FeatureStore {
             var key: [FeatureValue] = []
             for (declared, column) in keys {
                 let field = "df.\(column.name)[\(row)]"
-                key.append(try declared.value(column.values[row], field: field))
+                let value = try declared.value(column.values[row], field: field)
+                if value == .null { throw .invalid(field, "a key must not be null") }
+                key.append(value)
             }
             var values: [FeatureValue?] = []
             for (feature, column) in features {

@@ -104,7 +104,7 @@ struct Platform: Sendable {
         (datasets, functions) = (parts.datasets, parts.functions)
         resources = ResourceService(
             store: stores.resources, kinds: Self.kinds(catalog),
-            guards: [FeatureUse(consumers: parts.readers), OnDemandInputs()])
+            guards: [FeatureUse(consumers: parts.readers), OnDemandInputs(), MissingNames()])
         features = FeatureStore(
             resources: resources, online: try Self.onlineStore(configuration, folder: folder, metrics),
             access: parts.access, documents: stores.definitions, functions: functions,

@@ -135,7 +135,8 @@ import Testing
 
     @Test func aServerThatTellsNoChangesIsAskedEachTime() async throws {
         try await with(prepare: { servers in
-            #expect(try servers.cli(servers.ports[0], ["ACL", "SETUSER", "default", "-client"]).hasPrefix("OK"))
+            let answer = try servers.cli(servers.ports[0], ["ACL", "SETUSER", "default", "-client"])
+            #expect(answer.hasPrefix("OK"))
         }) { (servers, store, loop) async throws -> Void in
             let other = try RedisOnlineStore(url: servers.url)
             for round in 0..<Int64(20) {

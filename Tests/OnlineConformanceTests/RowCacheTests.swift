@@ -18,7 +18,8 @@ import Testing
 
     private func find(_ cache: RowCache, _ name: Name) -> Content? {
         name.key.withUnsafeBytes { key -> Content? in
-            guard let row = cache.find(key, name.command) else { return nil }
+            cache.bring(key, ends: [key.count])
+            guard let row = cache.find(0, key, name.command) else { return nil }
             // Words that are copied are the same row.
             let words = Array(row.words)
             return words.withUnsafeBufferPointer { words in
@@ -86,6 +87,20 @@ import Testing
         }
         #expect(found > 500)
         #expect(bytes > 20_000 || cache.evicted > 0)
+    }
+
+    @Test func keysThatAreBroughtTogetherAreFoundByTheirNumbers() {
+        let cache = RowCache(bytes: 1 << 20)
+        let keys = (0..<UInt8(40)).map { number in Array(repeating: number, count: Int(number % 7) + 1) }
+        for key in keys where key[0] % 2 == 0 {
+            keep(cache, Name(key: key, command: 1), Content(time: Int64(key[0]), values: [[key[0]]]))
+        }
+        let ends = keys.reduce(into: []) { $0.append(($0.last ?? 0) + $1.count) }
+        keys.flatMap { $0 }.withUnsafeBytes { cache.bring($0, ends: ends) }
+        for (number, key) in keys.enumerated() {
+            let time = key.withUnsafeBytes { cache.find(number, $0, 1)?.time }
+            #expect(time == (key[0] % 2 == 0 ? Int64(key[0]) : nil))
+        }
     }
 
     @Test func whatIsReadStaysLongerThanWhatIsNot() {

@@ -29,7 +29,9 @@ final class RedisCachingReader: OnlineReader, RedisKeyObserver, @unchecked Senda
     private var toldWrites = 0
     /// For each row of the present read what is kept of it.
     private var hits: [RowCache.Row?] = []
-    private var name: [UInt8] = []
+    /// The rows' keys on the server, one behind the other, and the end of each.
+    private var names: [UInt8] = []
+    private var ends: [Int] = []
     /// Reads that are over, to be used again.
     private var spare: [RedisCachingRead] = []
 
@@ -67,25 +69,33 @@ final class RedisCachingReader: OnlineReader, RedisKeyObserver, @unchecked Senda
     /// - Returns: how many are not kept.
     private func find(_ lookups: OnlineLookups, _ parts: [ReadCommand], isCurrent: Bool) -> Int {
         hits.removeAll(keepingCapacity: true)
-        var misses = 0
-        for row in lookups.rows.indices {
-            let kept = isCurrent ? withName(row, lookups, parts) { cache.find($0, $1) } : nil
-            if kept == nil { misses += 1 }
-            hits.append(kept)
+        guard isCurrent else {
+            hits.append(contentsOf: repeatElement(nil, count: lookups.rows.count))
+            return lookups.rows.count
         }
-        return misses
+        names.removeAll(keepingCapacity: true)
+        ends.removeAll(keepingCapacity: true)
+        for row in lookups.rows.indices {
+            appendName(row, lookups, parts)
+            ends.append(names.count)
+        }
+        return names.withUnsafeBytes { names in
+            cache.bring(names, ends: ends)
+            var (start, misses) = (0, 0)
+            for row in lookups.rows.indices {
+                let key = UnsafeRawBufferPointer(rebasing: names[start..<ends[row]])
+                let kept = cache.find(row, key, parts[lookups.rows[row].part].number)
+                if kept == nil { misses += 1 }
+                hits.append(kept)
+                start = ends[row]
+            }
+            return misses
+        }
     }
 
-    /// The row's key on the server, and its command.
-    private func withName<Result>(
-        _ row: Int, _ lookups: OnlineLookups, _ parts: [ReadCommand],
-        _ body: (UnsafeRawBufferPointer, UInt64) -> Result
-    ) -> Result {
-        let part = lookups.rows[row].part
-        name.removeAll(keepingCapacity: true)
-        lookups.withKey(row) { name.append(contentsOf: $0) }
-        name.append(contentsOf: parts[part].project)
-        return name.withUnsafeBytes { body($0, parts[part].number) }
+    private func appendName(_ row: Int, _ lookups: OnlineLookups, _ parts: [ReadCommand]) {
+        lookups.withKey(row) { names.append(contentsOf: $0) }
+        names.append(contentsOf: parts[lookups.rows[row].part].project)
     }
 
     /// The server has answered what was not kept, and told of everything that was written before it was asked.
@@ -96,9 +106,12 @@ final class RedisCachingReader: OnlineReader, RedisKeyObserver, @unchecked Senda
         let before = cache.evicted
         for place in read.rows {
             let row = lookups.rows[place]
-            withName(place, lookups, parts) { key, command in
+            names.removeAll(keepingCapacity: true)
+            appendName(place, lookups, parts)
+            names.withUnsafeBytes { key in
                 cache.keep(
-                    key, command, isFound: row.isFound, time: row.time, valueCount: layout.parts[row.part].fields.count
+                    key, parts[row.part].number, isFound: row.isFound, time: row.time,
+                    valueCount: layout.parts[row.part].fields.count
                 ) { lookups.value(part: row.part, entity: place - row.part * lookups.count, field: $0) }
             }
         }

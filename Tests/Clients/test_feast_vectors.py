@@ -160,10 +160,13 @@ def test_what_is_written_is_found_at_once(documents):
     documents.store.push("docs_push", row)
     got = found(features=["free:title"], query=QUERY.tolist(), top_k=1).to_dict()
     assert got == {"doc_id": [5000], "title": ["the query itself"], "distance": [0.0]}
-    # A vector of another length is not compared, and one that is null neither.
-    for vector in ([0.5] * 4, None):
-        documents.store.push("docs_push", row.assign(
-            vector=[vector], event_timestamp=row.event_timestamp + datetime.timedelta(days=1)))
+    # A vector of another length is not compared, and one that is null neither. (The SDK itself sends no such.)
+    for day, vector in enumerate(([0.5] * 4, None)):
+        pushed = {"doc_id": [5000], "event_timestamp": [f"2026-10-0{5 + day}T00:00:00Z"], "vector": [vector], "title": ["x"],
+                  "year": [1]}
+        answer = requests.post(f"{documents.http}/feast/library/push", timeout=30,
+                               json={"push_source_name": "docs_push", "df": pushed})
+        assert answer.status_code == 200, answer.text
         assert found(features=["free:title"], query=QUERY.tolist(), top_k=1).to_dict()["doc_id"] != [5000]
 
 

@@ -40,7 +40,7 @@ public struct FeatureCatalog: Sendable {
             guard isOnline, online.windows == nil else { return false }
             // What comes with a request stands in no source.
             if let onDemand { return !isComputedAtReads && onDemand.request.isEmpty }
-            return definition.sourceType != FeatureViewDefinition.noSource
+            return definition.hasSource
         }
     }
 
@@ -51,6 +51,8 @@ public struct FeatureCatalog: Sendable {
 
     public var namespace: String
     public var views: [String: View]
+    /// Views that are declared and switched off: nothing of them is read, written or materialized, and nothing is lost.
+    public private(set) var disabledViews: [String: View] = [:]
     public var services: [String: Service]
 
     /// What in the catalogue is not as it should be, such as a service that names a feature which is gone.
@@ -73,8 +75,13 @@ public struct FeatureCatalog: Sendable {
         let places = connections.compactMap { SourceConnection($0) }
         for view in views {
             do throws(AerieError) {
-                self.views[view.metadata.name] = try Self.view(
-                    view, namespace: namespace, keys: keys, connections: places)
+                let found = try Self.view(view, namespace: namespace, keys: keys, connections: places)
+                if view.spec["disabled"]?.bool == true {
+                    disabledViews[view.metadata.name] = found
+                    problems.append("\(view.key): is switched off (disabled)")
+                } else {
+                    self.views[view.metadata.name] = found
+                }
             } catch { problems.append("\(view.key): \(error.message)") }
         }
         resolveOnDemand()
@@ -120,8 +127,23 @@ public struct FeatureCatalog: Sendable {
                 }))
     }
 
-    /// - Throws: `notFound` (`feature_view.unknown`), in the words that Feast's clients know.
+    /// A view whether it is switched off or not.
+    public func declaredView(_ name: String) -> View? { views[name] ?? disabledViews[name] }
+
+    /// - Throws: `failedPrecondition` (`feature_view.disabled`) for one that is switched off.
+    private func refuseDisabled(_ view: View?) throws(AerieError) {
+        guard let view else { return }
+        throw AerieError(
+            .failedPrecondition,
+            "feature view '\(view.definition.name)' is switched off (disabled); aerie apply it without spec.disabled, or "
+                + "feast feature-views enable it",
+            reason: "feature_view.disabled")
+    }
+
+    /// - Throws: `notFound` (`feature_view.unknown`), in the words that Feast's clients know; `failedPrecondition` for
+    ///   one that is switched off.
     public func view(_ name: String) throws(AerieError) -> View {
+        try refuseDisabled(disabledViews[name])
         guard let view = views[name] else {
             throw AerieError(
                 .notFound, "Feature view \(name) does not exist in project \(namespace)", reason: "feature_view.unknown",
@@ -180,6 +202,7 @@ public struct FeatureCatalog: Sendable {
             !$0.isComputedAtReads && ($0.pushSource == source || $0.definition.name == source)
         }
         guard !found.isEmpty else {
+            try refuseDisabled(disabledViews.values.first { $0.pushSource == source || $0.definition.name == source })
             throw AerieError(
                 .notFound,
                 "Unable to find push source '\(source)': no feature view names it as its pushSource, or is called so",

@@ -19,6 +19,10 @@ public struct FeatureChange: Sendable, Hashable {
             let all = before.features.map(\.name)
             return [FeatureChange(view: name, features: all, what: "is removed", isRemoval: true)]
         }
+        if new.spec["disabled"]?.bool == true, old.spec["disabled"]?.bool != true {
+            let all = before.features.map(\.name)
+            return [FeatureChange(view: name, features: all, what: "is switched off", isRemoval: true)]
+        }
         let after = read(new)
         var changes: [FeatureChange] = []
         for feature in before.features {

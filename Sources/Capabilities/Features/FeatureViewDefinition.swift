@@ -64,7 +64,10 @@ public struct FeatureViewDefinition: Sendable, Hashable {
     var lifetime: Int64? { timeToLive ?? windows?.plan.retention }
 
     /// Whether this process can read the source.
-    public var isConnected: Bool { sourceType != "bigquery" && sourceType != Self.noSource }
+    public var isConnected: Bool { sourceType != "bigquery" && hasSource }
+
+    /// Whether the view has rows of its own, wherever they are.
+    public var hasSource: Bool { sourceType != Self.noSource }
 
     /// The type of the source of a view that has none.
     static let noSource = "none"

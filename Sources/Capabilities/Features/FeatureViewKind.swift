@@ -62,6 +62,7 @@ public struct FeatureViewKind: ResourceKind {
                     Field("tags", .map(.string)),
                 ]))),
         Field("online", .bool),
+        Field("disabled", .bool),
         Field("pushSource", .string),
         Field("freshness", .any),
         Field(
@@ -86,7 +87,7 @@ public struct FeatureViewKind: ResourceKind {
         let view = FeatureViewDefinition.read(
             resource.spec, name: resource.metadata.name, path: "spec", problems: &problems)
         if view.onDemand != nil { return [] }
-        if view.sourceType == FeatureViewDefinition.noSource {
+        if !view.hasSource {
             return ["spec.source: without the files or the table of its events, the view gives no training data"]
         }
         if view.isConnected { return [] }

@@ -29,7 +29,8 @@ extension FeastRoutes {
             ]
             return json(Array(detail.text().utf8), status: 422)
         }
-        if error.reason == "source.unconnected" || error.reason == "definition.notCarriedOut" {
+        let isNotCarriedOut = ["source.unconnected", "definition.notCarriedOut", "feature_view.disabled"]
+        if let reason = error.reason, isNotCarriedOut.contains(reason) {
             return json(Array(JSONValue.string(error.message).text().utf8), status: 422)
         }
         if error.reason == "materialization.running" {

@@ -142,7 +142,7 @@ extension FeastFlightService {
             return path.contains(".csv") ? "read_csv_auto(\(sqlString(path)))" : "read_parquet(\(sqlString(path)))"
         case .table(let table)?:
             return table.split(separator: ".").map { sqlIdentifier(String($0)) }.joined(separator: ".")
-        case .duckdb?, .postgres?, .push?, nil:
+        case .duckdb?, .postgres?, .push?, .nothing?, nil:
             throw AerieError(
                 .unsupported, "data source '\(name)' is no file; only files are pulled, features of it are joined",
                 reason: "source.unconnected")

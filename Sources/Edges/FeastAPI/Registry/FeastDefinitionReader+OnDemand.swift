@@ -6,13 +6,12 @@ import Features
 
 /// On-demand feature views: their functions are Python, which is run in processes of its own.
 extension FeastDefinitionReader {
-    private static let onDemandMembers: Set = ["onDemand", "entities", "features", "description", "owner", "tags"]
+    private static let onDemandMembers: Set = ["onDemand", "disabled", "entities", "features", "description", "owner", "tags"]
 
     /// `OnDemandFeatureViewSpec`.
     mutating func onDemandFeatureView() throws(AerieError) -> Outcome {
         let message = object.spec
         let view = "on-demand feature view '\(object.name)'"
-        if message.number(19) != 0 { problems.append("\(view) is switched off (disabled)") }
         if message.has(16) { problems.append("\(view) aggregates, which is not carried out") }
         let mode = message.text(11).isEmpty ? "pandas" : message.text(11).lowercased()
         if OnDemandFunction.Mode(rawValue: mode) == nil {
@@ -30,6 +29,7 @@ extension FeastDefinitionReader {
         if !pickle.isEmpty { written["pickle"] = .string(Base64.standard.encode(pickle)) }
         onDemand["function"] = .object(written)
         var spec = JSONObject()
+        if message.number(19) != 0 { spec["disabled"] = true }
         if message.number(12) != 0 {
             onDemand["writeToOnlineStore"] = true
             spec["entities"] = .array(message.texts(13).filter { $0 != Self.noEntity }.map { .string($0) })

@@ -8,8 +8,8 @@ import Features
 extension FeastDefinitionReader {
     /// The members of `FeatureView`'s spec that are read from Feast's messages.
     private static let streamMembers: Set = [
-        "entities", "ttl", "source", "stream", "aggregations", "features", "online", "pushSource", "description", "owner",
-        "tags",
+        "entities", "ttl", "source", "stream", "aggregations", "features", "online", "disabled", "pushSource", "description",
+        "owner", "tags",
     ]
 
     /// `StreamFeatureViewSpec`. Without aggregations it is a feature view whose rows also come by its stream.
@@ -22,9 +22,9 @@ extension FeastDefinitionReader {
                     + "apply to pushes and training data; declare the topic's rows, and compute of them in an on-demand "
                     + "feature view (with write_to_online_store, when they are written)")
         }
-        if message.number(23) != 0 { problems.append("stream feature view '\(object.name)' is switched off (disabled)") }
         guard problems.isEmpty else { return outcome }
         var spec = JSONObject()
+        if message.number(23) != 0 { spec["disabled"] = true }
         spec["entities"] = .array(message.texts(3).filter { $0 != Self.noEntity }.map { .string($0) })
         guard let from = try message.message(11) else {
             problems.append("stream feature view '\(object.name)' has no stream source")

@@ -101,9 +101,9 @@ struct FeastDefinitionReader {
                     + "not to training data; compute the features in the source, or in an on-demand feature view")
         }
         if message.has(14) { problems.append("feature view '\(object.name)' is made of other views, in Python") }
-        if message.number(20) != 0 { problems.append("feature view '\(object.name)' is switched off (disabled)") }
         guard problems.isEmpty else { return outcome }
         var spec = JSONObject()
+        if message.number(20) != 0 { spec["disabled"] = true }
         spec["entities"] = .array(message.texts(3).filter { $0 != Self.noEntity }.map { .string($0) })
         if let ttl = try message.message(6) { spec["ttl"] = .string(Self.seconds(ttl)) }
         guard let source = try source(try message.message(7)) else { return outcome }
@@ -121,7 +121,8 @@ struct FeastDefinitionReader {
         }
         try described(&spec, description: 10, owner: 11, tags: 5)
         let known: Set = [
-            "entities", "ttl", "source", "stream", "features", "online", "pushSource", "description", "owner", "tags",
+            "entities", "ttl", "source", "stream", "features", "online", "disabled", "pushSource", "description", "owner",
+            "tags",
         ]
         return resource("FeatureView", keepingRest(spec, known: known))
     }

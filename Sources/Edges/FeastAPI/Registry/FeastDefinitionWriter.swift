@@ -13,7 +13,7 @@ enum FeastDefinitionWriter {
         switch resource.kind {
         case "Entity": object = FeastObject(.entity, message: entity(resource))
         case "FeatureView":
-            guard let view = catalog.views[resource.metadata.name] else { return nil }
+            guard let view = catalog.declaredView(resource.metadata.name) else { return nil }
             object = FeastObject(.featureView, message: self.view(resource, view))
         case "FeatureService":
             guard let service = catalog.services[resource.metadata.name] else { return nil }
@@ -102,6 +102,7 @@ enum FeastDefinitionWriter {
             guard let key = view.joinKeys.first(where: { $0.entity == entity }) else { continue }
             spec.append(12, message: field(key.name, key.type ?? .string))
         }
+        if resource.spec["disabled"]?.bool == true { spec.set(20, number: 1) }
         return whole(spec)
     }
 
@@ -161,14 +162,14 @@ enum FeastDefinitionWriter {
             projection.set(3, text: first.alias ?? "")
             projection.append(4, map: first.joinKeys.sorted { $0.key < $1.key }.map { ($0.key, $0.value) })
             for reference in service.references where reference.outputView == first.outputView {
-                let feature = catalog.views[name]?.definition.features.first { $0.name == reference.feature }
+                let feature = catalog.declaredView(name)?.definition.features.first { $0.name == reference.feature }
                 projection.append(
                     2,
                     message: field(
                         reference.feature, feature?.type, description: feature?.description ?? "",
                         vectorIndex: feature?.vectorIndex))
             }
-            if let view = catalog.views[name] {
+            if let view = catalog.declaredView(name) {
                 projection.set(5, text: view.definition.timestampField ?? "event_timestamp")
                 projection.set(7, text: view.definition.createdTimestampColumn ?? "")
                 projection.set(8, message: source(of: view, project: resource.metadata.namespace))

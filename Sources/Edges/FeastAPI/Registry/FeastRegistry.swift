@@ -172,7 +172,11 @@ public struct FeastRegistry: Sendable {
         let now = clock.now()
         object.stamp(created: found?.object.created ?? object.created ?? now, updated: now)
         if let found { try object.keepMaterializations(of: found) }
-        let outcome = try read(object, project: project, old: found?.resource)
+        var outcome = try read(object, project: project, old: found?.resource)
+        if let found, let old = found.resource, outcome.resource != nil {
+            let before = try read(found.object, project: project, old: old).resource
+            outcome.resource?.merge(old, before: before)
+        }
         var document = DefinitionDocument(
             key: .init(project: project, kind: object.kind.rawValue, name: name), bytes: object.message.bytes,
             problem: outcome.problem)
@@ -183,8 +187,10 @@ public struct FeastRegistry: Sendable {
                 document.resource = DefinitionDocument.Origin(applied)
                 isCarriedOut = true
             } catch {
-                // What Aerie has no way to say is kept all the same, as Feast would.
-                guard error.code == .invalidArgument else { throw error }
+                // What Aerie has no way to say is kept all the same, as Feast would; not in the place of what was
+                // declared here.
+                let isDeclaredHere = found?.resource != nil && found?.document == nil
+                guard error.code == .invalidArgument, !isDeclaredHere else { throw error }
                 document.problem = error.message
             }
         }

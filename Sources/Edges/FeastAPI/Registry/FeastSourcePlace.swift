@@ -10,12 +10,14 @@ import Features
 /// | `duckdb:/data/stats.duckdb#main.drivers` | a table of a DuckDB file |
 /// | `postgres:warehouse#stats.drivers` | a table that a `SourceConnection` of that name reaches |
 /// | `push:` | rows that are pushed, and nothing else |
+/// | `none:` | nothing: of a view of windows or of features on demand, which has no rows of its own |
 enum FeastSourcePlace: Equatable {
     case files(String)
     case table(String)
     case duckdb(path: String, table: String)
     case postgres(connection: String, table: String)
     case push
+    case nothing
 
     /// - Returns: `nil` for an empty path, and for one that names a database without a table.
     init?(path: String) {
@@ -36,13 +38,19 @@ enum FeastSourcePlace: Equatable {
             self = .postgres(connection: connection, table: table)
         } else if path == "push:" {
             self = .push
+        } else if path == "none:" {
+            self = .nothing
         } else {
             self = .files(path.hasPrefix("file://") ? String(path.dropFirst("file://".count)) : path)
         }
     }
 
-    /// - Returns: `nil` for a view that has no source, or one that Feast has a class for.
+    /// - Returns: `nil` for a source that Feast has a class for.
     init?(_ view: FeatureViewDefinition) {
+        guard view.hasSource else {
+            self = .nothing
+            return
+        }
         guard view.isConnected else { return nil }
         switch view.sourceType {
         case "table": self = .table(view.location)
@@ -60,10 +68,11 @@ enum FeastSourcePlace: Equatable {
         case .duckdb(let path, let table): "duckdb:\(path)#\(table)"
         case .postgres(let connection, let table): "postgres:\(connection)#\(table)"
         case .push: "push:"
+        case .nothing: "none:"
         }
     }
 
-    /// `spec.source` of a feature view.
+    /// `spec.source` of a feature view; for `nothing` a type that none can have, so that it stands in no declaration.
     var source: JSONObject {
         switch self {
         case .files(let path): ["type": "file", "path": .string(path)]
@@ -72,6 +81,7 @@ enum FeastSourcePlace: Equatable {
         case .postgres(let connection, let table):
             ["type": "postgres", "connection": .string(connection), "table": .string(table)]
         case .push: ["type": "push"]
+        case .nothing: ["type": "none"]
         }
     }
 }

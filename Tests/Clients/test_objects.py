@@ -1,4 +1,5 @@
 """Artifacts in an object store: the real MLflow client against a server whose files are in a real S3 server (moto's)."""
+import json
 import os
 import pathlib
 import socket
@@ -147,6 +148,71 @@ spec:
             {"name": "input", "datatype": "FP64", "shape": [300, 4], "data": rows.ravel().tolist()}]})
         assert answer.status_code == 200, answer.text
         assert answer.json()["outputs"][0]["data"] == pytest.approx(booster.predict(rows), abs=1e-12)
+
+
+def test_a_bucket_s_models_are_served_as_their_manifests_name_them(start_aerie, environment, tmp_path):
+    """Whatever the scheme, and whatever keeps the server's own artifacts: a file, an MLflow folder, and what is wrong."""
+    objects = ObjectServer()
+    try:
+        objects.client.create_bucket(Bucket="ml-models")
+        rng = numpy.random.default_rng(4)
+        rows = rng.normal(size=(50, 4))
+
+        def trained(sign):
+            return lightgbm.train({"objective": "binary", "verbosity": -1, "num_threads": 1, "seed": 1},
+                                  lightgbm.Dataset(rows, (sign * rows[:, 0] > 0).astype(int)), num_boost_round=5)
+
+        first, second = trained(1), trained(-1)
+        mlflow.lightgbm.save_model(first, str(tmp_path / "v1"), pip_requirements=["lightgbm"])
+        for file in (tmp_path / "v1").rglob("*"):
+            if file.is_file():
+                objects.client.upload_file(str(file), "ml-models", f"fraud/v1/{file.relative_to(tmp_path / 'v1')}")
+        objects.client.put_object(Bucket="ml-models", Key="fraud/v2.txt", Body=second.model_to_string().encode())
+        server = start_aerie(tmp_path / "data", environment={**environment, "MLFLOW_S3_ENDPOINT_URL": objects.url})
+
+        def deploy(name, *uris):
+            predictors = [f"{{name: p{at}, traffic: {100 // len(uris)}, graph: {{name: m, modelUri: '{uri}'}}}}"
+                          for at, uri in enumerate(uris)]
+            return server.cli("apply", "-f", "-", input=f"""
+apiVersion: machinelearning.seldon.io/v1
+kind: SeldonDeployment
+metadata: {{name: {name}}}
+spec: {{predictors: [{", ".join(predictors)}]}}
+""")
+
+        def answers(name):
+            answer = requests.post(f"{server.inference_http}/v2/models/{name}/infer", timeout=30, json={"inputs": [
+                {"name": "input", "datatype": "FP64", "shape": [50, 4], "data": rows.ravel().tolist()}]})
+            assert answer.status_code == 200, answer.text
+            return answer.json()["outputs"][0]["data"]
+
+        for name, uri, booster in (("folder", "gs://ml-models/fraud/v1", first), ("s3", "s3://ml-models/fraud/v1", first),
+                                   ("file", "s3://ml-models/fraud/v2.txt", second)):
+            deploy(name, uri)
+            wait_until_available(server, name)
+            assert answers(name) == pytest.approx(booster.predict(rows), abs=1e-12)
+        deploy("ab", "gs://ml-models/fraud/v1", "gs://ml-models/fraud/v2.txt")
+        wait_until_available(server, "ab")
+
+        # What lies there now counts when the server begins again; a copy of what lay there does not.
+        objects.client.put_object(Bucket="ml-models", Key="fraud/v2.txt", Body=first.model_to_string().encode())
+        assert server.stop() == 0
+        server = start_aerie(tmp_path / "data", environment={**environment, "MLFLOW_S3_ENDPOINT_URL": objects.url})
+        wait_until_available(server, "file")
+        assert answers("file") == pytest.approx(first.predict(rows), abs=1e-12)
+
+        for name, uri, words in (("none", "gs://ml-models/fraud/v3", "no such file or folder"),
+                                 ("nobucket", "s3://nobody-made-this/m", "nobody-made-this"),
+                                 ("whole", "gs://ml-models", "no model in it"),
+                                 ("wrong", "s3://ml-models/fraud", "MLmodel")):
+            deploy(name, uri)
+            deadline, status = time.monotonic() + 30, {}
+            while status.get("state") != "Failed" and time.monotonic() < deadline:
+                shown = server.cli("get", "SeldonDeployment", name, "-o", "json").stdout
+                status = json.loads(shown).get("status") or {}
+            assert uri in status["description"] and words in status["description"], status
+    finally:
+        objects.kill()
 
 
 def test_gc_deletes_the_objects(server, objects, tmp_path):

@@ -15,7 +15,11 @@ public struct LocalModelSource: ModelSource {
 
     /// A few system calls; nothing is read.
     public static func locate(_ uri: String) throws(AerieError) -> ModelLocation {
-        let path = try path(of: uri)
+        try locate(try path(of: uri), for: uri)
+    }
+
+    /// Of files that were brought here.
+    public static func locate(_ path: String, for uri: String) throws(AerieError) -> ModelLocation {
         var status = stat()
         guard stat(path, &status) == 0 else {
             throw AerieError(.notFound, "modelUri \(uri): there is no file or folder \(path) on this machine")
@@ -50,8 +54,8 @@ public struct LocalModelSource: ModelSource {
             if scheme == "gs" || scheme == "s3" {
                 throw AerieError(
                     .unsupported,
-                    "modelUri \(uri): \(scheme):// is not fetched by this build; register the model and use "
-                        + "models:/NAME/VERSION, or copy it to a file and use its path")
+                    "modelUri \(uri): a bucket's models are fetched by a server that deploys them; "
+                        + "copy the model to a file and use its path")
             }
             throw AerieError(.unsupported, "modelUri \(uri): the scheme \(scheme): is not fetched here")
         }

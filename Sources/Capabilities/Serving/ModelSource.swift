@@ -26,12 +26,12 @@ public struct ModelLocation: Hashable, Sendable {
 
 /// Brings a model's files to this machine.
 ///
-/// Contract: `models:/name/3`, `models:/name/Production`, `models:/name@alias`, `runs:/id/path`, `file://` and plain
-/// paths. Asked again every few seconds for a URI whose meaning may move (a stage, an alias), so it must be cheap when
-/// nothing has changed. What it gives stays readable until the process ends.
+/// Contract: `models:/name/3`, `models:/name/Production`, `models:/name@alias`, `runs:/id/path`, `s3://bucket/path`,
+/// `gs://bucket/path`, `file://` and plain paths. Asked again every few seconds for a URI whose meaning may move (a
+/// stage, an alias), so it must be cheap when nothing has changed. What it gives stays readable until the process ends.
 public protocol ModelSource: Sendable {
     /// - Throws: `notFound` naming the model, version or file; `invalidArgument` for a URI of the wrong form;
-    ///   `unsupported` for a scheme that this build does not fetch (`gs://`, `s3://`), with the way out.
+    ///   `unsupported` for a scheme that this source does not fetch, with the way out; what a bucket's service says.
     func fetch(_ uri: String) async throws(AerieError) -> ModelLocation
 }
 

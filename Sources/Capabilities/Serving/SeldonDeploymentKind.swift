@@ -54,9 +54,6 @@ public struct SeldonDeploymentKind: ResourceKind {
             if known.contains(name) || ParameterSetting.named(name) != nil { continue }
             warnings.append("\(path).parameters[\(at)]: \(name) has no effect on a node served in this process")
         }
-        if let uri = node?["modelUri"]?.string, ["gs", "s3"].contains(ModelURI.scheme(uri)) {
-            warnings.append("\(path).modelUri: \(uri) cannot be fetched by this build; use models:/NAME/VERSION")
-        }
         if node?["logger"] != nil, spec.logger == nil {
             warnings.append("\(path).logger: without a url nothing is logged")
         }

@@ -4,14 +4,13 @@ import Experiments
 import Foundation
 import Synchronization
 
-/// Models of an artifact store elsewhere, copied to this machine, where engines can open their files.
+/// Models of artifact stores elsewhere, copied to this machine, where engines can open their files.
 ///
-/// A registered version's files do not change and are copied once; those of a run are copied each time they are asked
+/// A registered version's files do not change and are copied once; all others are copied each time they are asked
 /// for, and stand under the hash of what they hold. A copy appears whole or not at all. When the copies are larger than
 /// `limit` together, those that were asked for longest ago go, except the one that is being handed out. Any task may
 /// ask; one copy of a model is made at a time.
 actor ModelCopies {
-    private let artifacts: any ArtifactStore
     private let folder: String
     private let limit: Int64
     private var underWay: [String: Task<Result<String, AerieError>, Never>] = [:]
@@ -19,8 +18,7 @@ actor ModelCopies {
     private static let incoming = ".incoming"
 
     /// - Parameter limit: bytes.
-    init(artifacts: any ArtifactStore, folder: String, limit: Int64 = 20 << 30) {
-        self.artifacts = artifacts
+    init(folder: String, limit: Int64 = 20 << 30) {
         self.folder = folder
         self.limit = limit
         // What an earlier process was at when it ended.
@@ -28,16 +26,20 @@ actor ModelCopies {
     }
 
     /// The folder or file on this machine.
-    /// - Parameter isFixed: what stands at the path never changes.
+    /// - Parameters:
+    ///   - place: what the path in its store is called, unlike any of another store.
+    ///   - isFixed: what stands at the path never changes.
     /// - Throws: `notFound` if nothing is there; what the store says otherwise.
-    func local(_ path: ArtifactPath, isFixed: Bool) async throws(AerieError) -> String {
-        let name = Hexadecimal.encode(SHA256.hash(data: Data(path.description.utf8)))
+    func local(
+        _ path: ArtifactPath, of store: any ArtifactStore, as place: String, isFixed: Bool
+    ) async throws(AerieError) -> String {
+        let name = Hexadecimal.encode(SHA256.hash(data: Data(place.utf8)))
         if isFixed, let known = known("\(folder)/\(name)/\(path.name)") { return known }
         if let task = underWay[name] { return try await task.value.get() }
         let task = Task { () async -> Result<String, AerieError> in
-            do throws(AerieError) { return .success(try await copy(path, as: isFixed ? name : nil)) } catch {
-                return .failure(error)
-            }
+            do throws(AerieError) {
+                return .success(try await copy(path, of: store, as: isFixed ? name : nil))
+            } catch { return .failure(error) }
         }
         underWay[name] = task
         let result = await task.value
@@ -52,12 +54,14 @@ actor ModelCopies {
         return place
     }
 
-    private func copy(_ path: ArtifactPath, as name: String?) async throws(AerieError) -> String {
-        guard let entry = try await artifacts.entry(path) else { throw .notFound("No artifact at \(path)") }
+    private func copy(
+        _ path: ArtifactPath, of store: any ArtifactStore, as name: String?
+    ) async throws(AerieError) -> String {
+        guard let entry = try await store.entry(path) else { throw .notFound("No artifact at \(path)") }
         let temporary = "\(folder)/\(Self.incoming)/\(IdentifierSource.system.hex32())"
         defer { try? FileManager.default.removeItem(atPath: temporary) }
         var hash = SHA256()
-        try await copy(entry, to: "\(temporary)/\(path.name)", &hash)
+        try await copy(entry, of: store, to: "\(temporary)/\(path.name)", &hash)
         let final = "\(folder)/\(name ?? Hexadecimal.encode(hash.finalize()))"
         if let known = known("\(final)/\(path.name)") { return known }
         do {
@@ -69,22 +73,26 @@ actor ModelCopies {
         return "\(final)/\(path.name)"
     }
 
-    private func copy(_ entry: ArtifactEntry, to place: String, _ hash: inout SHA256) async throws(AerieError) {
+    private func copy(
+        _ entry: ArtifactEntry, of store: any ArtifactStore, to place: String, _ hash: inout SHA256
+    ) async throws(AerieError) {
         hash.update(data: Data("\(entry.path)\0".utf8))
-        guard entry.isDirectory else { return try await copyFile(entry.path, to: place, &hash) }
+        guard entry.isDirectory else { return try await copyFile(entry.path, of: store, to: place, &hash) }
         try Self.makeFolder(place)
-        for child in try await artifacts.list(entry.path) {
-            try await copy(child, to: "\(place)/\(child.path.name)", &hash)
+        for child in try await store.list(entry.path) {
+            try await copy(child, of: store, to: "\(place)/\(child.path.name)", &hash)
         }
     }
 
-    private func copyFile(_ path: ArtifactPath, to place: String, _ hash: inout SHA256) async throws(AerieError) {
+    private func copyFile(
+        _ path: ArtifactPath, of store: any ArtifactStore, to place: String, _ hash: inout SHA256
+    ) async throws(AerieError) {
         try Self.makeFolder((place as NSString).deletingLastPathComponent)
         guard FileManager.default.createFile(atPath: place, contents: nil),
             let file = FileHandle(forWritingAtPath: place)
         else { throw AerieError(.unavailable, "\(place) cannot be made for a copy of \(path)") }
         defer { try? file.close() }
-        let reader = try await artifacts.open(path, range: nil)
+        let reader = try await store.open(path, range: nil)
         var written: Int64 = 0
         while let piece = try await reader.next() {
             hash.update(data: piece)

@@ -125,7 +125,7 @@ struct Platform: Sendable {
         deployments = SeldonDeploymentController(
             service: serving,
             source: RegistryModelSource(
-                registry: registry, copies: ModelCopies(artifacts: artifacts, folder: folder + "/model-copies")),
+                registry: registry, artifacts: artifacts, copies: ModelCopies(folder: folder + "/model-copies")),
             loader: loader, features: ServingFeatures(store: features), bandits: graphs.bandits,
             metrics: graphs.nodes, registry: metrics, modelMemory: configuration.modelMemory,
             uploads: Self.emptied(folder + "/loaded-models"), logger: logger, inferenceURL: inferenceURL)

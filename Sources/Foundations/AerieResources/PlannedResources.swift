@@ -18,7 +18,9 @@ struct PlannedResources: ResourceListing {
 
     func list(kind: String, namespace: String?) async throws(AerieError) -> [Resource] {
         let stored = try await store.list(kind: kind, namespace: namespace)
-        let coming = planned.values.filter { $0.kind == kind && (namespace ?? $0.metadata.namespace) == $0.metadata.namespace }
+        let coming = planned.values.filter {
+            $0.kind == kind && (namespace == nil || $0.metadata.namespace == namespace)
+        }
         if coming.isEmpty { return stored }
         return (stored.filter { planned[$0.key] == nil } + coming).sorted {
             ($0.metadata.namespace, $0.metadata.name) < ($1.metadata.namespace, $1.metadata.name)

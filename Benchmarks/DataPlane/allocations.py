@@ -1,4 +1,5 @@
-"""Calls of the allocator for each one-row request in the steady state, in a server of its own: counting costs time."""
+"""Calls of the allocator for each one-row request in the steady state, in a server of its own: counting costs time. What the
+server calls without requests, as it looks after its deployments, is taken off."""
 import os
 import pathlib
 import re
@@ -12,7 +13,7 @@ from plane import Plane
 from senders import JSON, body_json, line, lua
 
 
-def measure(seconds: float):
+def measure(seconds: int):
     with tempfile.TemporaryDirectory(prefix="aerie-counts-") as folder:
         library, counts = pathlib.Path(folder) / "malloc-count.so", pathlib.Path(folder) / "counts"
         source = pathlib.Path(__file__).with_name("malloc-count.c")
@@ -23,21 +24,26 @@ def measure(seconds: float):
             for name, model, body in (("one row", "fraud", body_json(1).encode()),
                                       ("one row, 10 features fetched", "fraud-features", with_features)):
                 script = lua(plane.folder, model, body, JSON)
-                told(name, lambda seconds: counted(plane, counts, model, script, seconds), seconds)
+                told(name, plane, counts, model, script, seconds)
 
 
-def told(name: str, run, seconds: float):
-    run(1)
+def told(name: str, plane: Plane, counts: pathlib.Path, model: str, script: pathlib.Path, seconds: int):
+    loaded(plane, counts, model, script, 1)
     # A short and a long run: the difference has no opening of connections in it.
-    (few, before), (many, after) = run(1), run(1 + seconds)
-    line(f"allocations a request, {name}", f"{(after - before) / (many - few):.4f}", "0",
-         f"{after - before:,} more in {many - few:,} more requests")
+    few, before = loaded(plane, counts, model, script, 1)
+    many, after = loaded(plane, counts, model, script, 1 + seconds)
+    begin = count(plane, counts)
+    time.sleep(seconds)
+    idle = count(plane, counts) - begin
+    more = after - before - idle
+    line(f"allocations a request, {name}", f"{max(0, more) / (many - few):.4f}", "0",
+         f"{more:,} more in {many - few:,} more requests, beside {idle:,} of an idle server")
 
 
-def counted(plane: Plane, counts: pathlib.Path, model: str, script: pathlib.Path, seconds: float) -> tuple[int, int]:
+def loaded(plane: Plane, counts: pathlib.Path, model: str, script: pathlib.Path, seconds: int) -> tuple[int, int]:
     """Requests of a run, and the allocator's calls while it ran."""
     before = count(plane, counts)
-    out = subprocess.run(["wrk", "-t1", "-c32", f"-d{seconds:g}s", "-s", script, plane.infer(model)], check=True,
+    out = subprocess.run(["wrk", "-t1", "-c32", f"-d{seconds}s", "-s", script, plane.infer(model)], check=True,
                          capture_output=True, text=True).stdout
     return int(re.search(r"(\d+) requests in", out)[1]), count(plane, counts) - before
 

@@ -10,8 +10,11 @@ from nginx import Nginx
 from plane import Plane
 from senders import JSON, answered, body_json, h2load, line, lua, wrk
 
+# Seconds for which each is asked in its turn: the machine's own speed changes within seconds, for all of them.
+TURN = 1
 
-def beside(threads: int, rounds: int, seconds: float):
+
+def beside(threads: int, rounds: int, seconds: int):
     """All rows for that many threads of each server."""
     with Nginx(threads) as nginx, Plane("--inference-loops", str(threads)) as plane:
         plane.deploy_fraud()
@@ -24,40 +27,33 @@ def beside(threads: int, rounds: int, seconds: float):
         ]
         of = f"{threads} loop{'s' * (threads > 1)}: "
         reached = {name: [] for name, *_ in asked}
-        for _ in range(rounds):
-            peer = wrk(nginx.url, seconds)
+        for _ in range(rounds * seconds // TURN):
+            peer = wrk(nginx.url, TURN)
             for name, _, url, script in asked:
-                reached[name].append((*wrk(url, seconds, script), *peer))
+                reached[name].append((*wrk(url, TURN, script), *peer))
         for name, must, *_ in asked:
-            rounds_told = reached[name]
-            ratio, (rate, p99, peer_rate, peer_p99) = middle(rounds_told, by=lambda told: told[0] / told[2])
-            told = ", ".join(f"{mine / theirs:.2f}" for mine, _, theirs, _ in rounds_told)
+            ratios = [mine / theirs for mine, _, theirs, _ in reached[name]]
+            rate, p99, peer_rate, peer_p99 = (statistics.median(column) for column in zip(*reached[name]))
             line(of + name, f"{rate:,.0f}/s, P99 {p99:.2f} ms", must,
-                 f"{ratio:.2f} x {peer_rate:,.0f}, P99 {peer_p99:.2f} ms; rounds {told}")
+                 f"{statistics.median(ratios):.2f} x {peer_rate:,.0f}, P99 {peer_p99:.2f} ms; turns {min(ratios):.2f} to {max(ratios):.2f}")
         pipelined(of, nginx, plane, row, seconds)
         grpc(of, nginx, plane, seconds)
         half_load(of, nginx, plane, row, rounds, seconds)
 
 
-def middle(rounds: list, by):
-    """The round in the middle by that figure, the lower one of two, behind its figure."""
-    told = sorted(rounds, key=by)[(len(rounds) - 1) // 2]
-    return by(told), told
-
-
-def pipelined(of: str, nginx: Nginx, plane: Plane, row: bytes, seconds: float):
+def pipelined(of: str, nginx: Nginx, plane: Plane, row: bytes, seconds: int):
     beside, _ = wrk(nginx.url, seconds, lua(plane.folder, "nginx-pipelined", pipelined=16))
     rate, _ = wrk(plane.infer("fraud"), seconds, lua(plane.folder, "row-pipelined", row, JSON, pipelined=16))
     line(f"{of}one row, JSON, 16 pipelined", f"{rate:,.0f}/s", "2 x nginx pipelined", f"{rate / beside:.2f} x {beside:,.0f}")
 
 
-def grpc(of: str, nginx: Nginx, plane: Plane, seconds: float):
+def grpc(of: str, nginx: Nginx, plane: Plane, seconds: int):
     beside, _ = wrk(nginx.url, seconds)
     rate, mean, _ = h2load(plane.grpc, seconds, plane.folder, 1, 4, 8)
     line(f"{of}one row, gRPC, 32 in flight", f"{rate:,.0f}/s, mean {mean:.2f} ms", "0.5 x nginx", f"{rate / beside:.2f} x {beside:,.0f}")
 
 
-def half_load(of: str, nginx: Nginx, plane: Plane, row: bytes, rounds: int, seconds: float):
+def half_load(of: str, nginx: Nginx, plane: Plane, row: bytes, rounds: int, seconds: int):
     """Requests that fall due at half of what is answered at most, to both servers by the same sender."""
     body = plane.folder / "row.json"
     body.write_bytes(row)

@@ -110,7 +110,7 @@ import Testing
         #expect(report.share(view: "drivers", feature: "digit") == 0)
     }
 
-    @Test("of many reads in a moment only some are kept, and then five a second")
+    @Test("of many reads in a moment only some are kept, and then two a second")
     func keptAtARate() async throws {
         let clock = ManualClock()
         let shop = try Workshop(clock: clock, sampleEvery: 1)
@@ -129,11 +129,11 @@ import Testing
         try await kept(50)
         clock.advance(milliseconds: 1000)
         try read(200)
-        try await kept(55)
+        try await kept(52)
         // Set back, it goes on.
         clock.advance(milliseconds: -3_600_000)
         try read(200)
-        try await kept(105)
+        try await kept(102)
     }
 
     @Test("read in place they are the same numbers, whatever is missing or too old")

@@ -16,7 +16,7 @@ public final class ReadSampling: Sendable {
     private let usedUntil = Atomic<Int64>(0)
 
     /// Microseconds from one read that is kept to the next, once `burst` of them were kept at once.
-    private static let interval: Int64 = 200_000
+    private static let interval: Int64 = 500_000
     private static let burst: Int64 = 50
 
     /// Samples that may wait for the disk; more are passed over, as reads never wait for it.

@@ -103,9 +103,11 @@ struct OverloadTests {
     @Test("what the loop answers itself, and what is not found, is no concern of the pool's")
     func others() async throws {
         try await withFullPool { http, _, _ in
-            #expect(try await ask(http, post("/v2/models/quick/infer", inferBody())).status == 200)
+            let quick = try await ask(http, post("/v2/models/quick/infer", inferBody()))
+            #expect(quick.status == 200)
             let (head, rest) = long("/v2/models/none/infer", 2000)
-            #expect(try await splitAnswers(exchange(http, [head, rest])).map(\.status) == [404])
+            let unknown = splitAnswers(try await exchange(http, [head, rest]))
+            #expect(unknown.map(\.status) == [404])
         }
     }
 

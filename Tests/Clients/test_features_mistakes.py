@@ -145,3 +145,13 @@ def test_wrong_rows_of_a_push_are_named(aerie, place, row, words):
     done = requests.post(f"{aerie.http}/feast/{SPACE}/push", timeout=30,
                          json={"push_source_name": "driver_stats", "df": {**row, "trips": [1]}})
     assert done.status_code == 400 and words in done.json()
+
+
+def test_a_run_without_news_hides_no_statistics(aerie, place):
+    aerie.cli("apply", "-n", "no_news", "-f", "-", input=ENTITY + view("driver_stats", f"{{path: {place}/drivers.parquet}}"))
+    for end in ("2026-10-10", "2026-10-11"):
+        aerie.cli("features", "materialize-incremental", end, "-n", "no_news")
+    kept = requests.get(f"{aerie.http}/api/aerie/v1/features/views/driver_stats/statistics?namespace=no_news", timeout=30)
+    assert [(one["rows"], one["features"]["trips"]["count"]) for one in kept.json()["statistics"]] == [(2, 2)]
+    # Views of one name in several namespaces are told apart.
+    assert "no_news/driver_stats" in requests.get(f"{aerie.http}/console/features", timeout=30).text

@@ -92,8 +92,9 @@ struct MaterializationJob: Sendable {
         var progress = MaterializationProgress(view: view.definition.name, rows: known, total: known + total)
         tell(progress, report)
         // The engine describes the rows whenever it has none to give: they are being written then.
-        async let described = attempt { () async throws(AerieError) in
-            total > 0 ? try await FeatureStatistics.collect(source) : nil
+        async let described = attempt { () async throws(AerieError) -> JSONValue? in
+            // A `nil` here would be JSON's null, and a record of nothing.
+            total > 0 ? try await FeatureStatistics.collect(source) : JSONValue?.none
         }
         var newest = try await write(source, &mark, &progress, report)
         newest = max(newest, view.status["newestEvent"]?.string.flatMap(FeatureTime.parse) ?? .min)

@@ -20,6 +20,12 @@ enum FeaturePages {
         "/console/features/views/\(urlEncoded(view.key.namespace))/\(urlEncoded(view.definition.name))"
     }
 
+    /// As a list of several namespaces tells it apart.
+    private static func name(_ view: FeatureCatalog.View) -> String {
+        let namespace = view.key.namespace
+        return namespace == "default" ? view.definition.name : "\(namespace)/\(view.definition.name)"
+    }
+
     static let bar: HTML = """
         <div class="bar">\(Piece.link("/console/features", "Catalogue"))\(Piece.link("/console/features/runs", "Materializations"))\
         \(Piece.link("/console/features/skew", "Skew"))</div>
@@ -33,7 +39,7 @@ enum FeaturePages {
             for feature in item.view.definition.features {
                 let view = item.view
                 let text = [
-                    view.definition.name, feature.name, feature.description, view.description, view.owner,
+                    name(view), feature.name, feature.description, view.description, view.owner,
                     view.tags.map { "\($0.key) \($0.value)" }.joined(separator: " "),
                 ].joined(separator: " ").lowercased()
                 guard words.allSatisfy({ text.contains($0) }) else { continue }
@@ -57,7 +63,7 @@ enum FeaturePages {
         let users = item.services[feature.name] ?? []
         return [
             "<b>\(Piece.link(path(item.view) + "#" + urlEncoded(feature.name), feature.name))</b>",
-            Piece.link(path(item.view), item.view.definition.name),
+            Piece.link(path(item.view), name(item.view)),
             "<span class=\"mono\">\(feature.type.rawValue)</span>", picture(statistics, isSmall: true),
             nulls(statistics), freshness(item), "\(item.view.owner)", "\(users.joined(separator: ", "))",
             Piece.cut(feature.description),
@@ -76,7 +82,7 @@ enum FeaturePages {
         guard let age = item.age else { return "<span class=\"soft\">nothing written</span>" }
         let text = Format.duration(milliseconds: age / 1000)
         guard let target = item.view.definition.freshness else { return Piece.value(age, "\(text)") }
-        return Piece.value(age, Piece.pill(text, tone: age <= target ? "good" : "bad"))
+        return Piece.value(age, Piece.pill(text, tone: age <= target ? "good plain" : "bad plain"))
     }
 
     /// A histogram, or the values that come most often.

@@ -6,6 +6,8 @@ import sys
 import tempfile
 import time
 
+from senders import pinned
+
 ANSWER = '{"pad":"%s"}' % ("x" * 190)
 SETTINGS = """
 daemon off; worker_processes {workers}; pid {folder}/pid; error_log {folder}/log;
@@ -26,16 +28,16 @@ def free_port() -> int:
 
 
 class Nginx:
-    """One server with that many workers; `url` is what is asked for."""
+    """One server with that many workers, on these processors only if some are named; `url` is what is asked for."""
 
-    def __init__(self, workers: int):
-        self.workers = workers
+    def __init__(self, workers: int, cores: str | None = None):
+        self.workers, self.cores = workers, cores
 
     def __enter__(self):
         self.folder = tempfile.TemporaryDirectory(prefix="aerie-nginx-")
         settings, port = pathlib.Path(self.folder.name) / "nginx.conf", free_port()
         settings.write_text(SETTINGS.format(workers=self.workers, folder=self.folder.name, port=port, answer=ANSWER))
-        self.process = subprocess.Popen(["nginx", "-c", settings], stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen([*pinned(self.cores), "nginx", "-c", settings], stderr=subprocess.DEVNULL)
         self.url = f"http://127.0.0.1:{port}/"
         for _ in range(100):
             try:

@@ -1,7 +1,7 @@
 """One-row requests beside nginx's fixed answer, thread for thread: as many workers of nginx as event loops of the plane.
 
-Of two cores the load generator takes one at the most, so that one thread of the server has a core to itself and two share
-what is left of them: a ratio between a server of one thread and one of two says how the cores are shared out.
+One thread of a server has a processor to itself, and the load generator the other: left to the scheduler both are put on
+one of them for seconds at a time, which halves the rate of either server. Two threads share both with the load generator.
 """
 import statistics
 
@@ -16,7 +16,9 @@ TURN = 1
 
 def beside(threads: int, rounds: int, seconds: int):
     """All rows for that many threads of each server."""
-    with Nginx(threads) as nginx, Plane("--inference-loops", str(threads)) as plane:
+    cores, sender = ("0", "1") if threads == 1 else (None, None)
+    with Nginx(threads, cores) as nginx, Plane(
+            "--inference-loops", str(threads), cores=cores, sender=sender) as plane:
         plane.deploy_fraud()
         row = body_json(1).encode()
         with_features = features.deploy(plane)
@@ -28,9 +30,9 @@ def beside(threads: int, rounds: int, seconds: int):
         of = f"{threads} loop{'s' * (threads > 1)}: "
         reached = {name: [] for name, *_ in asked}
         for _ in range(rounds * seconds // TURN):
-            peer = wrk(nginx.url, TURN)
+            peer = wrk(nginx.url, TURN, cores=sender)
             for name, _, url, script in asked:
-                reached[name].append((*wrk(url, TURN, script), *peer))
+                reached[name].append((*wrk(url, TURN, script, cores=sender), *peer))
         for name, must, *_ in asked:
             ratios = [mine / theirs for mine, _, theirs, _ in reached[name]]
             rate, p99, peer_rate, peer_p99 = (statistics.median(column) for column in zip(*reached[name]))
@@ -42,14 +44,15 @@ def beside(threads: int, rounds: int, seconds: int):
 
 
 def pipelined(of: str, nginx: Nginx, plane: Plane, row: bytes, seconds: int):
-    beside, _ = wrk(nginx.url, seconds, lua(plane.folder, "nginx-pipelined", pipelined=16))
-    rate, _ = wrk(plane.infer("fraud"), seconds, lua(plane.folder, "row-pipelined", row, JSON, pipelined=16))
+    beside, _ = wrk(nginx.url, seconds, lua(plane.folder, "nginx-pipelined", pipelined=16), cores=plane.sender)
+    rate, _ = wrk(plane.infer("fraud"), seconds, lua(plane.folder, "row-pipelined", row, JSON, pipelined=16),
+                  cores=plane.sender)
     line(f"{of}one row, JSON, 16 pipelined", f"{rate:,.0f}/s", "2 x nginx pipelined", f"{rate / beside:.2f} x {beside:,.0f}")
 
 
 def grpc(of: str, nginx: Nginx, plane: Plane, seconds: int):
-    beside, _ = wrk(nginx.url, seconds)
-    rate, mean, _ = h2load(plane.grpc, seconds, plane.folder, 1, 4, 8)
+    beside, _ = wrk(nginx.url, seconds, cores=plane.sender)
+    rate, mean, _ = h2load(plane.grpc, seconds, plane.folder, 1, 4, 8, plane.sender)
     line(f"{of}one row, gRPC, 32 in flight", f"{rate:,.0f}/s, mean {mean:.2f} ms", "0.5 x nginx", f"{rate / beside:.2f} x {beside:,.0f}")
 
 

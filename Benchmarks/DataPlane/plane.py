@@ -10,6 +10,8 @@ import time
 import urllib.error
 import urllib.request
 
+from senders import pinned
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PYTHON = ROOT / ".venv" / "bin" / "python"
 
@@ -107,7 +109,3 @@ spec:
             if line.startswith("VmRSS"):
                 return int(line.split()[1]) / 1024
         raise RuntimeError("no VmRSS")
-
-
-def pinned(cores: str | None) -> list[str]:
-    return [] if cores is None else ["taskset", "-c", cores]

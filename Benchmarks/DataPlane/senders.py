@@ -69,9 +69,15 @@ def milliseconds(text):
     return float(number) * UNITS[unit]
 
 
-def wrk(url, seconds, script=None, connections=32):
+def pinned(cores: str | None) -> list[str]:
+    """What stands before a command that is to run on these processors only."""
+    return [] if cores is None else ["taskset", "-c", cores]
+
+
+def wrk(url, seconds, script=None, connections=32, cores=None):
     """Requests a second, and the P99 in milliseconds."""
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", *(["-s", str(script)] if script else []), url]
+    command = [*pinned(cores), "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency",
+               *(["-s", str(script)] if script else []), url]
     out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     if "Non-2xx" in out:
         sys.exit(f"{url}: {out}")
@@ -79,11 +85,11 @@ def wrk(url, seconds, script=None, connections=32):
     return rate, milliseconds(re.search(r"^\s+99%\s+(\S+)", out, re.M)[1])
 
 
-def h2load(rpc, seconds, work, rows, connections, streams):
+def h2load(rpc, seconds, work, rows, connections, streams, cores=None):
     payload = work / f"grpc-{rows}.bin"
     payload.write_bytes(body_grpc(rows))
     out = subprocess.run(
-        ["h2load", "-t1", f"-c{connections}", f"-m{streams}", f"-D{seconds}", "--warm-up-time=1", f"-d{payload}",
+        [*pinned(cores), "h2load", "-t1", f"-c{connections}", f"-m{streams}", f"-D{seconds}", "--warm-up-time=1", f"-d{payload}",
          "-H", "content-type: application/grpc", "-H", "te: trailers",
          f"http://{rpc}/inference.GRPCInferenceService/ModelInfer"], check=True, capture_output=True, text=True).stdout
     done = re.search(r"(\d+) succeeded, (\d+) failed, (\d+) errored", out)

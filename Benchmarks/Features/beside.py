@@ -250,6 +250,8 @@ def main():
             if "online" in wanted:
                 feast.serve()
                 for keys, features in [(1, 10), (10, 5)]:
+                    cold = wrk(aerie.feast, chosen.seconds, chosen.entities, keys, features, 16)
+                    print(f"{name}: {keys} x {features}: aerie {cold[0]:.0f}/s in the first {chosen.seconds} s", flush=True)
                     mine = wrk(aerie.feast, chosen.seconds, chosen.entities, keys, features, 16)
                     half = paced(aerie.feast, chosen.seconds, chosen.entities, keys, features, mine[0])
                     print(f"{name}: {keys} x {features}: aerie at {half[0]:.0f}/s: P50 {half[1]}, P99 {half[2]}", flush=True)

@@ -218,7 +218,7 @@ def test_load_and_unload(http, rpc, models, tmp_path):
         client.load_model(NAME)
         assert client.is_model_ready(NAME)
         numpy.testing.assert_array_equal(client.infer(NAME, [tensor(module, ROWS)]).as_numpy("y"), ROWS * 2)
-        with pytest.raises(InferenceServerException):
+        with pytest.raises(InferenceServerException, match="no model nobody: no deployment"):
             client.load_model("nobody")
         with pytest.raises(InferenceServerException, match="max_batch_size"):
             client.load_model(NAME, config=json.dumps({"max_batch_siz": 3}))

@@ -48,10 +48,10 @@ extension SeldonDeploymentController: ModelRepository {
     public nonisolated func index() -> [DeploymentState] { service.states() }
 
     public func load(_ name: String, policy: ServingPolicy?, files: [String: [UInt8]]) async throws(AerieError) {
-        let before = repository
         let resource: Resource
         if files.isEmpty {
-            resource = repository.known[name] ?? Self.resource(name, uri: "models:/\(name)/latest")
+            if repository.known[name] == nil { try await checkRegistered(name) }
+            resource = repository.known[name] ?? Self.resource(name, uri: Self.newest(name))
         } else {
             guard let uploads = repository.uploads else {
                 throw AerieError(.unsupported, "this server has no folder for models that come with a request")
@@ -64,6 +64,7 @@ extension SeldonDeploymentController: ModelRepository {
             let path = try uploads.write(name, files, generation: repository.uploadCount)
             resource = Self.resource(name, uri: path)
         }
+        let before = repository
         if repository.known[name] == nil { repository.requested.insert(name) }
         repository.unloaded.remove(name)
         repository.policies[name] = policy ?? repository.policies[name]
@@ -87,6 +88,17 @@ extension SeldonDeploymentController: ModelRepository {
             throw error
         }
     }
+
+    /// A name that nobody knows is told apart from a model that does not load.
+    private func checkRegistered(_ name: String) async throws(AerieError) {
+        do throws(AerieError) { _ = try await source.fetch(Self.newest(name)) } catch {
+            guard error.code == .notFound else { throw error }
+            throw .notFound("there is no model \(name): no deployment is called so, and \(error.message)")
+        }
+    }
+
+    /// The registry's newest version of a model.
+    private static func newest(_ name: String) -> String { "models:/\(name)/latest" }
 
     /// Why a model does not answer as it was asked to; `nil` if it does.
     private func problem(_ name: String) -> AerieError? {

@@ -1,6 +1,8 @@
 """Feast's SDK with Aerie as its offline store over Arrow Flight, beside Feast's own DuckDB-like reading of the same files."""
 import datetime
 import json
+import shutil
+import subprocess
 
 import numpy as np
 import pandas as pd
@@ -14,6 +16,9 @@ from feast.feature_logging import LoggingConfig
 from feast.infra.offline_stores.file_source import FileLoggingDestination, SavedDatasetFileStorage
 from feast.infra.offline_stores.remote import RemoteOfflineStore
 from feast.types import Array, Bool, Float32, Int64, String
+
+from test_features_sources import duckdb
+from test_postgres import PROGRAMS, Postgres
 
 UTC = datetime.timezone.utc
 START = datetime.datetime(2026, 10, 1, tzinfo=UTC)
@@ -157,6 +162,56 @@ def test_pulls_and_columns(server, store):
     for name in ("driver_id", "conv_rate", "trips", "city", "active"):
         assert types[name] == str(schema.field(name).type), name
     assert types["event_timestamp"].endswith("tz=UTC]") and types["lately"] == "list<element: int64>"
+
+
+def test_pulls_from_tables_of_databases(server, store):
+    """The same rows from DuckDB's file and from PostgreSQL as from the Parquet file."""
+    database, postgres = server.folder / "stats.duckdb", Postgres()
+    try:
+        frame = server.frame.drop(columns=["lately"])
+        with duckdb().connect(str(database)) as connection:
+            connection.execute(
+                "CREATE SCHEMA stats; CREATE TABLE stats.drivers AS SELECT * EXCLUDE (lately) FROM "
+                f"read_parquet('{server.folder}/drivers.parquet')")
+        frame.to_csv(server.folder / "drivers.csv", index=False, na_rep="\\N")
+        subprocess.run(
+            [PROGRAMS[-1] / "psql", "-h", "127.0.0.1", "-p", str(postgres.port), "-U", "aerie", "-d", "postgres", "-v",
+             "ON_ERROR_STOP=1"], check=True, capture_output=True, text=True, input=f"""
+            CREATE TABLE drivers (driver_id bigint, event_timestamp timestamptz, conv_rate real, trips bigint, city text,
+                active boolean, created timestamptz);
+            \\copy drivers FROM '{server.folder}/drivers.csv' WITH (FORMAT csv, HEADER, NULL '\\N')""")
+        server.cli("apply", "-f", "-", input=f"""
+apiVersion: aerie.dev/v1
+kind: SourceConnection
+metadata: {{name: warehouse, namespace: offline}}
+spec: {{type: postgres, url: "{postgres.url}"}}
+""")
+        sources = {name: FileSource(name=name, path=path, timestamp_field="event_timestamp", created_timestamp_column="created")
+                   for name, path in [("in_duckdb", f"duckdb:{database}#stats.drivers"), ("in_postgres", "postgres:warehouse#drivers"),
+                                      ("in_nothing", "postgres:nowhere#drivers"), ("pushed_only", "push:")]}
+        for source in sources.values():
+            store.registry.apply_data_source(source, "offline")
+        asked = dict(config=store.config, join_key_columns=["driver_id"], feature_name_columns=["trips", "city", "active"],
+                     timestamp_field="event_timestamp", created_timestamp_column="created",
+                     start_date=START + datetime.timedelta(days=3), end_date=START + datetime.timedelta(days=9))
+
+        def pulled(pull, source):
+            table = pull(data_source=source, **asked).to_arrow().to_pandas()
+            return table.sort_values(["driver_id", "event_timestamp"], ignore_index=True)
+        for pull in (RemoteOfflineStore.pull_latest_from_table_or_query, RemoteOfflineStore.pull_all_from_table_or_query):
+            expected = pulled(pull, store.get_data_source("drivers"))
+            assert len(expected) > 50
+            for name in ("in_duckdb", "in_postgres"):
+                got = pulled(pull, sources[name])
+                assert list(got.columns) == list(expected.columns)
+                for column in expected.columns:
+                    same(got[column].tolist(), expected[column].tolist())
+        for name, words in [("in_nothing", "no such SourceConnection"), ("pushed_only", "no rows to pull")]:
+            with pytest.raises(Exception, match=words):
+                RemoteOfflineStore.pull_all_from_table_or_query(data_source=sources[name], **asked).to_arrow()
+    finally:
+        postgres.stop()
+        shutil.rmtree(postgres.folder, ignore_errors=True)
 
 
 def test_rows_are_written_to_the_source(server, store):

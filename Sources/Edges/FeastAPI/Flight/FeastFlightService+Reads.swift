@@ -63,9 +63,11 @@ extension FeastFlightService {
         return [:]
     }
 
-    /// All rows of a source in a range of time, or the newest of each key.
-    func pull(_ command: FlightCommand, isLatest: Bool) async throws(AerieError) -> String {
-        let relation = try await relation(ofSource: try command.text("data_source_name"))
+    /// All rows of a source in a range of time, or the newest of each key: SQL for the engine, which has been made to
+    /// reach the source.
+    func pull(
+        _ command: FlightCommand, isLatest: Bool, engine: any ArrowSQLEngine
+    ) async throws(AerieError) -> String {
         let keys = try command.texts("join_key_columns")
         let time = try command.text("timestamp_field")
         let created = command.optionalText("created_timestamp_column").flatMap { $0.isEmpty ? nil : $0 }
@@ -74,6 +76,11 @@ extension FeastFlightService {
         where !columns.contains(name) {
             columns.append(name)
         }
+        let name = try command.text("data_source_name")
+        let found = try await location(ofSource: name)
+        let relation = try await relation(
+            FeastSourcePlace(path: found.uri), name: name, columns: columns, timestampField: time,
+            project: found.project, engine: engine)
         let moment = "epoch_us(\(sqlIdentifier(time))::TIMESTAMPTZ)"
         var conditions: [String] = []
         if let start = try command.time("start_date") { conditions.append("\(moment) >= \(start)") }
@@ -89,7 +96,7 @@ extension FeastFlightService {
 
     /// A table of the columns' names and types, these in the words of Python's Arrow library.
     func columns(_ command: FlightCommand, engine: any ArrowSQLEngine) async throws(AerieError) -> ArrowTable {
-        let relation = try Self.relation(json: try command.text("data_source_proto"))
+        let relation = try await relation(json: try command.text("data_source_proto"), engine: engine)
         let found = try await engine.arrow("SELECT * FROM \(relation) LIMIT 0").schema.fields
         let rows = found.map { "(\(sqlString($0.name)), \(sqlString($0.pythonType)))" }.joined(separator: ", ")
         return try await engine.arrow("SELECT * FROM (VALUES \(rows)) AS t(name, type)")
@@ -97,14 +104,9 @@ extension FeastFlightService {
 
     // MARK: Sources
 
-    /// What stands after `FROM` for a data source of the registry.
-    func relation(ofSource name: String) async throws(AerieError) -> String {
-        try Self.relation(uri: try await location(ofSource: name), name: name)
-    }
-
-    /// Where the file of a data source is. Commands do not say of which project it is. The storage of a saved dataset
+    /// Where the file of a data source is, and its project, which commands do not say. The storage of a saved dataset
     /// is none of the registry, and is called by its path.
-    func location(ofSource name: String) async throws(AerieError) -> String {
+    func location(ofSource name: String) async throws(AerieError) -> (uri: String, project: String) {
         var found: [String: String] = [:]
         for project in try await registry.entries(.project, project: "") {
             let entry = try await registry.entry(.dataSource, name, project: project.object.name)
@@ -114,39 +116,50 @@ extension FeastFlightService {
             found[project.object.name] = try message.message(11)?.text(2) ?? ""
         }
         guard let first = found.first else {
-            if name.hasPrefix("/") || name.hasPrefix("file://") { return name }
+            if name.hasPrefix("/") || name.hasPrefix("file://") { return (name, "") }
             throw FeastKind.dataSource.missing(name, in: "any")
         }
-        guard Set(found.values).count == 1 else {
+        // By one name two projects may reach two databases.
+        var isShared = Set(found.values).count == 1
+        if found.count > 1, case .postgres? = FeastSourcePlace(path: first.value) { isShared = false }
+        guard isShared else {
             throw AerieError(
                 .failedPrecondition,
                 "projects \(found.keys.sorted().joined(separator: ", ")) have data sources '\(name)' that differ; give "
                     + "them names of their own")
         }
-        return first.value
+        return (first.value, first.key)
     }
 
     /// A data source as JSON, which protobuf writes.
-    static func relation(json: String) throws(AerieError) -> String {
+    func relation(json: String, engine: any ArrowSQLEngine) async throws(AerieError) -> String {
         let object: JSONValue
         do throws(JSONError) { object = try JSONValue.parse(json) } catch {
             throw error.asAerieError(in: "data_source_proto")
         }
         let source = object["batchSource"] ?? object
-        return try relation(uri: source["fileOptions"]?["uri"]?.string, name: object["name"]?.string ?? "")
+        let name = object["name"]?.string ?? ""
+        let place = source["fileOptions"]?["uri"]?.string.flatMap { FeastSourcePlace(path: $0) }
+        if case .postgres? = place {
+            throw AerieError(
+                .unsupported, "the columns of data source '\(name)', a table of PostgreSQL, are not looked up: give each "
+                    + "view of it a schema", reason: "source.unconnected")
+        }
+        return try await relation(place, name: name, columns: [], timestampField: "", project: "", engine: engine)
     }
 
-    private static func relation(uri: String?, name: String) throws(AerieError) -> String {
-        switch uri.flatMap({ FeastSourcePlace(path: $0) }) {
-        case .files(let path)?:
-            return path.contains(".csv") ? "read_csv_auto(\(sqlString(path)))" : "read_parquet(\(sqlString(path)))"
-        case .table(let table)?:
-            return table.split(separator: ".").map { sqlIdentifier(String($0)) }.joined(separator: ".")
-        case .duckdb?, .postgres?, .push?, .nothing?, nil:
+    /// What stands after `FROM` for these columns of a data source, once the engine has been made to reach it.
+    private func relation(
+        _ place: FeastSourcePlace?, name: String, columns: [String], timestampField: String, project: String,
+        engine: any ArrowSQLEngine
+    ) async throws(AerieError) -> String {
+        guard let place, place != .push, place != .nothing else {
             throw AerieError(
-                .unsupported, "data source '\(name)' is no file; only files are pulled, features of it are joined",
+                .unsupported, "data source '\(name)' has no rows to pull: it is neither files nor a table that is read here",
                 reason: "source.unconnected")
         }
+        let table = SourceTable(name: name, source: place.source, columns: columns, timestampField: timestampField)
+        return try await registry.store.relation(of: table, namespace: project, engine: engine)
     }
 }
 

@@ -11,7 +11,7 @@ extension FeastFlightService {
     func persist(_ upload: Upload) async throws(AerieError) {
         let command = upload.command
         let name = try command.text("data_source_name")
-        let path = try Self.file(uri: try await location(ofSource: name), name: name)
+        let path = try Self.file(uri: try await location(ofSource: name).uri, name: name)
         let isThere = FileManager.default.fileExists(atPath: path)
         guard !isThere || command.flag("allow_overwrite") else {
             throw AerieError(
@@ -25,7 +25,8 @@ extension FeastFlightService {
         switch try command.text("retrieve_func") {
         case "get_historical_features": try await historical(command, upload, output: new)
         case let word where word.hasPrefix("pull_latest") || word.hasPrefix("pull_all"):
-            let sql = try await pull(command, isLatest: word.hasPrefix("pull_latest"))
+            let sql = try await pull(
+                command, isLatest: word.hasPrefix("pull_latest"), engine: upload.engine)
             try await upload.engine.execute("COPY (\(sql)) TO \(sqlString(new)) (FORMAT parquet)")
         case let word: throw AerieError(.unsupported, "Unknown read API: \(word)")
         }

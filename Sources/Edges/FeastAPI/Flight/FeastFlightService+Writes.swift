@@ -17,7 +17,8 @@ extension FeastFlightService {
             }
             try await append(upload, to: view)
         case "validate_data_source":
-            let relation = try Self.relation(json: try command.text("data_source_proto"))
+            let relation = try await relation(
+                json: try command.text("data_source_proto"), engine: upload.engine)
             _ = try await upload.engine.columns(of: relation)
         case "write_logged_features": try await writeLoggedFeatures(upload)
         case "persist": try await persist(upload)

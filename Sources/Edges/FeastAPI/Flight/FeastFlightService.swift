@@ -150,7 +150,8 @@ public struct FeastFlightService: Sendable {
                 try await send(path, engine: upload.engine, to: exchange)
             }
         case "pull_latest_from_table_or_query", "pull_all_from_table_or_query":
-            let sql = try await pull(command, isLatest: command.api.hasPrefix("pull_latest"))
+            let sql = try await pull(
+                command, isLatest: command.api.hasPrefix("pull_latest"), engine: upload.engine)
             try await withFile { path throws(AerieError) in
                 try await upload.engine.execute("COPY (\(sql)) TO \(sqlString(path)) (FORMAT parquet)")
                 try await send(path, engine: upload.engine, to: exchange)

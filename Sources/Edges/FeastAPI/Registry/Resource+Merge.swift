@@ -2,8 +2,8 @@ import AerieJSON
 import AerieResources
 
 extension Resource {
-    /// Takes from the resource that is there all that its client has not changed: it was shown in Feast's messages, which
-    /// have no place for some of what Aerie knows, and what comes back in them says nothing of that.
+    /// Takes from the resource that is there all that its client has not changed: it was shown in Feast's messages,
+    /// which have no place for some of what Aerie knows, and what comes back in them says nothing of that.
     /// - Parameter before: what the object that the client was shown would mean; `nil` where it would mean nothing.
     mutating func merge(_ old: Resource, before: Resource?) {
         if let before { spec = old.spec.merged(from: before.spec, to: spec) }

@@ -20,13 +20,13 @@ enum ModelFuzzers {
 
     private static var xgboostJSON: Fuzzer {
         Fuzzer(
-            "xgboost-json", "XGBoost's models in JSON, both walks to the same numbers", shape: .json,
+            "xgboost-json", "XGBoost's models in JSON, all walks to the same numbers", shape: .json,
             seeds: ProjectFiles.all(in: ProjectFiles.trees, ending: ".json").filter { $0.starts(with: bytes("{\"learner")) },
             dictionary: xgboostWords
         ) {
             { input in
-                try outcome { general throws(AerieError) in
-                    try XGBoostFormat.load(ModelFile(name: "model", copying: Array(input)), forcesGeneralWalk: general)
+                try outcome { walk throws(AerieError) in
+                    try XGBoostFormat.load(ModelFile(name: "model", copying: Array(input)), walk: walk)
                 }
             }
         }
@@ -34,12 +34,12 @@ enum ModelFuzzers {
 
     private static var xgboostUBJSON: Fuzzer {
         Fuzzer(
-            "xgboost-ubjson", "XGBoost's models in UBJSON, both walks to the same numbers",
+            "xgboost-ubjson", "XGBoost's models in UBJSON, all walks to the same numbers",
             seeds: ProjectFiles.all(in: ProjectFiles.trees, ending: ".ubj"), dictionary: xgboostWords + ["$l#L", "[$", "#U"]
         ) {
             { input in
-                try outcome { general throws(AerieError) in
-                    try XGBoostFormat.load(ModelFile(name: "model", copying: Array(input)), forcesGeneralWalk: general)
+                try outcome { walk throws(AerieError) in
+                    try XGBoostFormat.load(ModelFile(name: "model", copying: Array(input)), walk: walk)
                 }
             }
         }
@@ -47,7 +47,7 @@ enum ModelFuzzers {
 
     private static var lightGBM: Fuzzer {
         Fuzzer(
-            "lightgbm", "LightGBM's text models, both walks to the same numbers", shape: .lines,
+            "lightgbm", "LightGBM's text models, all walks to the same numbers", shape: .lines,
             seeds: ProjectFiles.all(in: ProjectFiles.trees, ending: ".txt"), dictionary: [
                 "num_leaves=", "num_cat=", "cat_boundaries=", "cat_threshold=", "split_feature=", "threshold=",
                 "decision_type=", "left_child=", "right_child=", "leaf_value=", "leaf_const=", "leaf_features=",
@@ -56,19 +56,21 @@ enum ModelFuzzers {
             ]
         ) {
             { input in
-                try outcome { general throws(AerieError) in
-                    try LightGBMFormat.load(ModelFile(name: "model", copying: Array(input)), forcesGeneralWalk: general)
+                try outcome { walk throws(AerieError) in
+                    try LightGBMFormat.load(ModelFile(name: "model", copying: Array(input)), walk: walk)
                 }
             }
         }
     }
 
-    /// Loads a model twice, for the fast walk and for the general one, and holds their answers against each other.
+    /// Loads a model for each walk, and holds the answers against those of the general one.
     private static func outcome(
-        _ load: (_ general: Bool) throws(AerieError) -> any TabularModel
+        _ load: (_ walk: TreeWalk) throws(AerieError) -> any TabularModel
     ) throws -> String {
         let models: [any TabularModel]
-        do throws(AerieError) { models = [try load(false), try load(true)] } catch {
+        do throws(AerieError) {
+            models = [try load(.general), try load(.single), try load(.binned)]
+        } catch {
             if error.code == .internal { throw FuzzFinding("an error without a cause: \(error.message)") }
             return "\(error.code) \(error.message)"
         }
@@ -76,8 +78,10 @@ enum ModelFuzzers {
         // A damaged header may ask for rows that nobody would send.
         guard features < 2000, outputs < 2000 else { return "wide" }
         let answers = models.map { predict($0, features, outputs) }
-        for (fast, general) in zip(answers[0], answers[1]) where !isSame(fast, general) {
-            throw FuzzFinding("the fast walk answers \(fast), the general one \(general)")
+        for answer in answers.dropFirst() {
+            for (fast, general) in zip(answer, answers[0]) where !isSame(fast, general) {
+                throw FuzzFinding("a fast walk answers \(fast), the general one \(general)")
+            }
         }
         return "ok"
     }
@@ -86,15 +90,15 @@ enum ModelFuzzers {
         a == b || a.isNaN && b.isNaN || abs(a - b) <= 1e-5 * max(abs(a), abs(b))
     }
 
-    /// Five rows of all kinds of numbers.
+    /// Rows of all kinds of numbers, as many as go through trees together.
     private static func predict(_ model: any TabularModel, _ features: Int, _ outputs: Int) -> [Double] {
-        let rows = 5
+        let count = 45
         let values = [0.5, .nan, -3, 1e9, 2, 0, -0.0, 17, .infinity]
-        let cells = (0..<(rows * features + 1)).map { values[$0 * 7 % values.count] }
-        var answer = [Double](repeating: 0, count: rows * outputs)
+        let cells = (0..<(count * features + 1)).map { values[$0 * 7 % values.count] }
+        var answer = [Double](repeating: 0, count: count * outputs)
         withUnsafeTemporaryAllocation(byteCount: max(8, answer.count * 8), alignment: 64) { output in
             func run(_ rows: UnsafeRawBufferPointer) {
-                model.predict(rows: rows.baseAddress!, count: 5, into: output.baseAddress!)
+                model.predict(rows: rows.baseAddress!, count: count, into: output.baseAddress!)
             }
             if model.rowType == .fp64 {
                 cells.withUnsafeBytes(run)

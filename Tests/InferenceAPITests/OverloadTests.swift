@@ -133,7 +133,7 @@ struct OverloadTests {
         }
     }
 
-    @Test("a message that is longer than what may be under way is told to stop")
+    @Test("a message that is longer than the stream's window is refused by its beginning as well")
     func longCalls() async throws {
         try await withFullPool { _, grpc, _ in
             let connection = try await GRPCClientConnection.open(grpc)

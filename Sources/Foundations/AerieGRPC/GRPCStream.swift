@@ -32,8 +32,6 @@ final class GRPCStream: ChannelDuplexHandler {
     private var messages = 0
     /// Whether the method has been asked by the beginning of a message.
     private var hasMet = false
-    /// How long the rest of the client's message may take after a refusal.
-    private var patience = TimeAmount.zero
     private var isBusy = false
     private var isTaking = false
     private var hasSentHead = false
@@ -230,15 +228,12 @@ final class GRPCStream: ChannelDuplexHandler {
             let beginning = pending.getSlice(at: pending.readerIndex + 5, length: pending.readableBytes - 5)
         else { return }
         hasMet = true
-        // A message that is not long is under way: to reset its stream for it were more work than to read past it.
-        if length <= Self.longestDropped { patience = Self.patience }
         meet(call, beginning, length)
     }
 
     /// As much of a message says who is to answer it.
     private static let beginning = 512
-    /// More is not waited for once its call has been refused.
-    private static let longestDropped = 1 << 20
+    /// How long a client may go on sending after its call has ended.
     private static let patience = TimeAmount.seconds(5)
 
     var isWritable: Bool { !isFinished && context?.channel.isWritable ?? false }
@@ -333,8 +328,10 @@ final class GRPCStream: ChannelDuplexHandler {
         releaseRead()
         if inputEnded { return }
         // A client that goes on sending after its call has ended is told to stop, once it has the whole answer. After
-        // a good answer all that can be missing is the mark of the end, which some send by itself.
-        let patience = status == 0 ? Self.patience : patience
+        // a good answer all that can be missing is the mark of the end, which some send by itself. Who is refused by
+        // the beginning of a message is still sending the rest, and stops by itself: told to at once, gRPC's own client
+        // forgets why.
+        let patience = status == 0 || hasMet ? Self.patience : .zero
         written.futureResult.assumeIsolated().whenSuccess { [weak self] in self?.stopClient(after: patience) }
     }
 

@@ -90,7 +90,7 @@ open class HTTPLoop: @unchecked Sendable {
     }
 
     /// Hands over all answers that are held.
-    final func sendHeld() {
+    public final func sendHeld() {
         guard writing == nil else { return }
         // Handing over may make a connection writable, whose answers to further requests are then held behind these.
         while sentCount < held.count {

@@ -46,7 +46,10 @@ final class InferencePool: Sendable {
     /// - Throws: `resourceExhausted` if there are as many as may be, or if they have waited too long for a while.
     func enter(_ delay: UInt64 = 0) throws(AerieError) {
         let count = waiting.add(1, ordering: .relaxed).newValue
-        if admits(behind: count - 1, delay) { return }
+        if admits(behind: count - 1, delay) {
+            if sheds.load(ordering: .relaxed) { shedder.withLock { $0.count(admitted: true) } }
+            return
+        }
         waiting.subtract(1, ordering: .relaxed)
         throw refusal(behind: count - 1)
     }
@@ -68,6 +71,7 @@ final class InferencePool: Sendable {
 
     private func refusal(behind count: Int) -> AerieError {
         refused.add(1, ordering: .relaxed)
+        shedder.withLock { $0.count(admitted: false) }
         return AerieError(
             .resourceExhausted, "\(count) requests are waiting for \(purpose); try again shortly",
             reason: "serving.overload")

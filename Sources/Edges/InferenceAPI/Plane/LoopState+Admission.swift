@@ -1,5 +1,12 @@
 import AerieCore
+import AerieHTTP
+import NIOCore
 import Serving
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Darwin
+#endif
 
 /// Refusing before reading: while more comes than the pool can take, what a refused request costs is taken from those
 /// that are answered.
@@ -20,8 +27,25 @@ extension LoopState {
         guard plan.isSlow(bytes: bytes, isText: isText, within: options.inlineNanoseconds),
             let refusal = pool.refusal(plan.served.limits.queueDelay)
         else { return }
+        rest()
         throw refusal
     }
+
+    /// Sleeps for a moment at the end of a turn in which somebody was refused, once the turn's answers have left: what
+    /// comes meanwhile is read together. The loop would else take the processor from the models for each request that
+    /// comes, and a turn for one costs more than the request. What the pool has answered waits as long.
+    func rest() {
+        guard !isResting else { return }
+        isResting = true
+        eventLoop.execute { [self] in
+            sendHeld()
+            // Who asks for models that the loop runs itself is not to wait for those of the pool.
+            if !hasPredicted { usleep(Self.restMicroseconds) }
+            (isResting, hasPredicted) = (false, false)
+        }
+    }
+
+    private static let restMicroseconds: UInt32 = 1000
 }
 
 extension PredictorPlan {

@@ -30,6 +30,9 @@ final class LoopState: HTTPLoop, @unchecked Sendable {
     var flow = RequestFlow()
     /// The model's work that the next completion is about.
     var lastRun: ModelRunTimes?
+    /// Whether the loop sleeps when this turn ends, and whether it has predicted anything since it last did.
+    var isResting = false
+    var hasPredicted = false
     /// Requests since the last sweep.
     var measured = 0
     /// This loop's way to features, and what it has met of them since `assembled` is the plan.

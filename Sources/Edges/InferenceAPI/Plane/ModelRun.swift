@@ -110,7 +110,10 @@ extension LoopState {
         }
         let eventLoop = eventLoop
         let delay = job.plan.served.limits.queueDelay
-        try pool.enter(delay)
+        do throws(AerieError) { try pool.enter(delay) } catch {
+            rest()
+            throw error
+        }
         executions.begin()
         pool.perform { [pool] in
             defer {

@@ -42,6 +42,7 @@ extension LoopState {
     func predict(
         _ plan: PredictorPlan, _ model: any TabularModel, _ rows: UnsafeRawPointer, _ count: Int, _ service: ServiceKind
     ) {
+        hasPredicted = true
         let width = plan.outputs[0].dataType.byteCount ?? 8
         scratch.results.resize(to: count * plan.outputCount * width)
         let start = monotonicNanoseconds()

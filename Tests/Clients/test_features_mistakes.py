@@ -32,7 +32,7 @@ def test_names_with_underscores_are_reached_from_the_command_line(aerie, place):
     assert shown.stdout.split() == ["driver_id", "trips", "7", "70"]
     assert aerie.cli("features", "versions", "driver_stats", "-n", SPACE).stdout.count("\n") == 2
     aerie.cli("features", "historical", "--end", "2026-10-31", "--features", "driver_stats:trips", "-n", SPACE,
-              "--output", str(place / "october.csv"), "--save", "driver_rows")
+              "--output", str(place / "october.parquet"), "--save", "driver_rows")
     assert "driver_rows" in aerie.cli("features", "datasets", "show", "driver_rows", "1", "-n", SPACE).stdout
     # As other clients write it.
     escaped = f"{aerie.http}/api/aerie/v1/features/views/driver%5Fstats/statistics?namespace={SPACE}"
@@ -73,7 +73,7 @@ def test_times_of_entity_rows_may_be_dates(aerie, place, rows, arguments, expect
 
 
 @pytest.mark.parametrize("content,arguments,words", [
-    (b"driver_id,event_timestamp\nx,2026-10-03\n", (), ["driver_stats", "'x'", "driver_id"]),
+    (b"driver_id,event_timestamp\nx,2026-10-03\n", (), ["entity rows", "'x'", "driver_id"]),
     (b"driver_id,event_timestamp\n1,yesterday\n", (), ["entity rows", "yesterday", "event_timestamp"]),
     (b"driver_id,event_timestamp\n1,2026-10-03\n", ("--timestamp", "at"), ["timestamp", "'at'", "driver_id, event_timestamp"]),
     (b"driver_id,city\n1,Roma\n", (), ["timestamp", "driver_id, city"]),
@@ -114,7 +114,7 @@ def test_names_of_nothing_are_told(aerie, place, text, words):
 def test_what_comes_in_one_text_may_rely_on_itself(aerie, place):
     computed = ("---\napiVersion: aerie.dev/v1\nkind: FeatureView\nmetadata: {name: doubled}\nspec:\n"
                 "  onDemand: {inputs: ['fresh:trips']}\n  features: [{name: twice, dtype: INT64, expression: trips * 2}]\n")
-    text = (SERVICE % '"fresh:trips", "doubled:twice"').replace("wishes", "all") + ENTITY + view(
+    text = (SERVICE % '"fresh:trips", "doubled:twice"').replace("wishes", "all") + "---\n" + ENTITY + view(
         "fresh", f"{{path: {place}/drivers.parquet}}") + computed
     told = aerie.cli("apply", "-n", "one_text", "--dry-run", "-f", "-", input=text)
     assert told.stderr == "" and told.stdout.count("created (dry run)") == 4

@@ -225,12 +225,12 @@ private struct RetrievalWork {
     private func unfit(_ error: AerieError, in stage: PointInTimeJoin.Stage) -> AerieError {
         guard error.code == .invalidArgument else { return error }
         let words = Self.words(error, request.rows)
-        guard let name = stage.view, let view = join.views.first(where: { $0.definition.name == name }) else {
-            return .invalid("entity rows", words)
-        }
-        let keys = view.keys.map(\.entity).joined(separator: ", ")
+        // What comes before the views is made of the rows alone, keys of any of them among it.
+        let concerned = join.views.filter { stage.view == nil || $0.definition.name == stage.view }
+        let keys = Set(concerned.flatMap(\.keys).map(\.entity)).sorted().joined(separator: ", ")
         return .invalid(
-            "view '\(name)'", keys.isEmpty ? words : "\(words) (its keys in the entity rows are \(keys))")
+            stage.view.map { "view '\($0)'" } ?? "entity rows",
+            keys.isEmpty ? words : "\(words); the keys in the entity rows are \(keys)")
     }
 
     /// The engine's words without the place of the rows, which is the server's own.

@@ -7,6 +7,7 @@ public struct ExpectationSuiteKind: ResourceKind {
     public init() {}
 
     public var name: String { "ExpectationSuite" }
+    public var allowsUnderscores: Bool { true }
     public var apiVersions: [String] { ["aerie.dev/v1"] }
     public var aliases: [String] { ["expectationsuite", "expectationsuites", "suite", "suites"] }
     public var columns: [(title: String, path: String)] { [("DESCRIPTION", "spec.description")] }

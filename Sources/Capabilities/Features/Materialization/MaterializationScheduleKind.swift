@@ -7,6 +7,7 @@ public struct MaterializationScheduleKind: ResourceKind {
     public init() {}
 
     public var name: String { "MaterializationSchedule" }
+    public var allowsUnderscores: Bool { true }
     public var apiVersions: [String] { ["aerie.dev/v1"] }
     public var aliases: [String] { ["materializationschedule", "materializationschedules", "msched"] }
     public var columns: [(title: String, path: String)] {

@@ -57,6 +57,14 @@ spec:
   stream: {{type: push, timestampField: at, eventId: id, allowedLateness: 1h}}
   aggregations:
   - {{name: spent, column: amount, function: sum, window: 30d, slide: 1d}}
+---
+apiVersion: aerie.dev/v1
+kind: FeatureView
+metadata: {{name: untouched, namespace: switched}}
+spec:
+  entities: [card]
+  stream: {{type: push, timestampField: at}}
+  aggregations: [{{name: count_1h, function: count, window: 1h}}]
 """
 
 
@@ -139,10 +147,10 @@ def test_a_change_in_the_sdk_changes_that_alone(server):
 
 
 def test_what_cannot_be_said_to_a_view_of_windows_is_refused(server):
-    before = resource(server, "recent")
-    view = server.store.registry.get_feature_view("recent", "switched")
+    before = resource(server, "untouched")
+    view = server.store.registry.get_feature_view("untouched", "switched")
     view.ttl = datetime.timedelta(days=1)
     with pytest.raises(Exception, match="ttl"):
         server.store.registry.apply_feature_view(view, "switched")
-    after = resource(server, "recent")
+    after = resource(server, "untouched")
     assert after["spec"] == before["spec"] and after["metadata"]["uid"] == before["metadata"]["uid"]

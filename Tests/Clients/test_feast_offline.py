@@ -166,7 +166,7 @@ def test_pulls_and_columns(server, store):
 
 def test_pulls_from_tables_of_databases(server, store):
     """The same rows from DuckDB's file and from PostgreSQL as from the Parquet file."""
-    database, postgres = server.folder / "stats.duckdb", Postgres()
+    database, postgres = server.folder / "warehouse.duckdb", Postgres()
     try:
         frame = server.frame.drop(columns=["lately"])
         with duckdb().connect(str(database)) as connection:

@@ -81,7 +81,6 @@ public final class InferencePlane: Sendable {
 
     /// Starts the threads.
     public init(options: Options = Options()) {
-        self.options = options
         threads = MultiThreadedEventLoopGroup(numberOfThreads: options.loops > 0 ? options.loops : System.coreCount)
         group = threads
         let pool = InferencePool(
@@ -91,12 +90,15 @@ public final class InferencePlane: Sendable {
             threads: options.explainThreads, capacity: options.explainCapacity, niceness: 10, purpose: "explanations")
         self.explanations = explanations
         let loops = threads.makeIterator().map { $0 }
+        var own = options
+        own.repository = own.repository.map { SettledRepository(repository: $0, loops: loops) }
+        self.options = own
         let statistics = PlaneStatistics(loops: loops.map { _ in LoopMetrics() })
         self.statistics = statistics
         metrics = statistics.loops
-        states = zip(loops, statistics.loops).map { [readiness] in
+        states = zip(loops, statistics.loops).map { [readiness, own] in
             LoopState(
-                eventLoop: $0, metrics: $1, pool: pool, explanations: explanations, options: options,
+                eventLoop: $0, metrics: $1, pool: pool, explanations: explanations, options: own,
                 readiness: readiness, statistics: statistics)
         }
         for state in states {

@@ -1,4 +1,5 @@
 """Where features come from: files of many kinds, a PostgreSQL table, rows that were pushed, and tables that are elsewhere."""
+import functools
 import importlib.util
 import json
 import shutil
@@ -137,8 +138,9 @@ spec: {type: postgres, url: "postgresql://me:secret@127.0.0.1/db"}
     assert refused.returncode != 0 and "passwordVariable" in refused.stderr
 
 
+@functools.cache
 def duckdb():
-    """The module of DuckDB's wheel, which is the library that the server opens."""
+    """The module of DuckDB's wheel, which is the library that the server opens. A process can load it once."""
     spec = importlib.util.spec_from_file_location("_duckdb", next((ROOT / ".native").glob("_duckdb*.so")))
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

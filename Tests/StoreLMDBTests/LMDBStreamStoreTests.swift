@@ -89,10 +89,14 @@ import Testing
         let isDown = Mutex(false)
     }
 
-    private func processor(_ published: Published) throws -> StreamProcessor {
+    /// For all processors of a test: a process opens the file once.
+    private func store() throws -> LMDBStreamStore {
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        let store = try LMDBStreamStore(path: folder + "/streams.mdb", mapSize: 1 << 28)
-        return StreamProcessor(stream: "s", plan: plan, store: store, clock: clock) { states throws(AerieError) in
+        return try LMDBStreamStore(path: folder + "/streams.mdb", mapSize: 1 << 28)
+    }
+
+    private func processor(_ published: Published, _ store: LMDBStreamStore) -> StreamProcessor {
+        StreamProcessor(stream: "s", plan: plan, store: store, clock: clock) { states throws(AerieError) in
             if published.isDown.withLock({ $0 }) { throw AerieError(.unavailable, "down") }
             published.states.withLock { known in for state in states { known[state.key] = state } }
         }
@@ -113,31 +117,31 @@ import Testing
 
     @Test func aPartitionThatIsReadTwiceCountsOnce() async throws {
         defer { try? FileManager.default.removeItem(atPath: folder) }
-        let published = Published()
+        let (published, store) = (Published(), try self.store())
         do {
-            let first = try processor(published)
+            let first = processor(published, store)
             #expect(try await first.ingest(batch(0..<10)).verdicts == [.counted: 10])
             #expect(try await first.ingest(batch(5..<15)).verdicts == [.counted: 5])
             #expect(try await first.ingest(batch(0..<15)).verdicts.isEmpty)
         }
-        let second = try processor(published)
+        let second = processor(published, store)
         #expect(try await second.positions() == ["t/0": 15])
         #expect(try await second.ingest(batch(12..<20)).verdicts == [.counted: 5])
         #expect(try count(published, [1]) == .number(20))
     }
 
-    @Test func whatCouldNotBePublishedIsPublishedLaterAlsoByTheNextProcess() async throws {
+    @Test func whatCouldNotBePublishedIsPublishedLaterAlsoByTheNextProcessor() async throws {
         defer { try? FileManager.default.removeItem(atPath: folder) }
-        let published = Published()
+        let (published, store) = (Published(), try self.store())
         published.isDown.withLock { $0 = true }
         do {
-            let first = try processor(published)
+            let first = processor(published, store)
             _ = try await first.ingest(batch(0..<3))
             #expect(await first.totals.publishFailures == 1)
             await #expect(throws: AerieError.self) { try await first.catchUp() }
         }
         #expect(try count(published, [1]) == nil)
-        let second = try processor(published)
+        let second = processor(published, store)
         published.isDown.withLock { $0 = false }
         try await second.catchUp()
         #expect(try count(published, [1]) == .number(3))
@@ -146,7 +150,7 @@ import Testing
     @Test func manyPushesAtOnceShareStepsAndLoseNothing() async throws {
         defer { try? FileManager.default.removeItem(atPath: folder) }
         let published = Published()
-        let processor = try processor(published)
+        let processor = processor(published, try self.store())
         let now = clock.now().milliseconds * 1000
         try await withThrowingTaskGroup(of: Void.self) { group in
             for number in 0..<200 {

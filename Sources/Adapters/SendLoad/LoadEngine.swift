@@ -71,13 +71,16 @@ final class LoadEngine: @unchecked Sendable {
         guard !isStopped else { return }
         isStopped = true
         timer?.cancel()
+        pump()
         let deadline = monotonicNanoseconds() + 2_000_000_000
         waitForAnswers(until: deadline)
     }
 
     private func waitForAnswers(until deadline: UInt64) {
+        // What fell due before the end and found no room is sent all the same: it is late, and not without an answer.
+        let isBehind = interval.map { begin + UInt64(Double(sent) * $0) < until } ?? false
         let waiting = connections.reduce(0) { $0 + $1.waiting }
-        if waiting > 0, monotonicNanoseconds() < deadline {
+        if waiting > 0 || isBehind, monotonicNanoseconds() < deadline {
             loop.scheduleTask(in: .milliseconds(5)) { self.waitForAnswers(until: deadline) }
             return
         }
@@ -139,7 +142,7 @@ final class LoadEngine: @unchecked Sendable {
 
     /// Sends what is due and finds room.
     func pump() {
-        guard !isStopped, begin > 0 else { return }
+        guard begin > 0, !isStopped || interval != nil else { return }
         let now = monotonicNanoseconds()
         if let interval { pumpOpen(now, interval) } else { while sendOne(due: now) {} }
         for connection in connections { connection.flush() }
@@ -149,14 +152,14 @@ final class LoadEngine: @unchecked Sendable {
         var hasRoom = true
         while hasRoom {
             let due = begin + UInt64(Double(sent) * interval)
-            guard due <= now else { break }
+            guard due <= now, due < until else { break }
             hasRoom = sendOne(due: due)
             guard hasRoom else { break }
             sent += 1
             if due >= from { result.latest = max(result.latest, Double(now - due) / 1e9) }
         }
         // Without room, the next answer pumps.
-        guard hasRoom, timer == nil else { return }
+        guard hasRoom, timer == nil, !isStopped else { return }
         let due = begin + UInt64(Double(sent) * interval)
         let wait = Int64(due > now ? due - now : 0)
         timer = loop.scheduleTask(in: .nanoseconds(max(wait, 10_000))) {

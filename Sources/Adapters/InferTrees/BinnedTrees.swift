@@ -54,19 +54,13 @@ struct BinnedTrees<Value: TreeValue> {
     init?(_ layout: TreeLayout<Value>) {
         var plan = Plan()
         guard plan.number(layout) else { return nil }
-        splits = Self.copy(plan.splits)
-        trees = Self.copy(plan.trees)
-        leaves = Self.copy(plan.leaves)
-        columns = Self.copy(plan.columns)
-        thresholds = Self.copy(plan.thresholds)
+        splits = .init(copying: plan.splits)
+        trees = .init(copying: plan.trees)
+        leaves = .init(copying: plan.leaves)
+        columns = .init(copying: plan.columns)
+        thresholds = .init(copying: plan.thresholds)
         firstLeafNumber = plan.slots * Self.rows
         mostLeaves = plan.mostLeaves
-    }
-
-    private static func copy<Element>(_ elements: [Element]) -> UnsafeMutableBufferPointer<Element> {
-        let buffer = UnsafeMutableBufferPointer<Element>.allocate(capacity: elements.count)
-        _ = buffer.initialize(from: elements)
-        return buffer
     }
 
     // MARK: Rows

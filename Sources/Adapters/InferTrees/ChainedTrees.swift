@@ -58,12 +58,9 @@ struct ChainedTrees<Value: TreeValue> {
             }
         }
         packed.append(Node(value: 0, delta: -1, slot: UInt16(nanSlot), place: UInt16(Self.places - 1)))
-        nodes = .allocate(capacity: packed.count)
-        _ = nodes.initialize(from: packed)
-        self.starts = .allocate(capacity: starts.count)
-        _ = self.starts.initialize(from: starts)
-        groups = .allocate(capacity: count)
-        _ = groups.initialize(from: treeGroups)
+        nodes = .init(copying: packed)
+        self.starts = .init(copying: starts)
+        groups = .init(copying: treeGroups)
     }
 
     func deallocate() {

@@ -8,17 +8,12 @@ final class GeneralTrees<Value: TreeValue> {
     private let terms: UnsafeMutableBufferPointer<LinearTerm<Value>>
 
     init(_ layout: TreeLayout<Value>) {
-        func copy<Element>(_ elements: [Element]) -> UnsafeMutableBufferPointer<Element> {
-            let buffer = UnsafeMutableBufferPointer<Element>.allocate(capacity: elements.count)
-            _ = buffer.initialize(from: elements)
-            return buffer
-        }
-        nodes = copy(layout.nodes)
-        roots = copy(layout.roots)
-        categories = copy(layout.tables.categories)
-        vectors = copy(layout.tables.vectors)
-        linear = copy(layout.tables.linear)
-        terms = copy(layout.tables.linearTerms)
+        nodes = .init(copying: layout.nodes)
+        roots = .init(copying: layout.roots)
+        categories = .init(copying: layout.tables.categories)
+        vectors = .init(copying: layout.tables.vectors)
+        linear = .init(copying: layout.tables.linear)
+        terms = .init(copying: layout.tables.linearTerms)
     }
 
     deinit {

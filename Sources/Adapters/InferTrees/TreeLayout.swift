@@ -121,3 +121,11 @@ struct TreeLayout<Value: TreeValue> {
         return nil
     }
 }
+
+extension UnsafeMutableBufferPointer {
+    /// Memory of its own for the elements, to be deallocated by whom it is for.
+    init(copying elements: [Element]) {
+        self = .allocate(capacity: elements.count)
+        _ = initialize(from: elements)
+    }
+}

@@ -184,6 +184,7 @@ adapter("RunSubprocess", uses: ["AerieCore", "AerieJSON", "AerieResources", "Fea
 adapter("ConvertModels", uses: ["AerieCore", "AerieData", "AerieJSON", "Optimization", "Pipelines"], tests: false)
 adapter("StorePredictions", uses: ["AerieCore", "AerieJSON", "Datasets", "Predictions"], tests: false)
 adapter("SendCloudEvents", uses: ["AerieCore", "CloudEvents"], packages: [httpClient, nioCore, nioHTTP1], tests: false)
+adapter("EmbedTexts", uses: ["AerieCore", "AerieJSON", "Features"], packages: [httpClient, nioCore, nioHTTP1], tests: false)
 adapter("SendOTLP", uses: ["AerieCore", "AerieWire", "RequestTracing"], packages: [httpClient, nioCore, nioPosix, nioHTTP1, nioHTTP2, nioHPACK, nioSSL, nioTLS], tests: false)
 adapter("SendLoad", uses: ["AerieCore", "Load"], packages: [nioCore, nioPosix, nioHPACK])
 
@@ -195,7 +196,7 @@ edge("MLflowAPI", uses: ["AerieCore", "AerieJSON", "ErrorMapping", "Experiments"
 edge("PlatformAPI", uses: ["AerieCore", "AerieJSON", "ErrorMapping", "Explain", "AerieResources", "AerieTelemetry", "Features", "Streaming", "Pipelines", "Serving", "Registry", "Retention", "Imports", "Predictions"],
      packages: [hummingbird, log], testUses: ["StoreSQLite"])
 edge("FeastAPI", uses: ["AerieCore", "AerieJSON", "AerieWire", "AerieHTTP", "AerieGRPC", "AerieArrow", "AerieTelemetry", "AerieResources", "ErrorMapping", "Datasets", "Features"],
-     packages: [hummingbird, nioCore, log], testUses: ["StoreSQLite", "StoreLMDB", "StoreDuckDB"])
+     packages: [hummingbird, nioCore, crypto, log], testUses: ["StoreSQLite", "StoreLMDB", "StoreDuckDB"])
 edge("InferenceAPI", uses: ["AerieCore", "AerieJSON", "AerieData", "AerieHTTP", "AerieGRPC", "AerieTelemetry", "ErrorMapping", "Explain", "Serving", "RequestTracing", "CloudEvents"],
      packages: [nioCore, nioPosix, nioHTTP2, log], testUses: ["CompressZlib"])
 edge("Console", uses: ["AerieCore", "AerieJSON", "AerieYAML", "AerieData", "AerieTelemetry", "ErrorMapping", "Explain", "AerieResources", "Experiments", "Features", "Registry", "Pipelines", "Serving", "RequestTracing"],

@@ -56,6 +56,11 @@ import Testing
         ("http: [", "", 1, "line"), ("http: 127.0.0.1:1\nhttp: 127.0.0.1:2", "http", 1, "written twice"),
         ("http: 127.0.0.1:1\n---\ngrpc: 127.0.0.1:2", "", 3, "several documents"),
         ("\ngrpc: 127.0.0.1:8080", "grpc", 2, "taken by http already"),
+        ("embedding-url: localhost", "embedding-url", 1, "no address such as http://"),
+        ("embedding-url: http://127.0.0.1:1/v1", "embedding-url", 1, "set embedding-model"),
+        ("embedding-model: m", "embedding-model", 1, "set embedding-url"),
+        ("embedding-key: sk-1", "embedding-key", 1, "write env:OPENAI_API_KEY or file:"),
+        ("embedding-dimensions: 0", "embedding-dimensions", 1, "from 1 to 65536"),
     ] as [(String, String, Int, String)])
     func wrongFile(_ text: String, _ field: String, _ line: Int, _ words: String) throws {
         let error = #expect(throws: AerieError.self) { try Self.load(text) }
@@ -63,6 +68,16 @@ import Testing
         #expect(error?.code == .invalidArgument && error?.details.count == 1 && detail?.field == field)
         #expect("\(detail?.problem ?? "") \(error?.message ?? "")".contains(words), "\(String(describing: error))")
         #expect(abs((detail?.line ?? -9) - line) <= (words == "line" ? 1 : 0))
+    }
+
+    @Test("a model of texts and its server belong together")
+    func embedding() throws {
+        let embedding = try Self.load(
+            "embedding-url: https://models.example/v1/\nembedding-key: env:KEY\nembedding-timeout: 500ms",
+            environment: ["AERIE_EMBEDDING_MODEL": "m"]
+        ).embedding
+        #expect(embedding.url == "https://models.example/v1" && embedding.model == "m" && embedding.timeout == 500)
+        #expect(embedding.key == .variable("KEY") && embedding.dimensions == nil)
     }
 
     @Test("flags and variables are reported by the names under which they were written")

@@ -15,6 +15,8 @@ public struct FeatureCatalog: Sendable {
     public struct View: Sendable {
         public var key: ResourceKey
         public var uid: String
+        /// When it was declared first.
+        public var created: Timestamp?
         public var status: JSONObject
         public var definition: FeatureViewDefinition
         public var description: String
@@ -116,7 +118,8 @@ public struct FeatureCatalog: Sendable {
         var tags: [String: String] = [:]
         for member in resource.spec["tags"]?.object?.members ?? [] { tags[member.key] = member.value.string }
         return View(
-            key: resource.key, uid: resource.metadata.uid, status: resource.status ?? [:], definition: definition,
+            key: resource.key, uid: resource.metadata.uid, created: resource.metadata.created,
+            status: resource.status ?? [:], definition: definition,
             description: resource.spec["description"]?.string ?? "", owner: resource.spec["owner"]?.string ?? "",
             tags: tags, joinKeys: sorted, isOnline: resource.spec["online"]?.bool ?? true,
             quality: FeatureQuality(resource.spec["quality"]), pushSource: resource.spec["pushSource"]?.string, entityKey: entityKey,

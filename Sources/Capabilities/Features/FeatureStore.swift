@@ -43,6 +43,8 @@ public final class FeatureStore: Sendable {
     let documents: (any DefinitionDocumentStore)?
     /// `nil` where views with Python functions cannot be read.
     let functions: (any FunctionRunner)?
+    /// `nil` where texts are not searched for by their vectors.
+    let embedder: (any TextEmbedder)?
     private let featureStreams: FeatureStreams?
     private let snapshots = Mutex<[String: Snapshot]>([:])
     /// The views that are being materialized.
@@ -63,7 +65,7 @@ public final class FeatureStore: Sendable {
     public init(
         resources: ResourceService, online: any OnlineStore, access: SourceAccess = .local,
         documents: (any DefinitionDocumentStore)? = nil, functions: (any FunctionRunner)? = nil,
-        states: (any StreamStateStore)? = nil,
+        embedder: (any TextEmbedder)? = nil, states: (any StreamStateStore)? = nil,
         clock: any WallClock = SystemClock(),
         log: (any FeatureLog)? = nil, metrics: MetricsRegistry? = nil, sampleEvery: Int = 1000,
         engine: @escaping @Sendable () throws(AerieError) -> any SQLEngine
@@ -75,6 +77,7 @@ public final class FeatureStore: Sendable {
         self.documents = documents
         self.clock = clock
         self.functions = functions
+        self.embedder = embedder
         featureStreams = states.map { FeatureStreams(states: $0, online: online, clock: clock) }
         self.engine = engine
         self.log = log

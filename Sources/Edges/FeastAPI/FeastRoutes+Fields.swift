@@ -27,6 +27,12 @@ extension FeastRoutes {
         return flag
     }
 
+    static func whole(_ body: JSONObject, _ name: String) throws(AerieError) -> Int? {
+        guard let value = body[name], !value.isNull else { return nil }
+        guard let number = value.int.flatMap({ Int(exactly: $0) }) else { throw .invalid(name, "must be a whole number") }
+        return number
+    }
+
     static func texts(_ body: JSONObject, _ name: String) throws(AerieError) -> [String] {
         guard let value = body[name], !value.isNull else { return [] }
         guard let list = value.array else { throw .invalid(name, "must be a list of texts") }

@@ -10,7 +10,7 @@ import Features
 /// show entities with the features of others. Filters are met by every row that is found, and not looked at afterwards.
 extension FeastRoutes {
     /// What is answered where the request does not say how many.
-    private static let defaultLimit = 10
+    static let defaultLimit = 10
 
     func search(_ call: Call) async throws(AerieError) -> FeastReply {
         let body = call.body
@@ -27,13 +27,7 @@ extension FeastRoutes {
                 throw .invalid("distance_metric", "'\(name)' is no metric; there are \(names)")
             }
         }
-        var limit = Self.defaultLimit
-        if let given = body["top_k"], !given.isNull {
-            guard let number = given.int.flatMap({ Int(exactly: $0) }) else {
-                throw .invalid("top_k", "must be a whole number")
-            }
-            limit = number
-        }
+        let limit = try Self.whole(body, "top_k") ?? Self.defaultLimit
         let search = VectorSearch(
             selection: try await searchSelection(body, namespace: call.namespace), vector: try Self.vector(body, "query"),
             limit: limit, metric: metric, filter: try RowFilter(feast: body["filters"], "filters"))

@@ -25,7 +25,11 @@ public struct FeastRoutes: Sendable {
 
     public func register(on router: some RouterMethods<some RequestContext>) {
         for prefix in ["", "feast/:namespace/"] {
-            for endpoint in Self.endpoints { post(router, prefix, endpoint) }
+            for endpoint in Self.endpoints { post(router, prefix + endpoint) }
+            let stores = prefix + VectorStoreCall.path
+            get(router, stores)
+            get(router, stores + "/:store")
+            post(router, stores + "/:store/search")
         }
     }
 
@@ -48,6 +52,7 @@ public struct FeastRoutes: Sendable {
 
     /// Answers a request however it came.
     func reply(to endpoint: String, namespace: String, isAsync: Bool, body: [UInt8]) async -> FeastReply {
+        if let call = VectorStoreCall(path: endpoint) { return await reply(to: call, namespace: namespace, body: body) }
         do throws(AerieError) {
             let call = Call(body: try Self.object(body), namespace: namespace, isAsync: isAsync)
             return try await answer(endpoint, call)
@@ -67,27 +72,35 @@ public struct FeastRoutes: Sendable {
     struct Call: Sendable {
         var body: JSONObject
         var namespace: String
-        var isAsync: Bool
+        var isAsync = false
     }
 
-    private func post<Context: RequestContext>(
-        _ router: some RouterMethods<Context>, _ prefix: String, _ endpoint: String
-    ) {
-        router.post(RouterPath(prefix + endpoint)) { request, context -> Response in
+    private func get<Context: RequestContext>(_ router: some RouterMethods<Context>, _ path: String) {
+        router.get(RouterPath(path)) { request, context -> Response in await reply(to: request, context, body: []) }
+    }
+
+    private func post<Context: RequestContext>(_ router: some RouterMethods<Context>, _ path: String) {
+        router.post(RouterPath(path)) { request, context -> Response in
             let buffer: ByteBuffer
             do { buffer = try await request.body.collect(upTo: Self.bodyLimit) } catch {
                 let words = "the request's body is longer than \(Self.bodyLimit) bytes or was cut short"
                 return Self.failure(AerieError(.resourceExhausted, words, cause: error)).response
             }
-            return await reply(
-                to: endpoint, namespace: context.parameters.get("namespace") ?? "default",
-                isAsync: request.uri.queryParameters["async"].map { $0 == "true" } ?? false,
-                body: Array(buffer.readableBytesView)
-            ).response
+            return await reply(to: request, context, body: Array(buffer.readableBytesView))
         }
     }
 
-    private static func object(_ body: [UInt8]) throws(AerieError) -> JSONObject {
+    private func reply(to request: Request, _ context: some RequestContext, body: [UInt8]) async -> Response {
+        let namespace = context.parameters.get("namespace")
+        // What stands behind the namespace, or at the root.
+        let path = request.uri.path.split(separator: "/").dropFirst(namespace == nil ? 0 : 2)
+        return await reply(
+            to: path.joined(separator: "/"), namespace: namespace ?? "default",
+            isAsync: request.uri.queryParameters["async"].map { $0 == "true" } ?? false, body: body
+        ).response
+    }
+
+    static func object(_ body: [UInt8]) throws(AerieError) -> JSONObject {
         do throws(JSONError) {
             let value = try JSONValue.parse(body, allowsNonFinite: true)
             guard let object = value.object else { throw JSONError(offset: 0, problem: "an object was expected") }

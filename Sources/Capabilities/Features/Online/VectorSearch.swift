@@ -145,10 +145,19 @@ extension FeatureStore {
     }
 }
 
+extension FeatureCatalog {
+    /// The views whose rows can be found by vectors, in the order of their names.
+    public var vectorViews: [View] {
+        views.values
+            .filter { view in !view.isComputedAtReads && view.definition.features.contains { $0.vectorIndex != nil } }
+            .sorted { $0.definition.name < $1.definition.name }
+    }
+}
+
 extension FeatureCatalog.View {
     /// The feature that the view's rows are found by, its place and what is declared of it.
     /// - Throws: `invalidArgument` if there is none.
-    func vectorIndex() throws(AerieError) -> (place: Int, index: VectorIndex) {
+    public func vectorIndex() throws(AerieError) -> (place: Int, index: VectorIndex) {
         for (place, feature) in definition.features.enumerated() {
             if let index = feature.vectorIndex { return (place, index) }
         }

@@ -28,11 +28,10 @@ final class FeastConnection: HTTPConnection, @unchecked Sendable {
         guard let route = FeastPath(path) else {
             return write(.detail(404, "Not Found"), exchange)
         }
-        let isHealth = equals(route.endpoint, "health")
-        guard exchange.head.method == (isHealth ? .get : .post) else {
+        guard exchange.head.method == (route.isRead ? .get : .post) else {
             return write(.detail(405, "Method Not Allowed"), exchange)
         }
-        if isHealth { return write(.empty, exchange) }
+        if equals(route.endpoint, "health") { return write(.empty, exchange) }
         let bytes = UnsafeRawBufferPointer(rebasing: request[body])
         if equals(route.endpoint, "get-online-features"), answerOnline(exchange, bytes, route.namespace) { return }
         answerGenerally(exchange, request, bytes, route)
@@ -139,6 +138,8 @@ private final class ConnectionLookups: OnlineLookups {
 struct FeastPath {
     let endpoint: UnsafeRawBufferPointer
     let namespace: UnsafeRawBufferPointer
+    /// Whether it is asked by GET, else by POST.
+    let isRead: Bool
 
     init?(_ path: UnsafeRawBufferPointer) {
         guard path.count > 1, path[0] == UInt8(ascii: "/") else { return nil }
@@ -151,8 +152,15 @@ struct FeastPath {
         } else {
             namespace = Self.defaultNamespace
         }
-        guard Self.endpoints.contains(where: { equals(rest, $0) }) else { return nil }
         endpoint = rest
+        if Self.endpoints.contains(where: { equals(rest, $0) }) {
+            isRead = false
+        } else if equals(rest, "health") {
+            isRead = true
+        } else {
+            guard let call = VectorStoreCall(path: String(decoding: rest, as: UTF8.self)) else { return nil }
+            isRead = call.isRead
+        }
     }
 
     private static var defaultNamespace: UnsafeRawBufferPointer {
@@ -162,6 +170,6 @@ struct FeastPath {
 
     private static let endpoints: [StaticString] = [
         "get-online-features", "push", "write-to-online-store", "materialize", "materialize-incremental", "search",
-        "retrieve-online-documents", "health",
+        "retrieve-online-documents",
     ]
 }

@@ -1,4 +1,5 @@
 import AerieCore
+import EmbedTexts
 import Experiments
 import Features
 import Foundation
@@ -19,12 +20,14 @@ struct FeatureParts {
     let readers: FeatureReaders
     let access: SourceAccess
     let functions: PythonFunctions?
+    let embedder: HTTPTextEmbedder?
 
     init(
         _ configuration: Configuration, folder: String, _ stores: MetadataStores, _ artifacts: any ArtifactStore,
         _ registry: RegistryService, _ logger: Logger
     ) throws(AerieError) {
         functions = try FeatureFunctions.make(configuration, logger: logger)
+        embedder = try TextEmbedding.make(configuration.embedding)
         let options = DuckDBEngine.Options(
             memoryLimit: configuration.sqlMemory.map { "\($0 / 1024)KiB" },
             temporaryFolder: folder + "/features/spill", nativeFolder: configuration.nativeDirectory)

@@ -1,6 +1,7 @@
 import AerieCore
 import AerieResources
 import AerieTelemetry
+import EmbedTexts
 import Experiments
 import FeastAPI
 import Features
@@ -55,6 +56,8 @@ struct Platform: Sendable {
     let deployments: SeldonDeploymentController
     /// `nil` where no Python is configured.
     let functions: PythonFunctions?
+    /// `nil` where no model is configured.
+    let embedder: HTTPTextEmbedder?
     let retention: RetentionService
     let imports: ImportService
     let tables: ParquetPreviewer
@@ -101,13 +104,13 @@ struct Platform: Sendable {
         let joins = LateFeatures()
         let catalog = Self.steps(nativeFolder: nativeFolder, features: joins.source)
         let parts = try FeatureParts(configuration, folder: folder, stores, artifacts, registry, logger)
-        (datasets, functions) = (parts.datasets, parts.functions)
+        (datasets, functions, embedder) = (parts.datasets, parts.functions, parts.embedder)
         resources = ResourceService(
             store: stores.resources, kinds: Self.kinds(catalog),
             guards: [FeatureUse(consumers: parts.readers), OnDemandInputs(), MissingNames()])
         features = FeatureStore(
             resources: resources, online: try Self.onlineStore(configuration, folder: folder, metrics),
-            access: parts.access, documents: stores.definitions, functions: functions,
+            access: parts.access, documents: stores.definitions, functions: functions, embedder: embedder,
             states: try Self.streamStates(folder), log: try FileFeatureLog(root: folder + "/feature-log"), metrics: metrics,
             sampleEvery: configuration.featureSample, engine: parts.engine)
         streams = StreamSupervisor(store: features, log: KafkaLog(), logger: logger)

@@ -1,4 +1,5 @@
 import AerieCore
+import EmbedTexts
 import InferenceAPI
 import Logging
 import StoreRedis
@@ -45,6 +46,8 @@ struct Configuration: Sendable, Equatable {
     var featurePython: String?
     /// How long a function of a feature view may take, in milliseconds.
     var featurePythonLimit = 10_000
+    /// Which model makes vectors of texts.
+    var embedding = EmbeddingSettings()
     /// Accept connections from other machines though nobody has to say who they are.
     var isInsecure = false
     /// The most memory that one piece of offline work uses before it spills, in bytes; `nil` for 80 % of the machine's.
@@ -65,6 +68,8 @@ struct Configuration: Sendable, Equatable {
         case feastHTTP = "feast-http"
         case featureSample = "feature-sample"
         case featurePython = "feature-python", featurePythonLimit = "feature-python-limit"
+        case embeddingURL = "embedding-url", embeddingModel = "embedding-model", embeddingKey = "embedding-key",
+            embeddingDimensions = "embedding-dimensions", embeddingTimeout = "embedding-timeout"
         case logLevel = "log-level"
         case inferenceLoops = "inference-loops"
         case queueDelayTarget = "queue-delay-target"
@@ -103,6 +108,11 @@ struct Configuration: Sendable, Equatable {
             case .featureSample: featureSample = try Self.count(text, 0...1_000_000_000)
             case .featurePython: featurePython = try Self.path(text)
             case .featurePythonLimit: featurePythonLimit = try Self.milliseconds(text)
+            case .embeddingURL: embedding.url = try EmbeddingEndpoint.base(text)
+            case .embeddingModel: embedding.model = text.isEmpty ? nil : text
+            case .embeddingKey: embedding.key = try .init(text)
+            case .embeddingDimensions: embedding.dimensions = try Self.count(text, 1...65_536)
+            case .embeddingTimeout: embedding.timeout = try Self.milliseconds(text)
             case .logLevel: logLevel = try Self.level(text)
             case .inferenceLoops: inferenceLoops = try Self.count(text, 1...256)
             case .queueDelayTarget: queueDelayTarget = try Self.milliseconds(text)

@@ -77,6 +77,7 @@ extension Configuration {
             }
         }
         if let problem = tracing.conflict() { problems.append((.otlpEndpoint, problem)) }
+        if let conflict = embedding.conflict() { problems.append(conflict) }
         return problems
     }
 

@@ -34,6 +34,16 @@ struct ConfigurationOptions: ParsableArguments {
     var featurePython: String?
     @Option(help: "How long such a function may take. (default: 10s)")
     var featurePythonLimit: String?
+    @Option(help: "Makes vectors of the texts that rows are searched with, by OpenAI's API, such as http://127.0.0.1:11434/v1.")
+    var embeddingUrl: String?
+    @Option(help: "The name of that model.")
+    var embeddingModel: String?
+    @Option(help: "Where the key to it stands: env:NAME or file:PATH. (default: none is sent)")
+    var embeddingKey: String?
+    @Option(help: "The length to ask for, of a model that has several.")
+    var embeddingDimensions: String?
+    @Option(help: "How long a request to it may take; it is tried twice at most. (default: 10s)")
+    var embeddingTimeout: String?
     @Option(help: "trace, debug, info, notice, warning, error or critical. (default: info)")
     var logLevel: String?
     @Option(help: "Event loops of the data plane. (default: one each processor)")
@@ -90,6 +100,11 @@ struct ConfigurationOptions: ParsableArguments {
         flags[.featureSample] = featureSample
         flags[.featurePython] = featurePython
         flags[.featurePythonLimit] = featurePythonLimit
+        flags[.embeddingURL] = embeddingUrl
+        flags[.embeddingModel] = embeddingModel
+        flags[.embeddingKey] = embeddingKey
+        flags[.embeddingDimensions] = embeddingDimensions
+        flags[.embeddingTimeout] = embeddingTimeout
         flags[.logLevel] = logLevel
         flags[.inferenceLoops] = inferenceLoops
         flags[.queueDelayTarget] = queueDelayTarget

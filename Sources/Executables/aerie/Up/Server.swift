@@ -7,6 +7,7 @@ import AerieTelemetry
 import CloudEvents
 import CompressZlib
 import Console
+import EmbedTexts
 import ErrorMapping
 import FeastAPI
 import Features
@@ -150,6 +151,7 @@ final class Server: Sendable {
         await loops.value
         await plane.shutdown()
         platform.functions?.close()
+        await platform.embedder?.close()
         await platform.predictions.write()
         await platform.webhookSender.close()
         await platform.stores.close()

@@ -145,7 +145,7 @@ spec:
 def lines(aerie, body=None, **parameters):
     with requests.post(f"{aerie.http}/api/aerie/v1/features/historical", params={"progress": "true", **parameters}, data=body,
                        stream=True, timeout=120) as answer:
-        for line in answer.iter_lines():
+        for line in filter(None, answer.iter_lines()):
             yield json.loads(line)
 
 

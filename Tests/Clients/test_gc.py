@@ -184,7 +184,7 @@ def test_a_pass_that_is_cut_short_is_taken_up_by_the_next(start_aerie, tmp_path)
     client.delete_experiment(experiment)
     body = {"older_than_seconds": 0}
     with requests.post(f"{server.http}/api/aerie/v1/gc", json=body, stream=True, timeout=60) as answer:
-        for line in answer.iter_lines():
+        for line in filter(None, answer.iter_lines()):
             if json.loads(line)["type"] == "files":
                 break
         # In the midst of the files; the rows are gone by then.
@@ -206,7 +206,7 @@ def test_a_client_that_hangs_up_ends_the_pass(server, client):
     client.delete_experiment(experiment)
     with requests.post(f"{server.http}/api/aerie/v1/gc", json={"older_than_seconds": 0}, stream=True,
                        timeout=60) as answer:
-        assert json.loads(next(answer.iter_lines())) == {"type": "removed", "kind": "run", "count": 200}
+        assert json.loads(next(filter(None, answer.iter_lines()))) == {"type": "removed", "kind": "run", "count": 200}
     # Until the server has noticed, a second pass is told to wait.
     deadline = time.monotonic() + 30
     while (done := server.cli("gc", "--older-than", "0", "--yes", check=False)).returncode != 0:

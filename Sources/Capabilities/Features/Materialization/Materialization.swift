@@ -8,7 +8,7 @@ import Synchronization
 public struct MaterializationProgress: Sendable {
     public var view: String
     public var rows: Int64
-    /// Of all entities with a value in the range.
+    /// Of all entities with a value in the range; 0 while the source is being read.
     public var total: Int64
 }
 
@@ -26,7 +26,7 @@ extension FeatureStore {
     /// - Throws: `conflict` if one of them is being materialized already.
     public func materialize(
         _ names: [String]?, from start: Int64?, to end: Int64, namespace: String = "default", trigger: String = "request",
-        progress: @Sendable (MaterializationProgress) -> Void = { _ in }
+        progress: @escaping @Sendable (MaterializationProgress) -> Void = { _ in }
     ) async throws(AerieError) -> [MaterializationProgress] {
         try await reserve(names, from: start, to: end, namespace: namespace, trigger: trigger).run(progress)
     }
@@ -45,16 +45,20 @@ extension FeatureStore {
         fileprivate let jobs: [MaterializationJob]
 
         public func run(
-            _ progress: @Sendable (MaterializationProgress) -> Void = { _ in }
+            _ progress: @escaping @Sendable (MaterializationProgress) -> Void = { _ in }
         ) async throws(AerieError) -> [MaterializationProgress] {
             defer { store.end(views) }
+            do throws(AerieError) { for job in jobs { try await job.announce() } } catch {
+                for job in jobs { await job.withdraw() }
+                throw error
+            }
             var results: [MaterializationProgress] = []
             var failures: [AerieError] = []
             for (place, job) in jobs.enumerated() {
                 do throws(AerieError) { results.append(try await job.run(progress)) } catch {
                     failures.append(error)
                     guard Task.isCancelled else { continue }
-                    for other in jobs[(place + 1)...] { store.materializations.drop(other.id) }
+                    for other in jobs[(place + 1)...] { await other.withdraw() }
                     break
                 }
             }

@@ -7,13 +7,14 @@ import Datasets
 /// told apart by the hash of the key, so that a process that goes on finds the same entities in them.
 struct MaterializationMark: Sendable {
     var range: ClosedRange<Int64>
+    /// 0 while the source is still being read: nothing is written then.
     var parts: Int64
     var done: Set<Int64>
     var rows: Int64
 
-    init(range: ClosedRange<Int64>, parts: Int64) {
+    init(range: ClosedRange<Int64>) {
         self.range = range
-        self.parts = parts
+        parts = 0
         done = []
         rows = 0
     }
@@ -21,7 +22,7 @@ struct MaterializationMark: Sendable {
     /// - Returns: `nil` if none has begun.
     init?(_ status: JSONObject) {
         guard let mark = status["materializing"]?.object, let from = mark["start"]?.string.flatMap(FeatureTime.parse),
-            let to = mark["end"]?.string.flatMap(FeatureTime.parse), from <= to, let parts = mark["parts"]?.int, parts > 0
+            let to = mark["end"]?.string.flatMap(FeatureTime.parse), from <= to, let parts = mark["parts"]?.int, parts >= 0
         else { return nil }
         range = from...to
         self.parts = parts
@@ -48,7 +49,7 @@ struct MaterializationJob: Sendable {
     private let view: FeatureCatalog.View
     private let range: ClosedRange<Int64>
     private let store: FeatureStore
-    private let mark: MaterializationMark?
+    private let mark: MaterializationMark
 
     init(
         _ view: FeatureCatalog.View, range: ClosedRange<Int64>, store: FeatureStore, trigger: String,
@@ -57,15 +58,28 @@ struct MaterializationJob: Sendable {
         self.view = view
         self.range = range
         self.store = store
-        self.mark = mark
+        self.mark = mark ?? MaterializationMark(range: range)
         id = store.materializations.begin(view, range, trigger: trigger, at: store.clock.now().milliseconds * 1000)
     }
 
+    /// Says in the view's status that it has begun: from here on the next process does it, if this one ends.
+    func announce() async throws(AerieError) { try await keep(mark) }
+
+    /// Takes back what `announce` has said, of one that is not to be run.
+    func withdraw() async {
+        try? await store.changeStatus(view) { $0["materializing"] = nil }
+        store.materializations.drop(id)
+    }
+
+    /// A cancellation of the caller, or by the run's id, interrupts what is being read.
     func run(
-        _ report: @Sendable (MaterializationProgress) -> Void
+        _ report: @escaping @Sendable (MaterializationProgress) -> Void
     ) async throws(AerieError) -> MaterializationProgress {
+        let task = Task { await attempt { () async throws(AerieError) in try await work(report) } }
+        store.materializations.hold(id) { task.cancel() }
+        let outcome = await withTaskCancellationHandler { await task.value } onCancel: { task.cancel() }
         do throws(AerieError) {
-            let (progress, notes) = try await work(report)
+            let (progress, notes) = try outcome.get()
             store.materializations.end(id, at: store.clock.now().milliseconds * 1000, notes: notes)
             return progress
         } catch {
@@ -79,15 +93,17 @@ struct MaterializationJob: Sendable {
     private func work(
         _ report: @Sendable (MaterializationProgress) -> Void
     ) async throws(AerieError) -> (MaterializationProgress, [String]) {
+        tell(MaterializationProgress(view: view.definition.name, rows: mark.rows, total: 0), report)
         let engine = try store.engine()
-        let left = self.mark.map { (parts: $0.left, of: $0.parts) }
+        let left = mark.parts > 0 ? (parts: mark.left, of: mark.parts) : nil
         let source =
             view.onDemand == nil
             ? try await MaterializationSource(view, in: range, engine: engine, access: store.access, left: left)
             : try await MaterializationSource(computing: view, in: range, engine: engine, store: store, left: left)
         let notes = try await store.checkQuality(of: source)
         let total = try await source.count()
-        var mark = self.mark ?? MaterializationMark(range: range, parts: max(1, (total + Self.chunk - 1) / Self.chunk))
+        var mark = self.mark
+        if mark.parts == 0 { mark.parts = max(1, (total + Self.chunk - 1) / Self.chunk) }
         let known = mark.rows
         var progress = MaterializationProgress(view: view.definition.name, rows: known, total: known + total)
         tell(progress, report)
@@ -111,11 +127,10 @@ struct MaterializationJob: Sendable {
         var newest = Int64.min
         let left = progress.total > progress.rows ? mark.left : []
         guard let first = left.first else { return newest }
-        let keepsMark = mark.parts > 1
-        if keepsMark { try await keep(mark) }
+        if mark.parts > 1 { try await keep(mark) }
         var rows = try await source.rows(part: first, of: mark.parts)
         for (place, part) in left.enumerated() {
-            if Task.isCancelled || store.materializations.isCancelled(id) {
+            if Task.isCancelled {
                 throw AerieError(.cancelled, "the materialization was cancelled")
             }
             let present = rows
@@ -129,7 +144,7 @@ struct MaterializationJob: Sendable {
             progress.rows += Int64(present.count)
             mark.done.insert(part)
             mark.rows = progress.rows
-            if keepsMark, place + 1 < left.count { try await keep(mark) }
+            if place + 1 < left.count { try await keep(mark) }
             tell(progress, report)
         }
         return newest

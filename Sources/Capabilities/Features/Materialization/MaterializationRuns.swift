@@ -14,6 +14,7 @@ public struct MaterializationRun: Sendable {
     public var from: Int64
     public var to: Int64
     public var rows: Int64 = 0
+    /// Entities; 0 while the source is being read.
     public var total: Int64 = 0
     public var state = State.running
     public var began: Int64
@@ -26,7 +27,8 @@ public struct MaterializationRun: Sendable {
 public final class MaterializationRuns: Sendable {
     private struct State {
         var runs: [MaterializationRun] = []
-        var cancelled: Set<String> = []
+        /// What ends those at work.
+        var cancels: [String: @Sendable () -> Void] = [:]
     }
 
     private let state = Mutex(State())
@@ -39,21 +41,20 @@ public final class MaterializationRuns: Sendable {
         state.withLock { $0.runs }.reversed().filter { $0.namespace == namespace && (view == nil || $0.view == view) }
     }
 
-    /// Ends a run after the part that it is at.
-    /// - Throws: `notFound`; `failedPrecondition` if it has ended.
+    /// Ends a run: while its source is read at once, else after the part that is being written.
+    /// - Throws: `notFound`; `failedPrecondition` if it has ended, or has not begun as others come before it.
     public func cancel(_ id: String) throws(AerieError) {
-        let found = state.withLock { state -> MaterializationRun.State? in
-            guard let run = state.runs.first(where: { $0.id == id }) else { return nil }
-            if run.state == .running { state.cancelled.insert(id) }
-            return run.state
-        }
+        let (found, cancel) = state.withLock { ($0.runs.first { $0.id == id }?.state, $0.cancels[id]) }
+        if let cancel { return cancel() }
         guard let found else { throw .notFound("there is no materialization \(id)") }
         guard found == .running else {
             throw AerieError(.failedPrecondition, "materialization \(id) has \(found.rawValue) already")
         }
+        throw AerieError(.failedPrecondition, "materialization \(id) waits for others that were asked for with it")
     }
 
-    func isCancelled(_ id: String) -> Bool { state.withLock { $0.cancelled.contains(id) } }
+    /// Says what ends a run that begins its work.
+    func hold(_ id: String, cancel: @escaping @Sendable () -> Void) { state.withLock { $0.cancels[id] = cancel } }
 
     func begin(_ view: FeatureCatalog.View, _ range: ClosedRange<Int64>, trigger: String, at now: Int64) -> String {
         let id = String(IdentifierSource.system.hex32().prefix(16))
@@ -80,7 +81,7 @@ public final class MaterializationRuns: Sendable {
             run.error = error?.message
             run.state = error == nil ? .succeeded : error?.code == .cancelled ? .cancelled : .failed
         }
-        state.withLock { _ = $0.cancelled.remove(id) }
+        state.withLock { $0.cancels[id] = nil }
     }
 
     /// One that was reserved and will not be run.

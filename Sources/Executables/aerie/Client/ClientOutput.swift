@@ -6,8 +6,12 @@ import Foundation
 /// How client commands speak: results to the standard output, everything else to the standard error.
 enum ClientOutput {
     /// Runs a command's work; an `AerieError` becomes lines on the standard error and the exit status of its code.
-    static func reporting(_ body: () async throws -> Void) async throws {
-        do { try await body() } catch let error as AerieError {
+    /// - Parameter flags: what the command's user calls a field of the server's.
+    static func reporting(flags: [String: String] = [:], _ body: () async throws -> Void) async throws {
+        do { try await body() } catch var error as AerieError {
+            for place in error.details.indices {
+                if let flag = flags[error.details[place].field] { error.details[place].field = flag }
+            }
             fail(error)
             throw ExitCode(error.code.exitStatus)
         }

@@ -33,7 +33,9 @@ struct FeatureHistoricalCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        try await ClientOutput.reporting {
+        let fields = ["features", "service", "alias", "timestamp", "start", "end", "output", "save"]
+        let flags = Dictionary(uniqueKeysWithValues: fields.map { ($0, "--\($0)") })
+        try await ClientOutput.reporting(flags: flags) {
             let rows = try await retrieve()
             ClientOutput.note("\(rows) rows written to \(output)")
         }

@@ -8,8 +8,16 @@ struct FeatureViewsOptions: ParsableArguments {
     @OptionGroup var namespace: NamespaceOptions
     @OptionGroup var server: ServerOptions
 
-    /// Follows the work to its end, with a bar on a terminal.
-    func materialize(start: String?, end: String?) async throws {
+    /// Follows the work to its end, with a bar on a terminal. Errors name the moments as the command's user does.
+    /// - Parameter names: of the first moment and the last.
+    func materialize(_ names: (start: String, end: String), start: String?, end: String?) async throws {
+        let flags = [
+            "start": names.start, "start_ts": names.start, "end": names.end, "feature_views": "--views",
+        ]
+        try await ClientOutput.reporting(flags: flags) { try await materialize(start: start, end: end) }
+    }
+
+    private func materialize(start: String?, end: String?) async throws {
         var body = JSONObject()
         if let views { body["feature_views"] = .array(views.split(separator: ",").map { .string(String($0)) }) }
         if let start { body["start"] = .string(start) }
@@ -19,10 +27,9 @@ struct FeatureViewsOptions: ParsableArguments {
             "/api/aerie/v1/features/materialize", query: [("namespace", namespace.namespace ?? "default")],
             body: .object(body)
         ) { line throws(AerieError) in
-            let (rows, total) = (line["rows"]?.int ?? 0, line["total"]?.int ?? 0)
-            progress.show(
-                "\(line["view"]?.string ?? ""): \(rows) of \(total) entities",
-                share: total > 0 ? Double(rows) / Double(total) : 0)
+            let (view, rows, total) = (line["view"]?.string ?? "", line["rows"]?.int ?? 0, line["total"]?.int ?? 0)
+            guard total > 0 else { return progress.show("\(view): reading the source", share: 0) }
+            progress.show("\(view): \(rows) of \(total) entities", share: Double(rows) / Double(total))
         }
         progress.clear()
         for view in report["views"]?.array ?? [] {
@@ -51,7 +58,7 @@ struct FeatureMaterializeCommand: AsyncParsableCommand {
     @OptionGroup var options: FeatureViewsOptions
 
     func run() async throws {
-        try await ClientOutput.reporting { try await options.materialize(start: start, end: end) }
+        try await options.materialize(("START", "END"), start: start, end: end)
     }
 }
 
@@ -64,7 +71,7 @@ struct FeatureIncrementalCommand: AsyncParsableCommand {
     @OptionGroup var options: FeatureViewsOptions
 
     func run() async throws {
-        try await ClientOutput.reporting { try await options.materialize(start: nil, end: end) }
+        try await options.materialize(("START", "END"), start: nil, end: end)
     }
 }
 
@@ -78,6 +85,6 @@ struct FeatureBackfillCommand: AsyncParsableCommand {
     @OptionGroup var options: FeatureViewsOptions
 
     func run() async throws {
-        try await ClientOutput.reporting { try await options.materialize(start: from, end: to) }
+        try await options.materialize(("--from", "--to"), start: from, end: to)
     }
 }

@@ -1,0 +1,139 @@
+"""Backfill and materialization from the command line: progress, Ctrl-C, crashes, and what is wrong with the question."""
+import os
+import pty
+import signal
+import subprocess
+
+import duckdb
+import pytest
+import requests
+
+import conftest
+from test_features_operations import API, until
+
+COUNT = 1_000_000
+MANIFEST = """
+apiVersion: aerie.dev/v1
+kind: Entity
+metadata: {{name: driver}}
+spec: {{joinKey: driver_id, valueType: INT64}}
+---
+apiVersion: aerie.dev/v1
+kind: FeatureView
+metadata: {{name: stats}}
+spec:
+  entities: [driver]
+  source: {{path: {folder}/*.csv, timestampField: at}}
+  features: [{{name: trips, dtype: INT64}}, {{name: city, dtype: STRING}}]
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("backfill")
+    # Text, so that reading takes its time.
+    duckdb.sql(f"""COPY (SELECT range AS driver_id, TIMESTAMP '2026-10-01' + INTERVAL (range % 86400) SECOND AS at, range * 3 AS trips,
+               'city ' || range % 97 AS city FROM range({COUNT})) TO '{folder}/drivers.csv' (HEADER)""")
+    return folder
+
+
+@pytest.fixture
+def server(start_aerie, folder, tmp_path):
+    server = start_aerie(tmp_path / "data")
+    server.cli("apply", "-f", "-", input=MANIFEST.format(folder=folder))
+    return server
+
+
+def status(server, view="stats"):
+    return requests.get(f"{server.http}/api/v1/namespaces/default/FeatureView/{view}", timeout=10).json().get("status") or {}
+
+
+def runs(server):
+    return requests.get(f"{server.http}{API}/materializations", timeout=10).json()["materializations"]
+
+
+def trips(server, driver):
+    shown = server.cli("features", "online", "get", "--entity", f"driver_id={driver}", "--features", "stats:trips")
+    return shown.stdout.split()[-1]
+
+
+def backfill(server, *arguments, **more):
+    command = [conftest.BINARY, "features", "backfill", "--from", "2026-09-01", "--to", "2026-10-31", "--server", server.http, *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more)
+
+
+@pytest.mark.parametrize("moment", ["reading", "writing"])
+def test_a_kill_at_any_moment_is_made_up_for_at_the_next_start(server, start_aerie, moment):
+    client = backfill(server)
+    until(lambda: status(server).get("materializing", {}).get("done" if moment == "writing" else "end"))
+    server.kill()
+    assert client.wait(60) == 6 and "run it again" in client.stderr.read() + client.stdout.read()
+    again = start_aerie(server.data_dir)
+    until(lambda: status(again).get("materializedUntil") == "2026-10-31T00:00:00Z")
+    (run,) = runs(again)
+    assert (run["trigger"], run["state"], run["rows"]) == ("restart", "succeeded", COUNT), run
+    assert [trips(again, driver) for driver in (0, 77, COUNT - 1)] == ["0", "231", str(3 * COUNT - 3)]
+
+
+@pytest.mark.parametrize("moment", ["reading", "writing"])
+def test_ctrl_c_ends_the_work_in_the_server(server, moment):
+    client = backfill(server)
+    until(lambda: [run for run in runs(server) if moment == "reading" or run["rows"] > 0])
+    client.send_signal(signal.SIGINT)
+    client.wait(60)
+    until(lambda: runs(server)[0]["state"] == "cancelled")
+    assert "materializing" not in status(server) and "materializedUntil" not in status(server)
+
+
+def test_a_terminal_gets_a_bar_and_the_rows_at_the_end(server):
+    ours, theirs = pty.openpty()
+    client = subprocess.Popen([conftest.BINARY, "features", "backfill", "--from", "2026-09-01", "--server", server.http],
+                              stdout=subprocess.PIPE, stderr=theirs, text=True)
+    os.close(theirs)
+    drawn = b""
+    while True:
+        try:
+            piece = os.read(ours, 65536)
+        except OSError:
+            break
+        drawn += piece
+        if not piece:
+            break
+    os.close(ours)
+    assert client.wait(60) == 0
+    assert f"stats: {COUNT} entities until" in client.stdout.read()
+    text = drawn.decode()
+    assert "stats: reading the source" in text and f"of {COUNT} entities" in text and "█" in text
+
+
+@pytest.mark.parametrize("arguments,code,words", [
+    (("backfill", "--from", "yesterday"), 2, "--from: \"yesterday\" is no moment"),
+    (("backfill", "--from", "2026-10-02", "--to", "soon"), 2, "--to: \"soon\" is no moment"),
+    (("backfill", "--from", "2026-10-02", "--to", "2026-10-01"), 2, "--from: 2026-10-02T00:00:00Z is after the end"),
+    (("materialize", "2026-10-02", "2026-10-01"), 2, "START: 2026-10-02T00:00:00Z is after the end"),
+    (("materialize-incremental", "soon"), 2, "END: \"soon\" is no moment"),
+    (("backfill", "--from", "2026-10-01", "--views", "nobody"), 4, "nobody"),
+    (("historical", "--features", "stats:trips", "--end", "soon", "--output", "never.csv"), 2, "--end: 'soon' is no moment"),
+    (("historical", "--features", "trips", "--end", "2026-10-02", "--output", "never.csv"), 2, "--features"),
+], ids=["from", "to", "order", "positional", "incremental", "view", "historical", "feature"])
+def test_what_is_wrong_is_named_as_the_command_names_it(aerie, folder, arguments, code, words):
+    aerie.cli("apply", "-f", "-", input=MANIFEST.format(folder=folder))
+    done = aerie.cli("features", *arguments, check=False)
+    assert done.returncode == code and words in done.stderr, done.stderr
+
+
+def test_files_that_are_gone_or_go_are_named(server, folder, tmp_path):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    server.cli("apply", "-f", "-", input=MANIFEST.format(folder=gone))
+    done = server.cli("features", "backfill", "--from", "2026-09-01", check=False)
+    assert done.returncode == 2 and "source of view 'stats' cannot be read" in done.stderr and str(gone) in done.stderr
+    (gone / "a.csv").symlink_to(folder / "drivers.csv")
+    client = backfill(server)
+    until(lambda: [run for run in runs(server) if run["state"] == "running"])
+    (gone / "a.csv").unlink()
+    client.wait(60)
+    # Either all of it was open by then, or what is missing is said; never half.
+    run = runs(server)[0]
+    assert (client.returncode, run["state"]) in [(0, "succeeded"), (2, "failed")]
+    assert run["rows"] == (COUNT if run["state"] == "succeeded" else 0)

@@ -301,7 +301,7 @@ def test_a_materialization_that_is_killed_is_run_again_and_reads_go_on(start_aer
 
 
 def test_what_is_in_use_stays(features):
-    for arguments, words in [(("featureview", "driver_stats"), "feature 'driver_stats:conv_rate' is used by FeatureService/driver_stats_service"),
+    for arguments, words in [(("featureview", "driver_stats"), "'driver_stats:conv_rate', 'driver_stats:trips' are used by FeatureService/driver_stats_service"),
                              (("entity", "driver"), "entity 'driver' is used by FeatureView/driver_stats")]:
         done = features.cli("delete", *arguments, check=False)
         assert done.returncode == 4 and words in done.stderr, done.stderr

@@ -47,4 +47,18 @@ public struct EntityKind: ResourceKind {
     public static func joinKey(_ resource: Resource) -> String {
         resource.spec["joinKey"]?.string ?? resource.metadata.name
     }
+
+    /// What of an entity's key two declarations say differently: what is kept by the one is not found by the other.
+    static func differences(_ old: Resource, _ new: Resource) -> [String] {
+        func type(_ entity: Resource) -> FeatureType? {
+            entity.spec["valueType"]?.string.flatMap { FeatureType(name: $0) }
+        }
+        var found: [String] = []
+        if joinKey(old) != joinKey(new) { found.append("changes its key from \(joinKey(old)) to \(joinKey(new))") }
+        if type(old) != type(new) {
+            let words = [old, new].map { type($0)?.rawValue ?? "any" }
+            found.append("changes its type from \(words[0]) to \(words[1])")
+        }
+        return found
+    }
 }

@@ -1,6 +1,7 @@
 public import AerieCore
 import AerieJSON
 public import AerieResources
+import Streaming
 
 /// What a change of a view means for one of its features, or for all of them.
 public struct FeatureChange: Sendable, Hashable {
@@ -25,14 +26,18 @@ public struct FeatureChange: Sendable, Hashable {
         }
         let after = read(new)
         var changes: [FeatureChange] = []
-        for feature in before.features {
+        let places = Dictionary(zip(after.features.map(\.name), 0...)) { first, _ in first }
+        var kept: [String] = []
+        for (place, feature) in before.features.enumerated() {
             func add(_ what: String, isRemoval: Bool = false) {
                 changes.append(FeatureChange(view: name, features: [feature.name], what: what, isRemoval: isRemoval))
             }
-            guard let now = after.features.first(where: { $0.name == feature.name }) else {
+            guard let newPlace = places[feature.name] else {
                 add("is removed", isRemoval: true)
                 continue
             }
+            kept.append(feature.name)
+            let now = after.features[newPlace]
             if now.type != feature.type {
                 add("changes its type from \(feature.type.rawValue) to \(now.type.rawValue)")
             }
@@ -40,9 +45,11 @@ public struct FeatureChange: Sendable, Hashable {
             if before.column(of: feature.name) != after.column(of: feature.name) {
                 add("is read from the column \(after.column(of: feature.name))")
             }
+            if before.calculation(at: place) != after.calculation(at: newPlace) { add("is computed otherwise") }
         }
-        let kept = before.features.map(\.name).filter { name in after.features.contains { $0.name == name } }
-        for what in differences(old.spec, new.spec) where !kept.isEmpty {
+        var forAll = differences(before, after)
+        if isOnline(old) != isOnline(new) { forAll.append("are \(isOnline(new) ? "now" : "no longer") kept online") }
+        for what in forAll where !kept.isEmpty {
             changes.append(FeatureChange(view: name, features: kept, what: what, isRemoval: false))
         }
         return changes
@@ -54,17 +61,50 @@ public struct FeatureChange: Sendable, Hashable {
             resource.spec, name: resource.metadata.name, path: "spec", problems: &problems)
     }
 
-    private static func differences(_ old: JSONObject, _ new: JSONObject) -> [String] {
-        let fields = [
-            ("entities", "are kept by other entities"), ("ttl", "count for another time"),
-            ("online", "are kept online otherwise"), ("aggregations", "are aggregated otherwise"),
-        ]
-        var found = fields.filter { old[$0.0] != new[$0.0] }.map { $0.1 }
-        var (before, after) = (old["source"]?.object ?? [:], new["source"]?.object ?? [:])
-        // What a mapping changes is told of the feature that it concerns.
-        before["fieldMapping"] = nil
-        after["fieldMapping"] = nil
-        if before != after { found.append("come from another source") }
+    private static func isOnline(_ view: Resource) -> Bool { view.spec["online"]?.bool ?? true }
+
+    /// What concerns all features of a view. Two ways of writing the same are no difference.
+    private static func differences(_ old: FeatureViewDefinition, _ new: FeatureViewDefinition) -> [String] {
+        var found: [String] = []
+        if old.entities != new.entities { found.append("are kept by other entities") }
+        if old.timeToLive != new.timeToLive { found.append("count for another time") }
+        if old.source != new.source { found.append("come from another source") }
+        if (old.stream ?? old.windows?.stream) != (new.stream ?? new.windows?.stream) {
+            found.append("are read from their stream otherwise")
+        }
+        if old.onDemand?.withoutExpressions != new.onDemand?.withoutExpressions {
+            found.append("are computed of something else")
+        }
         return found
+    }
+}
+
+extension FeatureViewDefinition {
+    /// How one feature is made of its source.
+    fileprivate enum Calculation: Hashable {
+        case copied
+        case expression(String)
+        case aggregation(WindowAggregation)
+    }
+
+    fileprivate func calculation(at place: Int) -> Calculation {
+        if let windows { return .aggregation(windows.plan.aggregations[place]) }
+        if let onDemand, onDemand.expressions.indices.contains(place) {
+            return .expression(onDemand.expressions[place])
+        }
+        return .copied
+    }
+
+    /// Where the rows are and what tells their times; how columns are called is told of the features.
+    fileprivate var source: [String?] {
+        [sourceType, location, database, connectionName, timestampField, createdTimestampColumn]
+    }
+}
+
+extension OnDemandDefinition {
+    fileprivate var withoutExpressions: OnDemandDefinition {
+        var rest = self
+        rest.expressions = []
+        return rest
     }
 }

@@ -48,6 +48,7 @@ public struct FeatureServiceKind: ResourceKind {
         var references: [FeatureReference] = []
         /// What each name in results stands for.
         var views: [String: FeatureProjection] = [:]
+        var names: Set<String> = []
         for (index, element) in (spec["features"]?.array ?? []).enumerated() {
             let path = "spec.features[\(index)]"
             let found = one(element, path, &problems)
@@ -60,7 +61,7 @@ public struct FeatureServiceKind: ResourceKind {
                 views[first.outputView] = projection
             }
             for reference in found {
-                if references.contains(where: { $0.description == reference.description }) {
+                if !names.insert(reference.description).inserted {
                     problems.append(.init(field: path, problem: "'\(reference)' is named twice"))
                 }
                 references.append(reference)

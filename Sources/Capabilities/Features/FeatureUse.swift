@@ -18,9 +18,7 @@ public struct FeatureUse: ChangeGuard {
         switch old.kind {
         case "Entity" where new == nil:
             let views = try await store.list(kind: "FeatureView", namespace: namespace)
-            let users = views.filter { view in
-                view.spec["entities"]?.array?.contains { $0.string == old.metadata.name } ?? false
-            }
+            let users = views.filter { $0.reads(entity: old) }
             try Self.refuse("entity '\(old.metadata.name)'", users.map { FeatureUser($0.key) })
         case "ExpectationSuite" where new == nil:
             let views = try await store.list(kind: "FeatureView", namespace: namespace)
@@ -34,15 +32,10 @@ public struct FeatureUse: ChangeGuard {
             let users = try await readers(old.metadata.name, namespace)
             try Self.refuse("feature service '\(old.metadata.name)'", users)
         case "FeatureView":
-            for change in FeatureChange.between(old, new) where change.isRemoval {
-                for feature in change.features {
-                    let reference = FeatureReference(view: change.view, feature: feature)
-                    // Whoever reads a service is named by the refusal to take the service's feature away.
-                    let readers = try await Self.readers(of: [reference], namespace, store)
-                    let others = try await consumers?.users(of: [reference], namespace: namespace) ?? []
-                    try Self.refuse("feature '\(reference)'", readers.map { FeatureUser($0.key) } + others)
-                }
+            let gone = FeatureChange.between(old, new).filter(\.isRemoval).flatMap { change in
+                change.features.map { FeatureReference(view: change.view, feature: $0) }
             }
+            if !gone.isEmpty { try await refuse(taking: gone, namespace, store) }
         default: break
         }
     }
@@ -57,6 +50,12 @@ public struct FeatureUse: ChangeGuard {
             lines.append("\(what): used by \(names.isEmpty ? "nobody" : names.joined(separator: ", "))")
         }
         switch old.kind {
+        case "Entity":
+            guard let new else { return [] }
+            let views = try await store.list(kind: "FeatureView", namespace: namespace).filter { $0.reads(entity: old) }
+            for what in EntityKind.differences(old, new) {
+                tell("entity '\(old.metadata.name)' \(what)", views.map { FeatureUser($0.key) })
+            }
         case "FeatureService":
             let left = new.map(FeatureServiceKind.references) ?? []
             let gone = FeatureServiceKind.references(old).filter { !left.contains($0) }
@@ -77,6 +76,45 @@ public struct FeatureUse: ChangeGuard {
         return lines
     }
 
+    /// Refuses to take features away that are in use, and says of each by whom; those of the same users together.
+    private func refuse(
+        taking features: [FeatureReference], _ namespace: String, _ store: any ResourceListing
+    ) async throws(AerieError) {
+        var users: [FeatureReference: [FeatureUser]] = [:]
+        let wanted = Set(features)
+        // Whoever reads a service is named by the refusal to take the service's feature away.
+        for reader in try await Self.readers(of: features, namespace, store) {
+            for used in Self.references(reader) where wanted.contains(used) {
+                users[used, default: []].append(FeatureUser(reader.key))
+            }
+        }
+        if let consumers, try await consumers.users(of: features, namespace: namespace).contains(where: \.isBound) {
+            for feature in features {
+                users[feature, default: []] += try await consumers.users(of: [feature], namespace: namespace)
+            }
+        }
+        var sentences: [(who: String, features: [FeatureReference])] = []
+        for feature in features {
+            let who = Self.bound(users[feature] ?? [])
+            if who.isEmpty { continue }
+            if let place = sentences.firstIndex(where: { $0.who == who }) {
+                sentences[place].features.append(feature)
+            } else {
+                sentences.append((who, [feature]))
+            }
+        }
+        if sentences.isEmpty { return }
+        throw Self.refusal(
+            sentences.map { who, features in
+                var names = features.prefix(Self.namedFeatures).map { "'\($0)'" }.joined(separator: ", ")
+                if features.count > Self.namedFeatures { names += " and \(features.count - Self.namedFeatures) more" }
+                return features.count == 1 ? "feature \(names) is used by \(who)" : "features \(names) are used by \(who)"
+            }.joined(separator: "; "))
+    }
+
+    /// Of features with the same users so many are called by name.
+    private static let namedFeatures = 10
+
     private func readers(_ service: String, _ namespace: String) async throws(AerieError) -> [FeatureUser] {
         try await consumers?.users(ofService: service, namespace: namespace) ?? []
     }
@@ -95,32 +133,42 @@ public struct FeatureUse: ChangeGuard {
 
     /// Services with one of the features, and views that are computed from one.
     private static func readers(
-        of references: [FeatureReference], _ namespace: String, _ store: any ResourceListing
+        of features: [FeatureReference], _ namespace: String, _ store: any ResourceListing
     ) async throws(AerieError) -> [Resource] {
-        let views = try await store.list(kind: "FeatureView", namespace: namespace).filter { view in
-            OnDemandDefinition.inputs(view.spec).contains { used in
-                references.contains { $0.view == used.view && $0.feature == used.feature }
-            }
-        }
-        return try await services(references, namespace, store) + views
+        let wanted = Set(features)
+        let all =
+            try await store.list(kind: "FeatureService", namespace: namespace)
+            + store.list(kind: "FeatureView", namespace: namespace)
+        return all.filter { references($0).contains(where: wanted.contains) }
     }
 
-    private static func services(
-        _ references: [FeatureReference], _ namespace: String, _ store: any ResourceListing
-    ) async throws(AerieError) -> [Resource] {
-        try await store.list(kind: "FeatureService", namespace: namespace).filter { service in
-            FeatureServiceKind.references(service).contains { used in
-                references.contains { $0.view == used.view && $0.feature == used.feature }
-            }
-        }
+    /// What a service or a view reads of views, under their own names.
+    private static func references(_ reader: Resource) -> [FeatureReference] {
+        let all =
+            reader.kind == "FeatureService"
+            ? FeatureServiceKind.references(reader) : OnDemandDefinition.inputs(reader.spec)
+        return all.map { FeatureReference(view: $0.view, feature: $0.feature) }
     }
 
     private static func refuse(_ what: String, _ users: [FeatureUser]) throws(AerieError) {
-        let names = Set(users.filter(\.isBound)).sorted().map(\.description)
-        if names.isEmpty { return }
-        throw AerieError(
-            .failedPrecondition, "\(what) is used by \(names.joined(separator: ", ")); change or delete these first",
-            reason: "feature.inUse")
+        let who = bound(users)
+        if !who.isEmpty { throw refusal("\(what) is used by \(who)") }
+    }
+
+    /// Those that something must not be taken from, by name; empty if there are none.
+    private static func bound(_ users: [FeatureUser]) -> String {
+        Set(users.filter(\.isBound)).sorted().map(\.description).joined(separator: ", ")
+    }
+
+    private static func refusal(_ uses: String) -> AerieError {
+        AerieError(.failedPrecondition, "\(uses); change or delete these first", reason: "feature.inUse")
+    }
+}
+
+extension Resource {
+    /// Whether a view has the entity.
+    fileprivate func reads(entity: Resource) -> Bool {
+        spec["entities"]?.array?.contains { $0.string == entity.metadata.name } ?? false
     }
 }
 

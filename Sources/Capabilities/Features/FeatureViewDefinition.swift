@@ -209,9 +209,9 @@ public struct FeatureViewDefinition: Sendable, Hashable {
     ) -> [Feature] {
         if list.isEmpty { problems.append(.init(field: path, problem: "must have at least one feature")) }
         var features: [Feature] = []
+        var names: Set<String> = []
         for (index, element) in list.enumerated() {
-            let feature = readFeature(
-                element, "\(path)[\(index)]", defaultType: nil, known: features.map(\.name), &problems)
+            let feature = readFeature(element, "\(path)[\(index)]", defaultType: nil, known: &names, &problems)
             if let feature { features.append(feature) }
         }
         let found = features.filter { $0.vectorIndex != nil }.map(\.name)
@@ -224,17 +224,17 @@ public struct FeatureViewDefinition: Sendable, Hashable {
 
     /// - Parameters:
     ///   - defaultType: `nil` if the type must be said.
-    ///   - known: names that are taken.
+    ///   - known: names that are taken; the feature's is then among them.
     /// - Returns: `nil` for a feature without a usable type.
     static func readFeature(
-        _ element: JSONValue, _ place: String, defaultType: FeatureType?, known: [String],
+        _ element: JSONValue, _ place: String, defaultType: FeatureType?, known: inout Set<String>,
         _ problems: inout [AerieError.Detail]
     ) -> Feature? {
         let name = element["name"]?.string ?? ""
         if let problem = FeatureName.problem(name) {
             problems.append(.init(field: "\(place).name", problem: problem))
         }
-        if known.contains(name) {
+        if !known.insert(name).inserted {
             problems.append(.init(field: "\(place).name", problem: "'\(name)' is declared twice"))
         }
         let word = element["dtype"]?.string ?? defaultType?.rawValue ?? ""

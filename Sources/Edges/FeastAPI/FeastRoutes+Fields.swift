@@ -59,9 +59,10 @@ extension FeastRoutes {
 
     static func frame(_ body: JSONObject) throws(AerieError) -> [(name: String, values: [JSONValue])] {
         guard let frame = body["df"]?.object else {
+            let problem = body["df"] == nil
+                ? "Field required" : "must be columns by their names: {\"driver_id\": [1, 2], \"event_timestamp\": [\"…\", \"…\"]}"
             throw AerieError(
-                .invalidArgument, "df: Field required", reason: "body.missing",
-                details: [.init(field: "df", problem: "Field required")])
+                .invalidArgument, "df: \(problem)", reason: "body.missing", details: [.init(field: "df", problem: problem)])
         }
         var columns: [(name: String, values: [JSONValue])] = []
         for member in frame.members {

@@ -144,18 +144,13 @@ struct MaterializationSource {
     }
 
     private static func key(_ value: SQLValue, _ key: FeatureCatalog.JoinKey) throws(AerieError) -> FeatureValue {
-        switch (value, key.type) {
-        case (.int(let number), .int32?): return .int32(Int32(truncatingIfNeeded: number))
-        case (.int(let number), .string?): return .string("\(number)")
-        case (.int(let number), _): return .int64(number)
-        case (.text(let text), .int64?):
-            guard let number = Int64(text) else { throw .invalid(key.name, "'\(text)' is no INT64") }
-            return .int64(number)
-        case (.text(let text), _): return .string(text)
-        case (.timestamp(let micros), _): return .timestamp(micros / 1_000_000)
-        case (.double(let number), _):
+        switch value {
+        case .int(let number): return try key.value(.int(number), field: key.name)
+        case .text(let text): return try key.value(.string(text), field: key.name)
+        case .timestamp(let micros): return .timestamp(micros / 1_000_000)
+        case .double(let number):
             guard let whole = Int64(exactly: number) else { throw .invalid(key.name, "\(number) is no key") }
-            return .int64(whole)
+            return try key.value(.int(whole), field: key.name)
         default: throw .invalid(key.name, "the column's type cannot be a key; keys are whole numbers or texts")
         }
     }

@@ -16,20 +16,23 @@ struct SourcePreparation {
     func relation() async throws(AerieError) -> (relation: String, position: String?) {
         let files = try await pushed()
         if view.sourceType == "push" {
-            guard !files.isEmpty else { return ("(SELECT \(empty) WHERE false)", nil) }
-            return (Self.read(files), Self.place)
+            guard !files.isEmpty else { return ("(SELECT \(nulls(wanted)) WHERE false)", nil) }
+            return try await read(files)
         }
         let own = try await base()
         guard !files.isEmpty else { return own }
         // In this order, so that of equal times what was pushed counts.
         let columns = wanted.map(sqlIdentifier).joined(separator: ", ")
-        return (
-            "(SELECT \(columns) FROM \(own.relation) UNION ALL BY NAME SELECT \(columns) FROM \(Self.read(files)))", nil
-        )
+        let rows = try await read(files).relation
+        return ("(SELECT \(columns) FROM \(own.relation) UNION ALL BY NAME SELECT \(columns) FROM \(rows))", nil)
     }
 
-    private static func read(_ files: [String]) -> String {
-        "read_parquet([\(files.map(sqlString).joined(separator: ", "))], union_by_name = true)"
+    /// What was pushed. Columns that no push has brought, such as those of a feature that came later, are null.
+    private func read(_ files: [String]) async throws(AerieError) -> (relation: String, position: String?) {
+        let rows = "read_parquet([\(files.map(sqlString).joined(separator: ", "))], union_by_name = true)"
+        let known = Set(try await engine.columns(of: rows).map(\.name))
+        let missing = wanted.filter { !known.contains($0) }
+        return missing.isEmpty ? (rows, Self.place) : ("(SELECT *, \(nulls(missing)) FROM \(rows))", nil)
     }
 
     /// The source's columns that the view needs.
@@ -43,12 +46,12 @@ struct SourcePreparation {
         return names.filter { seen.insert($0).inserted }
     }
 
-    /// Columns of the right types, for a view that nothing was pushed to yet.
-    private var empty: String {
+    /// Columns of the right types, for what was not pushed yet.
+    private func nulls(_ columns: [String]) -> String {
         let types = Dictionary(
             view.features.map { (view.column(of: $0.name), $0.type.sqlName) }, uniquingKeysWith: { first, _ in first })
         let times = [view.timestampField ?? "event_timestamp", view.createdTimestampColumn]
-        return wanted.map { name in
+        return columns.map { name in
             "NULL::\(types[name] ?? (times.contains(name) ? "TIMESTAMPTZ" : "VARCHAR")) AS \(sqlIdentifier(name))"
         }.joined(separator: ", ")
     }

@@ -45,10 +45,11 @@ public struct WindowDefinition: Sendable, Hashable {
         if view.timeToLive != nil { wrong("ttl", "a window says by itself how long an event counts; leave ttl out") }
         var aggregations: [WindowAggregation] = []
         var features: [FeatureViewDefinition.Feature] = []
+        var names: Set<String> = []
         for (index, element) in list.enumerated() {
             let place = "\(path).aggregations[\(index)]"
             let feature = FeatureViewDefinition.readFeature(
-                element, place, defaultType: defaultType(element), known: features.map(\.name), &problems)
+                element, place, defaultType: defaultType(element), known: &names, &problems)
             let aggregation = self.aggregation(element, place, &problems)
             guard let feature, let aggregation else { continue }
             if let problem = problem(feature.type, aggregation.function) {

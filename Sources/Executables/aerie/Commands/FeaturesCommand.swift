@@ -102,7 +102,8 @@ struct FeatureOnlineCommand: AsyncParsableCommand {
                     guard parts.count == 2 else { throw AerieError.invalid("--entity", "'\(entity)' is no KEY=VALUE") }
                     keys[String(parts[0])] = .array(
                         parts[1].split(separator: ",", omittingEmptySubsequences: false).map { text in
-                            Int64(text).map { .int($0) } ?? .string(String(text))
+                            // Digits that a number would not be written with, as in 007, are a text.
+                            Int64(text).flatMap { String($0) == text ? .int($0) : nil } ?? .string(String(text))
                         })
                 }
                 var body: JSONObject = [
@@ -176,7 +177,10 @@ extension PlatformClient {
         }
         let answer = bytes.isEmpty ? .null : (try? JSONValue.parse(bytes, allowsNonFinite: true)) ?? .null
         guard response.status.code >= 400 else { return answer }
-        var words = answer.string ?? "the server answered \(response.status.code)"
+        let details = answer["detail"]?.array?.compactMap { detail in
+            detail["msg"]?.string.map { "\(detail["loc"]?.array?.last?.string ?? "body"): \($0)" }
+        }
+        var words = answer.string ?? details?.joined(separator: "; ") ?? "the server answered \(response.status.code)"
         if let inner = try? JSONValue.parse(words), let message = inner["message"]?.string { words = message }
         throw AerieError(
             response.status.code == 404 ? .notFound : response.status.code >= 500 ? .unavailable : .invalidArgument,

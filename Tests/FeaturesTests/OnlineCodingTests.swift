@@ -1,3 +1,6 @@
+import AerieCore
+import AerieJSON
+import AerieWire
 import Features
 import Testing
 
@@ -38,6 +41,64 @@ import Testing
         let bytes = value.protobuf
         let back = try bytes.withUnsafeBytes { try FeatureValue(protobuf: $0) }
         #expect(back == value)
+    }
+
+    private static let uuid = "00000000-0000-0000-0000-000000000007"
+
+    @Test(arguments: [
+        (FeatureType.json, #""{\"a\": 1}""#, "8202087b2261223a20317d"),
+        (.jsonList, #"["{\"a\": 1}", 2]"#, "8a020d0a087b2261223a20317d0a0132"),
+        (.uuid, "\"\(uuid)\"", "a2022430303030303030302d303030302d303030302d303030302d303030303030303030303037"),
+        (.uuidSet, "[\"\(uuid)\"]", "c202260a2430303030303030302d303030302d303030302d303030302d303030303030303030303037"),
+        (.decimal, #""1.50""#, "e20204312e3530"), (.decimalList, #"["1.50"]"#, "ea02060a04312e3530"),
+        (.bytesList, #"["AGE="]"#, "5a040a020061"),
+        (.timestampList, #"["1970-01-01T00:05:00Z"]"#, "9201040a02ac02"), (.int64Set, "[1, 1]", "ca01030a0101"),
+        (.doubleSet, "[2.5]", "d2010a0a080000000000000440"), (.stringSet, #"["x"]"#, "ba01030a0178"),
+        (.map, #"{"k": 1}"#, "a201090a070a016b12022001"),
+        (.map, #""{\"k\": {\"a\": null}}""#, "a201110a0f0a016b120aa201070a050a01611200"),
+        (
+            .map, #"{"k": [1, 2], "l": ["a"], "m": [{"z": 1}]}"#,
+            "a2012e0a0b0a016b120672040a0201020a0a0a016c120562030a01610a130a016d120eaa010b0a090a070a017a12022001"
+        ),
+        (.mapList, #"[{"k": true}]"#, "aa010b0a090a070a016b12023801"),
+        (.structure, #"{"x": 1.5}"#, "9202100a0e0a0178120929000000000000f83f"),
+        (.structureList, #"["{\"x\": \"y\"}"]"#, "9a020c0a0a0a080a01781203120179"),
+        (.valueList, "[[1, 2], [3]]", "d2020f0a0672040a0201020a0572030a0103"),
+        (.valueSet, "[[1, 2]]", "da02080a0672040a020102"), (.valueList, "[[[1]]]", "d2020c0a0ad202070a0572030a0101"),
+    ])
+    func typesOfMoreThanOneNumber(_ type: FeatureType, _ json: String, _ expected: String) throws {
+        let value = try FeatureValue(json: try JSONValue.parse(json), type: type, field: "f")
+        let bytes = value.protobuf
+        #expect(hex(bytes) == expected)
+        #expect(try bytes.withUnsafeBytes { try FeatureValue(protobuf: $0) } == value)
+    }
+
+    @Test(arguments: [
+        (FeatureType.json, #""{""#), (.uuid, #""7""#), (.decimal, #""1.5.0""#), (.map, "[1]"), (.structure, #""x""#),
+        (.mapList, "[1]"), (.valueList, "[1]"), (.int64Set, #"["x"]"#), (.bytesList, "[1]"),
+    ])
+    func whatIsNoneIsRefused(_ type: FeatureType, _ json: String) throws {
+        let parsed = try JSONValue.parse(json)
+        #expect(throws: AerieError.self) { try FeatureValue(json: parsed, type: type, field: "f") }
+    }
+
+    @Test func valuesAreOnlySoDeep() throws {
+        var bytes = FeatureValue.int64(1).protobuf
+        for _ in 0..<80 {
+            var list = ProtobufWriter()
+            list.field(1, bytes: bytes)
+            var value = ProtobufWriter()
+            value.field(FeatureType.valueList.feastNumber, bytes: list.bytes)
+            bytes = value.bytes
+        }
+        #expect(throws: AerieError.self) { try bytes.withUnsafeBytes { try FeatureValue(protobuf: $0) } }
+    }
+
+    @Test func everyTypeHasItsNumber() {
+        for type in FeatureType.allCases { #expect(FeatureType(feastNumber: type.feastNumber) == type) }
+        #expect(FeatureType(name: "Set(Uuid)") == .uuidSet && FeatureType(name: "Array(Map)") == .mapList)
+        #expect(FeatureType(name: "Array(Set(Int64))") == .valueList && FeatureType(name: "Set(Array(String))") == .valueSet)
+        #expect(FeatureType(name: "Array(Nothing)") == nil && FeatureType(name: "Set(Map)") == nil)
     }
 
     @Test func everyKindComesBack() throws {

@@ -6,7 +6,7 @@ enum FunctionScript {
     # function known; {"op": "call", "id", "view", "rows", "columns", "features"} answers with "values" by feature;
     # {"op": "table", …, "table", "result"} answers with "rows" after each batch, and "done". An error is {"error": words}.
     # The first message is {"ready"}, once what functions are made of is there.
-    import ast, base64, datetime, importlib, json, os, queue, socket, sys, textwrap, threading, traceback
+    import ast, base64, datetime, decimal, importlib, json, os, queue, socket, sys, textwrap, threading, traceback, uuid
 
     UTC = datetime.timezone.utc
     BATCH = 2000
@@ -103,23 +103,49 @@ enum FunctionScript {
 
 
     SPECIAL = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
+    TEXTS = ("JSON", "UUID", "TIME_UUID", "DECIMAL")
+    NESTED = ("MAP", "MAP_LIST", "STRUCT", "STRUCT_LIST", "VALUE_LIST", "VALUE_SET")
+
+
+    def element(kind):
+        # The type of the elements of a list or a set of one type; None for another type.
+        return None if kind in NESTED or not kind.endswith(("_LIST", "_SET")) else kind.rpartition("_")[0]
 
 
     def decoded(value, kind):
         # From JSON.
         if value is None:
             return None
-        if kind.endswith("_LIST"):
-            return [decoded(one, kind[:-5]) for one in value]
+        if element(kind):
+            return [decoded(one, element(kind)) for one in value]
         if kind in ("FLOAT", "DOUBLE"):
             return SPECIAL[value] if isinstance(value, str) else float(value)
         return base64.b64decode(value) if kind == "BYTES" else value
 
 
-    def moments(values, kind):
-        if kind != "UNIX_TIMESTAMP":
-            return values
-        return [None if one is None else datetime.datetime.fromtimestamp(one, UTC) for one in values]
+    def python(value, kind):
+        # As Feast gives it to a function.
+        if value is None:
+            return None
+        if element(kind):
+            values = [python(one, element(kind)) for one in value]
+            return set(values) if kind.endswith("_SET") else values
+        if kind == "UNIX_TIMESTAMP":
+            return datetime.datetime.fromtimestamp(value, UTC)
+        if kind in ("UUID", "TIME_UUID"):
+            return uuid.UUID(value)
+        if kind == "DECIMAL":
+            return decimal.Decimal(value)
+        if kind == "JSON" or kind in NESTED:
+            return json.loads(value) if isinstance(value, str) else value
+        return value
+
+
+    PLAIN = ("INT32", "INT64", "FLOAT", "DOUBLE", "STRING", "BOOL", "BYTES", "")
+
+
+    def pythons(values, kind):
+        return values if kind in PLAIN else [python(one, kind) for one in values]
 
 
     def series(pandas, values, kind):
@@ -149,16 +175,22 @@ enum FunctionScript {
 
     def plain(value, kind):
         # A result in the type that is declared; ValueError if it is none.
-        if kind.endswith("_LIST"):
+        if element(kind):
             if value is None:
                 return None
             if hasattr(value, "tolist"):
                 value = value.tolist()
-            if not isinstance(value, (list, tuple)):
+            if not isinstance(value, (list, tuple, set, frozenset)):
                 raise ValueError
-            return [plain(one, kind[:-5]) for one in value]
+            return [plain(one, element(kind)) for one in value]
+        if kind == "JSON" or kind in NESTED:
+            if value is None or isinstance(value, float) and value != value:
+                return None
+            return value if isinstance(value, str) else json.dumps(value)
         if unknown(value):
             return None
+        if kind in TEXTS and isinstance(value, (str, uuid.UUID, decimal.Decimal)):
+            return str(value)
         if kind == "UNIX_TIMESTAMP":
             if type(value).__name__ == "datetime64":
                 return int(value.astype("datetime64[s]").astype("int64"))
@@ -191,6 +223,13 @@ enum FunctionScript {
         if isinstance(value, float) and value in (float("inf"), float("-inf")):
             return "Infinity" if value > 0 else "-Infinity"
         return value
+
+
+    def stored(value, kind):
+        # In a table moments are no numbers.
+        if value is None or "UNIX_TIMESTAMP" not in kind:
+            return value
+        return [stored(one, element(kind)) for one in value] if element(kind) else python(value, kind)
 
 
     # Calls
@@ -230,7 +269,7 @@ enum FunctionScript {
         given = {name: (kind, values) for names, kind, values in columns for name in names}
         if singleton:
             results = {name: [] for name in wanted}
-            rowwise = {name: moments(values, kind) for name, (kind, values) in given.items()}
+            rowwise = {name: pythons(values, kind) for name, (kind, values) in given.items()}
             for row in range(rows):
                 result = called(view, function, {name: values[row] for name, values in rowwise.items()})
                 check(isinstance(result, dict), view, f"gave {type(result).__name__} and not a dictionary")
@@ -240,12 +279,12 @@ enum FunctionScript {
                     results[name].append(alone(result[name], feature["type"]))
         elif mode == "pandas":
             pandas = needed("pandas", view)
-            frame = pandas.DataFrame({name: series(pandas, moments(values, kind), kind)
+            frame = pandas.DataFrame({name: series(pandas, pythons(values, kind), kind)
                                       for name, (kind, values) in given.items()}, index=range(rows))
             results = called(view, function, frame)
             check(isinstance(results, pandas.DataFrame), view, f"gave {type(results).__name__} and not a DataFrame")
         else:
-            results = called(view, function, {name: moments(values, kind) for name, (kind, values) in given.items()})
+            results = called(view, function, {name: pythons(values, kind) for name, (kind, values) in given.items()})
             check(isinstance(results, dict), view, f"gave {type(results).__name__} and not a dictionary")
         return [typed(view, feature, results, rows) for feature in features]
 
@@ -289,7 +328,8 @@ enum FunctionScript {
         kinds = {"INT32": arrow.int32(), "INT64": arrow.int64(), "FLOAT": arrow.float32(), "DOUBLE": arrow.float64(),
                  "STRING": arrow.string(), "BOOL": arrow.bool_(), "BYTES": arrow.binary(),
                  "UNIX_TIMESTAMP": arrow.timestamp("us", tz="UTC")}
-        types = [arrow.list_(kinds[one["type"][:-5]]) if one["type"].endswith("_LIST") else kinds[one["type"]]
+        kinds.update({kind: arrow.string() for kind in TEXTS + NESTED})
+        types = [arrow.list_(kinds[element(one["type"])]) if element(one["type"]) else kinds[one["type"]]
                  for one in features]
         schema = arrow.schema([("row", arrow.int64())] + [(f"f{place}", kind) for place, kind in enumerate(types)])
         done = 0
@@ -300,7 +340,7 @@ enum FunctionScript {
                 columns = [(one["names"], one["type"] or "", batch.column(f"c{place}").to_pylist())
                            for place, one in enumerate(message["columns"])]
                 values = outputs(view, message["id"], batch.num_rows, columns, features)
-                values = [moments(column, one["type"]) for column, one in zip(values, features)]
+                values = [[stored(value, one["type"]) for value in column] for column, one in zip(values, features)]
                 arrays = [arrow.array(column, kind) for column, kind in zip(values, types)]
                 rows = batch.column("row").cast(arrow.int64())
                 result.write_batch(arrow.record_batch([rows] + arrays, schema=schema))

@@ -35,10 +35,18 @@ public final class PushedRowFiles: PushedRows {
             defer { try? FileManager.default.removeItem(atPath: text) }
             let content = Data((lines.joined(separator: "\n") + "\n").utf8)
             guard FileManager.default.createFile(atPath: text, contents: content) else { throw Self.full(text) }
-            let types = columns.map { "\(sqlString($0.name)): \(sqlString($0.type == "BLOB" ? "VARCHAR" : $0.type))" }
+            // JSON has bytes as text.
+            let types = columns.map { column in
+                let type = column.type.hasPrefix("BLOB") ? "VARCHAR" + column.type.dropFirst("BLOB".count) : column.type
+                return "\(sqlString(column.name)): \(sqlString(type))"
+            }
             let wanted = columns.map { column in
                 let name = sqlIdentifier(column.name)
-                return column.type == "BLOB" ? "from_base64(\(name)) AS \(name)" : name
+                return switch column.type {
+                case "BLOB": "from_base64(\(name)) AS \(name)"
+                case "BLOB[]": "[from_base64(x) FOR x IN \(name)] AS \(name)"
+                default: name
+                }
             }
             try await write(
                 "SELECT \(wanted.joined(separator: ", ")) FROM read_json(\(sqlString(text)), format = "

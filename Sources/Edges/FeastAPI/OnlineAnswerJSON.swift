@@ -75,8 +75,8 @@ struct OnlineAnswerJSON {
         case .bool(let flag): append(flag ? "true" : "false")
         case .int32(let number): write(number: number)
         case .int64(let number): write(number: number)
-        case .string(let text): write(text)
-        case .float, .double, .bytes, .timestamp, .list: out += value.json.utf8()
+        case .string(let text), .text(_, let text): write(text)
+        case .float, .double, .bytes, .timestamp, .list, .set, .nested: out += value.json.utf8()
         }
     }
 

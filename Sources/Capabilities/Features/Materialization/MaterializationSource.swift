@@ -136,10 +136,15 @@ struct MaterializationSource {
         case .int32, .int64: "CAST(\(column) AS BIGINT)"
         case .float, .double: "CAST(\(column) AS DOUBLE)"
         case .bool: "CAST(\(column) AS BOOLEAN)"
-        case .string: "CAST(\(column) AS VARCHAR)"
+        case .string, .uuid, .timeUUID, .decimal: "CAST(\(column) AS VARCHAR)"
         case .bytes: "base64(CAST(\(column) AS BLOB))"
         case .timestamp: "CAST(floor(epoch(\(sqlInstant(column)))) AS BIGINT)"
-        default: "CAST(to_json(\(column)) AS VARCHAR)"
+        default:
+            switch type.element {
+            case .bytes?, .timestamp?, .uuid?, .timeUUID?, .decimal?:
+                "CAST(to_json([\(cast("x", type.element ?? .string)) FOR x IN \(column)]) AS VARCHAR)"
+            default: "CAST(to_json(\(column)) AS VARCHAR)"
+            }
         }
     }
 
@@ -171,8 +176,9 @@ struct MaterializationSource {
         case (.double(let number), _): return .double(number)
         case (.bool(let value), _): return .bool(value)
         case (.text(let text), .string): return .string(text)
-        case (.text(let text), .bytes):
-            return try FeatureValue(json: .string(text), type: .bytes, field: feature.name)
+        case (.text(let text), .bytes), (.text(let text), .uuid), (.text(let text), .timeUUID),
+            (.text(let text), .decimal):
+            return try FeatureValue(json: .string(text), type: feature.type, field: feature.name)
         case (.text(let text), let type):
             let json: JSONValue
             do throws(JSONError) { json = try JSONValue.parse(text, allowsNonFinite: true) } catch {

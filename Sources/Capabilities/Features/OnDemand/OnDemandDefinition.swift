@@ -113,7 +113,7 @@ extension ExpressionProblem {
 }
 
 extension FeatureType {
-    /// As what an expression reads it, and gives it; `nil` for lists and bytes.
+    /// As what an expression reads it, and gives it; `nil` for what is more than one plain value.
     var expression: ExpressionType? {
         switch self {
         case .int32, .int64, .timestamp: .integer

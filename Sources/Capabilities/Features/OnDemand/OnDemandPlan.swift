@@ -111,19 +111,18 @@ extension FeatureType {
         case .double: "CAST(\(column) AS DOUBLE)"
         case .bool: "CAST(\(column) AS BOOLEAN)"
         case .timestamp: "CAST(floor(epoch(\(sqlInstant(column)))) AS BIGINT)"
-        case .string: "CAST(\(column) AS VARCHAR)"
+        case .string, .uuid, .timeUUID, .decimal: "CAST(\(column) AS VARCHAR)"
         case .bytes: "CAST(\(column) AS BLOB)"
-        case .int32List, .int64List: "CAST(\(column) AS BIGINT[])"
-        case .floatList: "CAST(CAST(\(column) AS FLOAT[]) AS DOUBLE[])"
-        case .doubleList: "CAST(\(column) AS DOUBLE[])"
-        case .stringList: "CAST(\(column) AS VARCHAR[])"
-        case .boolList: "CAST(\(column) AS BOOLEAN[])"
+        // The text of JSON, whether the column has it as text or as what it is.
+        case .json, .map, .mapList, .structure, .structureList, .valueList, .valueSet:
+            "json_extract_string(to_json(\(column)), '$')"
+        default: "[\((element ?? .string).stored("x")) FOR x IN \(column)]"
         }
     }
 }
 
 extension ExpressionValue {
-    /// A feature as an expression reads it; bytes and lists are never asked for.
+    /// A feature as an expression reads it; what is more than one plain value is never asked for.
     init(_ value: FeatureValue) {
         switch value {
         case .int32(let number): self = .integer(Int64(number))
@@ -132,7 +131,7 @@ extension ExpressionValue {
         case .double(let number): self = .double(number)
         case .string(let text): self = .text(text)
         case .bool(let flag): self = .flag(flag)
-        case .null, .bytes, .list: self = .null
+        case .null, .bytes, .text, .list, .set, .nested: self = .null
         }
     }
 }

@@ -56,6 +56,7 @@ extension FeatureStore {
         case .none: .null
         // Moments are seconds in a feature's values.
         case .timestamp(let seconds)?: .string(FeatureTime.text(seconds * 1_000_000))
+        case .list(.timestamp, let moments)?, .set(.timestamp, let moments)?: .array(moments.map(json))
         case let value?: value.json
         }
     }

@@ -19,7 +19,18 @@ extension FeatureValue {
                 guard !one.isNull else { throw .invalid(field, "a list must not hold null") }
                 list.append(one)
             }
-            self = .list(element, list)
+            var seen: Set<FeatureValue> = []
+            self = type.isSet ? .set(element, list.filter { seen.insert($0).inserted }) : .list(element, list)
+            return
+        }
+        if type.isNested {
+            guard let nested = Self.nested(json, type) else { throw wrong() }
+            self = .nested(type, nested)
+            return
+        }
+        if type.isFormattedText {
+            guard let text = Self.formatted(json, type) else { throw wrong() }
+            self = .text(type, text)
             return
         }
         let trimmed = json.string?.filter { !$0.isWhitespace }
@@ -64,6 +75,34 @@ extension FeatureValue {
         }
     }
 
+    /// A text of a form as it was given, a number of a DECIMAL with its digits, and as JSON any value; `nil` for what is
+    /// none.
+    private static func formatted(_ json: JSONValue, _ type: FeatureType) -> String? {
+        switch type {
+        case .json:
+            guard let text = json.string else { return json.text() }
+            return (try? JSONValue.parse(text, allowsNonFinite: true)) == nil ? nil : text
+        case .decimal:
+            let text = json.string ?? (json.double == nil ? nil : json.text())
+            return text.flatMap { number($0) == nil ? nil : $0 }
+        default:
+            let digits = json.string?.filter { $0 != "-" } ?? ""
+            return digits.count == 32 && digits.allSatisfy { $0.isASCII && $0.isHexDigit } ? json.string : nil
+        }
+    }
+
+    /// Values within values, of which maps may be texts of JSON, as Feast's SDK sends them; `nil` for another.
+    private static func nested(_ json: JSONValue, _ type: FeatureType) -> JSONValue? {
+        let given = json.string.flatMap { try? JSONValue.parse($0, allowsNonFinite: true) } ?? json
+        switch type {
+        case .map, .structure: return given.object == nil ? nil : given
+        case .mapList, .structureList:
+            guard let maps = given.array?.map({ nested($0, .map) }), !maps.contains(nil) else { return nil }
+            return .array(maps.compactMap(\.self))
+        default: return given.array?.allSatisfy { $0.array != nil || $0.isNull } == true ? given : nil
+        }
+    }
+
     private static func number(_ text: String) -> Double? {
         switch text {
         case "NaN": .nan
@@ -84,7 +123,18 @@ extension FeatureValue {
         case .double(let value): Self.json(value)
         case .string(let value): .string(value)
         case .bytes(let value): .string(Base64.standard.encode(value))
-        case .list(_, let values): .array(values.map(\.json))
+        case .text(_, let text): .string(text)
+        case .list(_, let values), .set(_, let values): .array(values.map(\.json))
+        case .nested(_, let value): Self.finite(value)
+        }
+    }
+
+    private static func finite(_ value: JSONValue) -> JSONValue {
+        switch value {
+        case .double(let number): json(number)
+        case .array(let values): .array(values.map(finite))
+        case .object(let object): .object(JSONObject(object.members.map { ($0.key, finite($0.value)) }))
+        default: value
         }
     }
 

@@ -265,7 +265,7 @@ extension FeatureValue {
         case .float(let value): Double(value)
         case .double(let value): value
         case .timestamp(let seconds): Double(seconds)
-        case .null, .string, .bytes, .list: nil
+        case .null, .string, .bytes, .text, .list, .set, .nested: nil
         }
     }
 }

@@ -76,7 +76,7 @@ struct ResolvedFilter: Sendable {
                 throw .invalid(
                     "filters.key", "'\(name)' is neither a feature nor a key of the view; there are \(names)")
             }
-            if column.type == .bytes || column.type?.element != nil {
+            if column.type?.isComparable == false {
                 throw .invalid("filters.key", "'\(name)' is \(column.type?.rawValue ?? ""), which is not compared")
             }
             let place = columns.firstIndex { $0.name == name } ?? columns.count
@@ -164,7 +164,7 @@ struct ResolvedFilter: Sendable {
         case .string(let value):
             guard case .text(let other) = operand else { return nil }
             return value == other ? 0 : value.utf8.lexicographicallyPrecedes(other.utf8) ? -1 : 1
-        case .null, .bytes, .list: return nil
+        case .null, .bytes, .text, .list, .set, .nested: return nil
         }
     }
 }

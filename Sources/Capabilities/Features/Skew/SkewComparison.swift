@@ -42,7 +42,7 @@ struct SkewComparison {
 
     func lines() async throws(AerieError) -> [SkewReport.Line] {
         try await makeTable()
-        let features = view.definition.features.filter { $0.type.element == nil && $0.type != .bytes }
+        let features = view.definition.features.filter(\.type.isComparable)
         let keys = view.joinKeys.enumerated().map { (entity: "__aerie_k\($0)", view: $1.name) }
         let join = PointInTimeJoin(
             entities: "\"__aerie_reads\"", entityColumns: ["__aerie_at", "__aerie_place"] + keys.map { $0.entity },

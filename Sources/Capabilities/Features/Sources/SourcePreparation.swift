@@ -143,6 +143,8 @@ extension FeatureType {
         case .bool: "BOOLEAN"
         case .bytes: "BLOB"
         case .timestamp: "TIMESTAMPTZ"
+        case .json, .uuid, .timeUUID, .decimal: "VARCHAR"
+        case .map, .mapList, .structure, .structureList, .valueList, .valueSet: "JSON"
         default: "\((element ?? .string).sqlName)[]"
         }
     }

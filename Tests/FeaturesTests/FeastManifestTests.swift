@@ -1,6 +1,6 @@
 import AerieCore
 import AerieResources
-import Features
+@testable import Features
 import Testing
 
 @Suite struct FeastManifestTests {

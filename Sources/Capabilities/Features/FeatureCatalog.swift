@@ -17,7 +17,10 @@ public struct FeatureCatalog: Sendable {
         public var uid: String
         /// When it was declared first.
         public var created: Timestamp?
+        /// Of this version alone.
         public var status: JSONObject
+        /// Which of the view's versions it is, counted from 0; `nil` where these are not kept apart online.
+        public var version: Int?
         public var definition: FeatureViewDefinition
         public var description: String
         public var owner: String
@@ -56,13 +59,17 @@ public struct FeatureCatalog: Sendable {
     /// Views that are declared and switched off: nothing of them is read, written or materialized, and nothing is lost.
     public private(set) var disabledViews: [String: View] = [:]
     public var services: [String: Service]
+    /// Of views whose versions are kept apart, those that another has taken the place of, by their number. They are
+    /// called `view@v0`.
+    private(set) var earlier: [String: [Int: View]] = [:]
 
     /// What in the catalogue is not as it should be, such as a service that names a feature which is gone.
     public private(set) var problems: [String] = []
 
-    public init(
+    /// - Parameter versions: by view; none where they are not kept apart.
+    init(
         namespace: String, entities: [Resource], views: [Resource], services: [Resource],
-        connections: [Resource] = []
+        connections: [Resource] = [], versions: [String: FeatureViewVersions] = [:]
     ) {
         self.namespace = namespace
         var keys: [String: JoinKey] = [:]
@@ -76,16 +83,23 @@ public struct FeatureCatalog: Sendable {
         self.services = [:]
         let places = connections.compactMap { SourceConnection($0) }
         for view in views {
+            let numbers = versions[view.metadata.name]?.all ?? []
             do throws(AerieError) {
-                let found = try Self.view(view, namespace: namespace, keys: keys, connections: places)
+                let found = try Self.view(
+                    view, version: numbers.last?.number, namespace: namespace, keys: keys, connections: places)
                 if view.spec["disabled"]?.bool == true {
                     disabledViews[view.metadata.name] = found
                     problems.append("\(view.key): is switched off (disabled)")
                 } else {
                     self.views[view.metadata.name] = found
+                    earlier[view.metadata.name] = Self.earlier(numbers.dropLast(), of: view) {
+                        old, number throws(AerieError) in
+                        try Self.view(old, version: number, namespace: namespace, keys: keys, connections: places)
+                    }
                 }
             } catch { problems.append("\(view.key): \(error.message)") }
         }
+        refuseSharedRows()
         resolveOnDemand()
         let names = DeclaredNames(entities + views)
         for service in services {
@@ -95,8 +109,46 @@ public struct FeatureCatalog: Sendable {
         }
     }
 
+    /// Versions whose declaration cannot be carried out any more are left out.
+    private static func earlier(
+        _ versions: some Sequence<FeatureViewVersions.Version>, of resource: Resource,
+        read: (Resource, Int) throws(AerieError) -> View
+    ) -> [Int: View] {
+        var found: [Int: View] = [:]
+        for version in versions {
+            var old = resource
+            old.spec = version.spec
+            do throws(AerieError) {
+                var view = try read(old, version.number)
+                guard view.online.windows == nil else { continue }
+                view.definition.name += FeatureName.suffix(version.number)
+                found[version.number] = view
+            } catch { continue }
+        }
+        return found
+    }
+
+    /// `stats_v1` as the name of a view is that of the rows of version 1 of `stats` too.
+    private mutating func refuseSharedRows() {
+        let kept = everyVersion
+        for view in kept where view.online.name != view.key.name {
+            guard declaredView(view.online.name) != nil, let version = view.version else { continue }
+            if version == views[view.key.name]?.version { views[view.key.name] = nil }
+            earlier[view.key.name]?[version] = nil
+            problems.append(
+                "\(view.key): the rows of its version \(version) are kept under the name '\(view.online.name)', which is that "
+                    + "of another feature view; call one of the two otherwise")
+        }
+    }
+
     private mutating func resolveOnDemand() {
         let stored = views.filter { $0.value.definition.onDemand == nil }.mapValues(\.definition)
+        for (name, versions) in earlier {
+            for (number, view) in versions where view.definition.onDemand != nil {
+                let plan = try? OnDemandPlan(view.definition, stored)
+                if plan == nil { earlier[name]?[number] = nil } else { earlier[name]?[number]?.onDemand = plan }
+            }
+        }
         for (name, view) in views where view.definition.onDemand != nil {
             do throws(AerieError) { views[name]?.onDemand = try OnDemandPlan(view.definition, stored) } catch {
                 views[name] = nil
@@ -106,7 +158,7 @@ public struct FeatureCatalog: Sendable {
     }
 
     private static func view(
-        _ resource: Resource, namespace: String, keys: [String: JoinKey], connections: [SourceConnection]
+        _ resource: Resource, version: Int?, namespace: String, keys: [String: JoinKey], connections: [SourceConnection]
     ) throws(AerieError) -> View {
         var definition = try FeatureViewDefinition.parse(resource.spec, name: resource.metadata.name)
         let joinKeys = definition.entities.map { keys[$0] ?? JoinKey(entity: $0, name: $0, type: nil) }
@@ -117,14 +169,17 @@ public struct FeatureCatalog: Sendable {
         definition.connect(connections)
         var tags: [String: String] = [:]
         for member in resource.spec["tags"]?.object?.members ?? [] { tags[member.key] = member.value.string }
+        // What windows are computed of is state of the view, whatever it is computed to.
+        let version = definition.windows == nil ? version : nil
         return View(
             key: resource.key, uid: resource.metadata.uid, created: resource.metadata.created,
-            status: resource.status ?? [:], definition: definition,
+            status: View.status(resource.status ?? [:], version: version), version: version, definition: definition,
             description: resource.spec["description"]?.string ?? "", owner: resource.spec["owner"]?.string ?? "",
             tags: tags, joinKeys: sorted, isOnline: resource.spec["online"]?.bool ?? true,
             quality: FeatureQuality(resource.spec["quality"]), pushSource: resource.spec["pushSource"]?.string, entityKey: entityKey,
             online: OnlineView(
-                project: namespace, name: definition.name, features: definition.features.map(\.name),
+                project: namespace, name: OnlineView.name(definition.name, version: version ?? 0),
+                features: definition.features.map(\.name),
                 windows: definition.windows.map {
                     OnlineWindows($0, project: namespace, name: definition.name, uid: resource.metadata.uid)
                 }))
@@ -159,7 +214,7 @@ public struct FeatureCatalog: Sendable {
     /// the stores it is the view that it is.
     /// - Throws: `notFound` (`feature_view.unknown`); `invalidArgument` for a key that the view does not have.
     public func view(_ reference: FeatureReference) throws(AerieError) -> View {
-        var view = try view(reference.view)
+        var view = try view(reference.view, version: reference.version)
         for (key, name) in reference.joinKeys {
             guard let place = view.entityKey.names.firstIndex(of: key), !view.joinKeys.isEmpty else {
                 throw .invalid(

@@ -1,5 +1,8 @@
-/// The rule for names of entities, views, services and features: `view:feature` and `view__feature` must stay clear.
-enum FeatureName {
+public import AerieCore
+
+/// The rule for names of entities, views, services and features: `view:feature` and `view__feature` must stay
+/// clear, and `view@v2` too.
+public enum FeatureName {
     /// What is wrong with it; `nil` if nothing is.
     static func problem(_ name: String) -> String? {
         if name.isEmpty { return "must not be empty" }
@@ -15,5 +18,36 @@ enum FeatureName {
         guard let at = reference.firstIndex(of: ":") ?? reference.firstIndex(of: "/") else { return nil }
         let (view, feature) = (String(reference[..<at]), String(reference[reference.index(after: at)...]))
         return view.isEmpty || feature.isEmpty ? nil : (view, feature)
+    }
+
+    /// The two halves of `view@v2`; no number for `view` and `view@latest`. Anything else behind an `@` is taken as
+    /// part of the name, which then no view has.
+    static func versioned(_ name: String) -> (view: String, version: Int?) {
+        guard let at = name.firstIndex(of: "@") else { return (name, nil) }
+        let (view, word) = (String(name[..<at]), name[name.index(after: at)...].lowercased())
+        if word.isEmpty || word == latest { return (view, nil) }
+        guard word.first == "v", let number = number(word.dropFirst()) else { return (name, nil) }
+        return (view, number)
+    }
+
+    /// What stands behind a view's name for one of its versions.
+    static func suffix(_ version: Int) -> String { "@v\(version)" }
+
+    private static let latest = "latest"
+
+    private static func number(_ digits: some StringProtocol) -> Int? {
+        digits.utf8.allSatisfy { (0x30...0x39).contains($0) } ? Int(digits) : nil
+    }
+
+    /// Reads the name of a version: `v2`, `version2`, or `latest` for the present one, in any case.
+    /// - Returns: `nil` for the present one.
+    public static func version(_ text: String) throws(AerieError) -> Int? {
+        let word = text.lowercased()
+        if word.isEmpty || word == latest { return nil }
+        for prefix in ["version", "v"] where word.hasPrefix(prefix) {
+            if let number = number(word.dropFirst(prefix.count)) { return number }
+        }
+        throw .invalid(
+            "version", "Invalid version string '\(text)'. Expected 'latest', 'vN', or 'versionN' (e.g. 'v2', 'version3').")
     }
 }

@@ -79,7 +79,7 @@ public struct FeatureServiceKind: ResourceKind {
             problems.append(.init(field: path, problem: "'\(text)' is no reference; write view:feature"))
             return []
         }
-        guard let object = element.object, let view = object["view"]?.string,
+        guard let object = element.object, let (view, version) = object["view"]?.string.map(FeatureName.versioned),
             let features = object["features"]?.array, !features.isEmpty
         else {
             problems.append(
@@ -104,7 +104,8 @@ public struct FeatureServiceKind: ResourceKind {
                     .init(field: "\(path).features[\(place)]", problem: "\(feature.text()) is no feature's name"))
                 return nil
             }
-            return FeatureReference(view: view, feature: name, alias: alias == view ? nil : alias, joinKeys: joinKeys)
+            return FeatureReference(
+                view: view, feature: name, version: version, alias: alias == view ? nil : alias, joinKeys: joinKeys)
         }
     }
 }

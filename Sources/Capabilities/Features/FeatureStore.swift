@@ -47,6 +47,10 @@ public final class FeatureStore: Sendable {
     let embedder: (any TextEmbedder)?
     private let featureStreams: FeatureStreams?
     private let snapshots = Mutex<[String: Snapshot]>([:])
+    /// Whether the rows of each version of a view are kept apart.
+    public let keepsVersions: Bool
+    /// The versions of views, by the uid and the generation of the view.
+    private let histories = Mutex<[ResourceKey: (uid: String, generation: Int64, versions: FeatureViewVersions)]>([:])
     /// The views that are being materialized.
     let busy = Mutex<Set<ResourceKey>>([])
     public let materializations = MaterializationRuns()
@@ -62,10 +66,11 @@ public final class FeatureStore: Sendable {
     /// - Parameters:
     ///   - documents: what clients of other feature stores have declared, to say why some of it is not there.
     ///   - states: `nil` where views with windows cannot be fed.
+    ///   - keepsVersions: whether rows of the versions of a view are kept apart online, and each can be read.
     public init(
         resources: ResourceService, online: any OnlineStore, access: SourceAccess = .local,
         documents: (any DefinitionDocumentStore)? = nil, functions: (any FunctionRunner)? = nil,
-        embedder: (any TextEmbedder)? = nil, states: (any StreamStateStore)? = nil,
+        embedder: (any TextEmbedder)? = nil, states: (any StreamStateStore)? = nil, keepsVersions: Bool = false,
         clock: any WallClock = SystemClock(),
         log: (any FeatureLog)? = nil, metrics: MetricsRegistry? = nil, sampleEvery: Int = 1000,
         engine: @escaping @Sendable () throws(AerieError) -> any SQLEngine
@@ -78,6 +83,7 @@ public final class FeatureStore: Sendable {
         self.clock = clock
         self.functions = functions
         self.embedder = embedder
+        self.keepsVersions = keepsVersions
         featureStreams = states.map { FeatureStreams(states: $0, online: online, clock: clock) }
         self.engine = engine
         self.log = log
@@ -98,14 +104,41 @@ public final class FeatureStore: Sendable {
     public func catalog(_ namespace: String = "default") async throws(AerieError) -> FeatureCatalog {
         let count = resources.changeCount
         if let known = snapshots.withLock({ $0[namespace] }), known.changeCount == count { return known.catalog }
+        let views = try await resources.list(kind: "FeatureView", namespace: namespace)
         let catalog = FeatureCatalog(
             namespace: namespace, entities: try await resources.list(kind: "Entity", namespace: namespace),
-            views: try await resources.list(kind: "FeatureView", namespace: namespace),
+            views: views,
             services: try await resources.list(kind: "FeatureService", namespace: namespace),
-            connections: try await resources.list(kind: "SourceConnection", namespace: namespace))
+            connections: try await resources.list(kind: "SourceConnection", namespace: namespace),
+            versions: try await versions(of: views))
         let snapshot = Snapshot(changeCount: count, catalog: catalog)
         snapshots.withLock { $0[namespace] = snapshot }
         return catalog
+    }
+
+    /// By the view's name; none where versions are not kept apart. A history is read again when its spec changes.
+    private func versions(of views: [Resource]) async throws(AerieError) -> [String: FeatureViewVersions] {
+        guard keepsVersions else { return [:] }
+        var found: [String: FeatureViewVersions] = [:]
+        for view in views {
+            let (uid, generation) = (view.metadata.uid, view.metadata.generation)
+            if let known = histories.withLock({ $0[view.key] }), known.uid == uid, known.generation == generation {
+                found[view.metadata.name] = known.versions
+                continue
+            }
+            let versions = FeatureViewVersions(try await resources.versions(view.key), of: view.metadata.name)
+            histories.withLock { $0[view.key] = (uid, generation, versions) }
+            found[view.metadata.name] = versions
+        }
+        return found
+    }
+
+    /// Which of the versions that are kept apart online each version of a view's definition belongs to, oldest first.
+    /// - Returns: none where they are not kept apart.
+    /// - Throws: `notFound` if there never was such a view.
+    public func versionNumbers(_ key: ResourceKey) async throws(AerieError) -> [Int] {
+        guard keepsVersions, key.kind == "FeatureView" else { return [] }
+        return FeatureViewVersions(try await resources.versions(key), of: key.name).numbers
     }
 
     /// Whether views with Python functions can be read.

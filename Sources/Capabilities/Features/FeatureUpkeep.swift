@@ -63,7 +63,7 @@ public final class FeatureUpkeep: Sendable {
 
     /// Sets the gauges.
     public func measure() async throws(AerieError) {
-        for view in try await views() {
+        for view in try await views({ Array($0.views.values) }) {
             let labels = [("namespace", view.key.namespace), ("view", view.definition.name)]
             if let age = store.counters.age(of: view) {
                 metrics.gauge(
@@ -100,7 +100,7 @@ public final class FeatureUpkeep: Sendable {
     /// - Returns: how many rows went.
     public func sweep() async throws(AerieError) -> Int {
         var count = 0
-        for view in try await views() {
+        for view in try await views(\.everyVersion) {
             guard view.definition.dropsExpired, let life = view.definition.timeToLive else { continue }
             let gone = try await store.online.sweep(view.online, before: store.clock.now().milliseconds * 1000 - life)
             count += gone
@@ -112,14 +112,16 @@ public final class FeatureUpkeep: Sendable {
         return count
     }
 
-    private func views() async throws(AerieError) -> [FeatureCatalog.View] {
+    private func views(
+        _ chosen: (FeatureCatalog) -> [FeatureCatalog.View]
+    ) async throws(AerieError) -> [FeatureCatalog.View] {
         var namespaces: Set<String> = []
         for resource in try await store.resources.list(kind: "FeatureView") {
             namespaces.insert(resource.metadata.namespace)
         }
         var views: [FeatureCatalog.View] = []
         for namespace in namespaces.sorted() {
-            views += try await store.catalog(namespace).views.values.filter(\.isOnline)
+            views += chosen(try await store.catalog(namespace)).filter(\.isOnline)
         }
         return views
     }

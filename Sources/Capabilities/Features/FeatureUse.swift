@@ -35,7 +35,7 @@ public struct FeatureUse: ChangeGuard {
             let gone = FeatureChange.between(old, new).filter(\.isRemoval).flatMap { change in
                 change.features.map { FeatureReference(view: change.view, feature: $0) }
             }
-            if !gone.isEmpty { try await refuse(taking: gone, namespace, store) }
+            if !gone.isEmpty { try await refuse(taking: gone, namespace, store, viewStays: Self.stays(new)) }
         default: break
         }
     }
@@ -67,7 +67,7 @@ public struct FeatureUse: ChangeGuard {
         case "FeatureView":
             for change in FeatureChange.between(old, new) {
                 let references = change.features.map { FeatureReference(view: change.view, feature: $0) }
-                let users = try await users(of: references, namespace, store)
+                let users = try await users(of: references, namespace, store, viewStays: Self.stays(new))
                 let what = references.count == 1 ? "\(references[0])" : "\(references.count) features of \(change.view)"
                 tell("\(what) \(change.what)", users)
             }
@@ -78,13 +78,13 @@ public struct FeatureUse: ChangeGuard {
 
     /// Refuses to take features away that are in use, and says of each by whom; those of the same users together.
     private func refuse(
-        taking features: [FeatureReference], _ namespace: String, _ store: any ResourceListing
+        taking features: [FeatureReference], _ namespace: String, _ store: any ResourceListing, viewStays: Bool
     ) async throws(AerieError) {
         var users: [FeatureReference: [FeatureUser]] = [:]
         let wanted = Set(features)
         // Whoever reads a service is named by the refusal to take the service's feature away.
-        for reader in try await Self.readers(of: features, namespace, store) {
-            for used in Self.references(reader) where wanted.contains(used) {
+        for reader in try await Self.readers(of: features, namespace, store, viewStays: viewStays) {
+            for used in Self.references(reader, viewStays: viewStays) where wanted.contains(used) {
                 users[used, default: []].append(FeatureUser(reader.key))
             }
         }
@@ -115,16 +115,21 @@ public struct FeatureUse: ChangeGuard {
     /// Of features with the same users so many are called by name.
     private static let namedFeatures = 10
 
+    /// Whether a view is there and switched on after a change.
+    private static func stays(_ new: Resource?) -> Bool {
+        new.map { $0.spec["disabled"]?.bool != true } ?? false
+    }
+
     private func readers(_ service: String, _ namespace: String) async throws(AerieError) -> [FeatureUser] {
         try await consumers?.users(ofService: service, namespace: namespace) ?? []
     }
 
     /// Services with one of the features, and who reads them; and who reads the features without a service.
     private func users(
-        of references: [FeatureReference], _ namespace: String, _ store: any ResourceListing
+        of references: [FeatureReference], _ namespace: String, _ store: any ResourceListing, viewStays: Bool
     ) async throws(AerieError) -> [FeatureUser] {
         var users = try await consumers?.users(of: references, namespace: namespace) ?? []
-        for reader in try await Self.readers(of: references, namespace, store) {
+        for reader in try await Self.readers(of: references, namespace, store, viewStays: viewStays) {
             users.append(FeatureUser(reader.key))
             if reader.kind == "FeatureService" { users += try await readers(reader.metadata.name, namespace) }
         }
@@ -133,21 +138,23 @@ public struct FeatureUse: ChangeGuard {
 
     /// Services with one of the features, and views that are computed from one.
     private static func readers(
-        of features: [FeatureReference], _ namespace: String, _ store: any ResourceListing
+        of features: [FeatureReference], _ namespace: String, _ store: any ResourceListing, viewStays: Bool
     ) async throws(AerieError) -> [Resource] {
         let wanted = Set(features)
         let all =
             try await store.list(kind: "FeatureService", namespace: namespace)
             + store.list(kind: "FeatureView", namespace: namespace)
-        return all.filter { references($0).contains(where: wanted.contains) }
+        return all.filter { references($0, viewStays: viewStays).contains(where: wanted.contains) }
     }
 
     /// What a service or a view reads of views, under their own names.
-    private static func references(_ reader: Resource) -> [FeatureReference] {
+    /// - Parameter viewStays: earlier versions of a view, which a service may name, can then be read all the same.
+    private static func references(_ reader: Resource, viewStays: Bool) -> [FeatureReference] {
         let all =
             reader.kind == "FeatureService"
             ? FeatureServiceKind.references(reader) : OnDemandDefinition.inputs(reader.spec)
-        return all.map { FeatureReference(view: $0.view, feature: $0.feature) }
+        return all.filter { $0.version == nil || !viewStays }
+            .map { FeatureReference(view: $0.view, feature: $0.feature) }
     }
 
     private static func refuse(_ what: String, _ users: [FeatureUser]) throws(AerieError) {

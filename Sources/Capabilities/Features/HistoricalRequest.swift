@@ -56,8 +56,8 @@ public struct HistoricalRequest: Sendable {
                 var reference = try FeatureReference(checking: text)
                 if let projection = projections[reference.view] {
                     reference = FeatureReference(
-                        view: projection.view, feature: reference.feature, alias: reference.view,
-                        joinKeys: projection.joinKeys)
+                        view: projection.view, feature: reference.feature, version: reference.version,
+                        alias: reference.view, joinKeys: projection.joinKeys)
                 }
                 references.append(reference)
             }

@@ -1,4 +1,5 @@
 public import AerieCore
+import AerieResources
 import Datasets
 import Foundation
 
@@ -27,7 +28,7 @@ extension FeatureStore {
             + computed.computations.map { work.join.outputName($0) }
         var views: [FeatureCatalog.View] = []
         for one in chosen where !views.contains(where: { $0.key == one.view.key }) {
-            views.append(try catalog.view(one.view.online.name))
+            views.append(try catalog.view(one.view.key.name))
         }
         return HistoricalResult(rows: rows, columns: names + features, views: views, references: references)
     }

@@ -62,7 +62,8 @@ struct DeclaredNames {
                 guard let known = features[reference.view] else {
                     return .init(field: "spec.features", problem: "there is no feature view '\(reference.view)'")
                 }
-                if known.contains(reference.feature) { return nil }
+                // What an earlier version had is in the view's history.
+                if reference.version != nil || known.contains(reference.feature) { return nil }
                 return .init(
                     field: "spec.features",
                     problem: "feature view '\(reference.view)' has no feature '\(reference.feature)'; there are "

@@ -6,6 +6,7 @@ extension FeastRoutes {
     /// The errors that have a class of their own in Feast, by the reason they have here.
     private static let classes: [String: (name: String, status: Int)] = [
         "feature_view.unknown": ("FeatureViewNotFoundException", 404),
+        "feature_view.version.unknown": ("FeatureViewVersionNotFound", 404),
         "feature_service.unknown": ("FeatureServiceNotFoundException", 404),
         "push_source.unknown": ("PushSourceNotFoundException", 422),
         "request_data.missing": ("RequestDataNotFoundInEntityRowsException", 404),

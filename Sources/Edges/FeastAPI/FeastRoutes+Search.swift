@@ -33,9 +33,9 @@ extension FeastRoutes {
             limit: limit, metric: metric, filter: try RowFilter(feast: body["filters"], "filters"))
         var answer = try await store.nearest(search, namespace: call.namespace)
         if body["api_version"]?.int == 2 { answer.sortByKeys() }
-        var views: [String]?
+        var views: [FeatureViewVersion]?
         if try Self.flag(body, "include_feature_view_version_metadata") {
-            views = try await store.plan(search.selection, namespace: call.namespace).viewNames
+            views = try await store.plan(search.selection, namespace: call.namespace).viewVersions
         }
         return Self.json(OnlineAnswerJSON.bytes(answer, views: views))
     }

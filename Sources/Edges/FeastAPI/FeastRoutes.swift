@@ -121,7 +121,7 @@ public struct FeastRoutes: Sendable {
         let answer = try await store.read(
             plan, entities: try Self.columns(given, "entities"), isStrict: try Self.flag(body, "strict_statuses"))
         let views =
-            try Self.flag(body, "include_feature_view_version_metadata") ? plan.viewNames : nil
+            try Self.flag(body, "include_feature_view_version_metadata") ? plan.viewVersions : nil
         return Self.json(OnlineAnswerJSON.bytes(answer, views: views))
     }
 
@@ -154,11 +154,6 @@ public struct FeastRoutes: Sendable {
     }
 
     private func materialize(_ call: Call, isIncremental: Bool) async throws(AerieError) -> FeastReply {
-        if let version = try Self.text(call.body, "version"), version != "latest" {
-            throw .invalid(
-                "version", "the versions of a feature view are not kept apart online: leave it out, or bring version "
-                    + "\(version) back first, by aerie features versions VIEW --restore")
-        }
         var views: [String]?
         if let names = call.body["feature_views"], !names.isNull { views = try Self.texts(call.body, "feature_views") }
         let now = SystemClock().now().milliseconds * 1000
@@ -170,7 +165,9 @@ public struct FeastRoutes: Sendable {
             end = try Self.time(call.body, "end_ts")
             if !isIncremental { start = try Self.time(call.body, "start_ts") }
         }
-        let reserved = try await store.reserve(views, from: start, to: end, namespace: call.namespace)
+        let reserved = try await store.reserve(
+            views, version: try Self.text(call.body, "version").flatMap(FeatureName.version), from: start, to: end,
+            namespace: call.namespace)
         if call.isAsync {
             Task {
                 do throws(AerieError) { _ = try await reserved.run() } catch {

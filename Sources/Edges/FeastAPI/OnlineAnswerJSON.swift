@@ -8,15 +8,25 @@ struct OnlineAnswerJSON {
     private var time: Int64?
     private var timeText: [UInt8] = []
 
-    /// - Parameter views: the names of the views that took part, for `feature_view_metadata`.
-    static func bytes(_ answer: OnlineAnswer, views: [String]?) -> [UInt8] {
+    /// - Parameter views: those that took part, if they are asked for.
+    static func bytes(_ answer: OnlineAnswer, views: [FeatureViewVersion]?) -> [UInt8] {
         var writer = OnlineAnswerJSON()
         writer.out.reserveCapacity(256 + answer.columns.reduce(0) { $0 + 96 + 56 * $1.values.count })
         writer.write(answer, views)
         return writer.out
     }
 
-    private mutating func write(_ answer: OnlineAnswer, _ views: [String]?) {
+    /// `feature_view_metadata`: version 0 is left out, as protobuf's JSON has it.
+    static func metadata(_ views: [FeatureViewVersion]) -> JSONValue {
+        .array(
+            views.map { view in
+                var object: JSONObject = ["name": .string(view.name)]
+                if let version = view.version, version > 0 { object["version"] = .int(Int64(version)) }
+                return .object(object)
+            })
+    }
+
+    private mutating func write(_ answer: OnlineAnswer, _ views: [FeatureViewVersion]?) {
         append(#"{"results":["#)
         for (index, column) in answer.columns.enumerated() {
             if index > 0 { out.append(UInt8(ascii: ",")) }
@@ -30,7 +40,7 @@ struct OnlineAnswerJSON {
         out.append(UInt8(ascii: "]"))
         if let views {
             append(#","feature_view_metadata":"#)
-            out += JSONValue.array(views.map { ["name": .string($0)] }).utf8()
+            out += Self.metadata(views).utf8()
         }
         if let degraded = answer.degraded {
             append(#","degraded":"#)

@@ -10,8 +10,12 @@ import Hummingbird
 extension FeatureRoutes {
     func addDefinitions(to api: RouterGroup<Context>) {
         api.get("definitions/:kind/:name/versions") { request, context in
-            let versions = try await resources.versions(try key(request, context))
-            return Response(json: ["versions": .array(versions.map(Self.describe))])
+            let key = try key(request, context)
+            let numbers = try await store.versionNumbers(key)
+            let versions = try await resources.versions(key).enumerated().map { place, version in
+                Self.describe(version, view: numbers.indices.contains(place) ? numbers[place] : nil)
+            }
+            return Response(json: ["versions": .array(versions)])
         }
         api.get("definitions/:kind/:name/diff") { request, context in
             let key = try key(request, context)
@@ -29,11 +33,14 @@ extension FeatureRoutes {
         }
     }
 
-    private static func describe(_ version: ResourceVersion) -> JSONValue {
-        [
+    /// - Parameter number: which version of a view's rows it belongs to, where these are kept apart.
+    private static func describe(_ version: ResourceVersion, view number: Int?) -> JSONValue {
+        var object: JSONObject = [
             "version": .int(Int64(version.number)), "time": .int(version.time.milliseconds),
             "actor": .string(version.actor), "current": .bool(version.isCurrent), "declaration": version.declaration,
         ]
+        if let number { object["feature_view_version"] = .int(Int64(number)) }
+        return .object(object)
     }
 
     private func key(_ request: Request, _ context: Context) throws -> ResourceKey {

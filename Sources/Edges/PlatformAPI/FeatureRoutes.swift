@@ -83,9 +83,9 @@ public struct FeatureRoutes<Context: RequestContext>: Sendable {
 
     // MARK: Materialization
 
-    /// The body is `{"feature_views": […], "start": …, "end": …}`, all optional: without a start it is incremental, and
-    /// without an end it goes on until now. The answer is lines of JSON, the last of them `report` or `error`; a client
-    /// that hangs up ends the work.
+    /// The body is `{"feature_views": […], "version": …, "start": …, "end": …}`, all optional: without a start it is
+    /// incremental, and without an end it goes on until now; a version is of the one view that is named. The
+    /// answer is lines of JSON, the last of them `report` or `error`; a client that hangs up ends the work.
     private func materialize(_ request: Request) async throws -> Response {
         let text = try await PlatformRoutes<Context>.body(request)
         var object = JSONObject()
@@ -94,7 +94,7 @@ public struct FeatureRoutes<Context: RequestContext>: Sendable {
                 throw error.asAerieError(in: "the request body")
             }
         }
-        let known = ["feature_views", "start", "end"]
+        let known = ["feature_views", "version", "start", "end"]
         for key in object.keys where !known.contains(key) {
             throw AerieError.invalid(key, "unknown member; there are \(known.joined(separator: ", "))")
         }
@@ -103,10 +103,13 @@ public struct FeatureRoutes<Context: RequestContext>: Sendable {
         let end = try Self.time(object, "end") ?? clock.now().milliseconds * 1000
         let namespace = Self.namespace(request)
         // What is wrong with the names is said before anything is streamed.
-        _ = try await store.materializable(views, namespace)
+        let version = try object["version"]?.string.flatMap(FeatureName.version)
+        _ = try await store.materializable(views, version: version, namespace)
         let passedOver = views == nil ? try await store.unconnected(namespace) : []
         return .lines { tell throws(AerieError) in
-            let results = try await store.materialize(views, from: start, to: end, namespace: namespace) {
+            let results = try await store.materialize(
+                views, version: version, from: start, to: end, namespace: namespace
+            ) {
                 tell([
                     "type": "progress", "view": .string($0.view), "rows": .int($0.rows), "total": .int($0.total),
                 ])

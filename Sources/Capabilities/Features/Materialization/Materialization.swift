@@ -23,12 +23,17 @@ extension FeatureStore {
     ///   - start: microseconds since 1970; `nil` begins where the last one ended, and without one at the view's age
     ///     limit before `end`, or at the beginning of time for a view without a limit.
     ///   - names: the views; `nil` for all that are online and whose source can be read here.
+    ///   - version: of the one view that is named; `nil` for the present one. It is read by its own declaration, and
+    ///     has its own mark.
     /// - Throws: `conflict` if one of them is being materialized already.
     public func materialize(
-        _ names: [String]?, from start: Int64?, to end: Int64, namespace: String = "default", trigger: String = "request",
+        _ names: [String]?, version: Int? = nil, from start: Int64?, to end: Int64, namespace: String = "default",
+        trigger: String = "request",
         progress: @escaping @Sendable (MaterializationProgress) -> Void = { _ in }
     ) async throws(AerieError) -> [MaterializationProgress] {
-        try await reserve(names, from: start, to: end, namespace: namespace, trigger: trigger).run(progress)
+        let reserved = try await reserve(
+            names, version: version, from: start, to: end, namespace: namespace, trigger: trigger)
+        return try await reserved.run(progress)
     }
 
     /// The views that are to be online and are passed over where no views are named: their sources are elsewhere.
@@ -73,9 +78,10 @@ extension FeatureStore {
 
     /// The first half of `materialize`: everything that can be wrong with the question is said here.
     public func reserve(
-        _ names: [String]?, from start: Int64?, to end: Int64, namespace: String = "default", trigger: String = "request"
+        _ names: [String]?, version: Int? = nil, from start: Int64?, to end: Int64, namespace: String = "default",
+        trigger: String = "request"
     ) async throws(AerieError) -> ReservedMaterialization {
-        let views = try await materializable(names, namespace)
+        let views = try await materializable(names, version: version, namespace)
         let catalog = try await catalog(namespace)
         var ranges: [ClosedRange<Int64>] = []
         for view in views {
@@ -97,33 +103,35 @@ extension FeatureStore {
     public func resumeMaterializations() async throws(AerieError) -> [(view: String, rows: Result<Int64, AerieError>)] {
         var results: [(view: String, rows: Result<Int64, AerieError>)] = []
         let all = try await resources.list(kind: "FeatureView")
-        for resource in all where resource.status?["materializing"] != nil {
-            let catalog = try await catalog(resource.metadata.namespace)
-            guard let view = catalog.views[resource.metadata.name], let left = MaterializationMark(view.status) else {
-                continue
+        for namespace in Set(all.map(\.metadata.namespace)).sorted() {
+            for view in try await catalog(namespace).everyVersion {
+                guard let left = MaterializationMark(view.status) else { continue }
+                do throws(AerieError) {
+                    try begin([view])
+                    defer { end([view]) }
+                    let job = MaterializationJob(view, range: left.range, store: self, trigger: "restart", mark: left)
+                    results.append((view.definition.name, .success(try await job.run { _ in }.rows)))
+                } catch { results.append((view.definition.name, .failure(error))) }
             }
-            do throws(AerieError) {
-                try begin([view])
-                defer { end([view]) }
-                let job = MaterializationJob(view, range: left.range, store: self, trigger: "restart", mark: left)
-                results.append((view.definition.name, .success(try await job.run { _ in }.rows)))
-            } catch { results.append((view.definition.name, .failure(error))) }
         }
         return results
     }
 
     /// The views that `materialize` would take.
     public func materializable(
-        _ names: [String]?, _ namespace: String = "default"
+        _ names: [String]?, version: Int? = nil, _ namespace: String = "default"
     ) async throws(AerieError) -> [FeatureCatalog.View] {
         let catalog = try await catalog(namespace)
+        if version != nil, names?.count != 1 {
+            throw .invalid("version", "is of one feature view: name exactly one")
+        }
         guard let names else {
             return catalog.views.values.filter { $0.isMaterialized && catalog.isConnected($0) }
                 .sorted { $0.definition.name < $1.definition.name }
         }
         var views: [FeatureCatalog.View] = []
         for name in names {
-            let view = try catalog.view(name)
+            let view = try catalog.view(name, version: version)
             guard view.isOnline else {
                 throw .invalid("feature_views", "Feature view \(name) is not configured to be served online")
             }
@@ -167,7 +175,7 @@ extension FeatureStore {
         await statusTurn.enter()
         do throws(AerieError) {
             var status = try await resources.get(view.key).status ?? [:]
-            change(&status)
+            view.change(&status, change)
             try await resources.putStatus(view.key, uid: view.uid, status: status)
         } catch {
             await statusTurn.leave()

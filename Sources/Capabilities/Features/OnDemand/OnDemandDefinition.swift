@@ -57,6 +57,7 @@ public struct OnDemandDefinition: Sendable, Hashable {
                 wrong("onDemand.inputs[\(index)]", "\(value.text()) is no reference; write view:feature")
                 continue
             }
+            if reference.version != nil { wrong("onDemand.inputs[\(index)]", "is of the view as it is, and of no version") }
             definition.inputs.append(reference)
         }
         for (index, value) in (object["request"]?.array ?? []).enumerated() {

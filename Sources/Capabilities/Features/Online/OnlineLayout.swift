@@ -25,6 +25,7 @@ public final class OnlineLayout: Sendable {
     public let keys: [FeatureCatalog.JoinKey]
     public let outputs: [Output]
     public let viewNames: [String]
+    public let viewVersions: [FeatureViewVersion]
 
     /// - Returns: `nil` for what is computed at each read, or if two keys have one name and are not the same.
     init?(_ plan: OnlinePlan) {
@@ -52,6 +53,7 @@ public final class OnlineLayout: Sendable {
             Output(name: output.name, part: output.part, place: output.place, fallback: plan.fallback(output))
         }
         viewNames = plan.viewNames
+        viewVersions = plan.viewVersions
     }
 }
 

@@ -28,6 +28,17 @@ public struct OnlinePlan: Sendable {
     /// The views that take part, in the order in which they are named first.
     public var viewNames: [String] { parts.map(\.view.definition.name) }
 
+    /// The same as `feature_view_metadata` has them: a view once, with the version that is named first.
+    public var viewVersions: [FeatureViewVersion] {
+        var found: [FeatureViewVersion] = []
+        for view in parts.map(\.view) {
+            let name = String(view.definition.name.prefix { $0 != "@" })
+            if found.contains(where: { $0.name == name }) { continue }
+            found.append(FeatureViewVersion(name: name, version: view.version))
+        }
+        return found
+    }
+
     /// What is declared to stand for a feature that cannot be read.
     func fallback(_ output: Output) -> FeatureValue {
         if output.computation != nil { return .null }

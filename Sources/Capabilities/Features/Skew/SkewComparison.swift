@@ -15,7 +15,7 @@ extension FeatureStore {
         var report = SkewReport(at: clock.now().milliseconds * 1000, reads: 0, features: [])
         for name in try await log?.names("reads/") ?? [] {
             let parts = name.split(separator: "/")
-            guard parts.count == 3, let view = try await catalog(String(parts[1])).views[String(parts[2])],
+            guard parts.count == 3, let view = try await catalog(String(parts[1])).view(keptAs: String(parts[2])),
                 view.definition.isConnected
             else { continue }
             let reads = try await records(name, limit: Self.readsPerView)

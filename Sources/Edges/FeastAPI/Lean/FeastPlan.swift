@@ -21,8 +21,7 @@ final class FeastPlan: Sendable {
         self.layout = layout
         let names = layout.keys.map(\.name) + layout.outputs.map(\.name)
         self.names = Array("],\"metadata\":{\"feature_names\":\(JSONValue.array(names.map(JSONValue.string)).text())".utf8)
-        let views = JSONValue.array(layout.viewNames.map { ["name": .string($0)] })
-        self.views = Array(",\"feature_view_metadata\":\(views.text())".utf8)
+        views = Array(",\"feature_view_metadata\":\(OnlineAnswerJSON.metadata(layout.viewVersions).text())".utf8)
         fallbacks = layout.outputs.map { $0.fallback.json.utf8() }
     }
 }

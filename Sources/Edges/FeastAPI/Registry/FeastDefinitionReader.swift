@@ -245,11 +245,14 @@ struct FeastDefinitionReader {
     private mutating func featureService() throws(AerieError) -> Outcome {
         var references: [JSONValue] = []
         for projection in try object.spec.messages(3) {
-            let view = projection.text(1)
+            var view = projection.text(1)
             let features = try projection.messages(2).map { $0.text(1) }
             let joinKeys = try projection.map(4)
-            let alias = projection.text(3)
-            if joinKeys.isEmpty, alias.isEmpty || alias == view {
+            var alias = projection.text(3)
+            if alias == view { alias = "" }
+            // `version_tag`, which is there for version 0 too.
+            if projection.has(10) { view = "\(view)@v\(projection.number(10))" }
+            if joinKeys.isEmpty, alias.isEmpty {
                 references += features.map { .string("\(view):\($0)") }
                 continue
             }

@@ -160,16 +160,18 @@ enum FeastDefinitionWriter {
             var projection = ProtobufMessage()
             projection.set(1, text: name)
             projection.set(3, text: first.alias ?? "")
+            if let version = first.version { projection.set(10, .varint(UInt64(version))) }
+            let view = (try? catalog.view(name, version: first.version)) ?? catalog.declaredView(name)
             projection.append(4, map: first.joinKeys.sorted { $0.key < $1.key }.map { ($0.key, $0.value) })
             for reference in service.references where reference.outputView == first.outputView {
-                let feature = catalog.declaredView(name)?.definition.features.first { $0.name == reference.feature }
+                let feature = view?.definition.features.first { $0.name == reference.feature }
                 projection.append(
                     2,
                     message: field(
                         reference.feature, feature?.type, description: feature?.description ?? "",
                         vectorIndex: feature?.vectorIndex))
             }
-            if let view = catalog.declaredView(name) {
+            if let view {
                 projection.set(5, text: view.definition.timestampField ?? "event_timestamp")
                 projection.set(7, text: view.definition.createdTimestampColumn ?? "")
                 projection.set(8, message: source(of: view, project: resource.metadata.namespace))

@@ -23,6 +23,7 @@ struct FeastFailure: Error, Hashable {
         type =
             switch error.reason {
             case "feature_view.unknown": "FeatureViewNotFoundException"
+            case "feature_view.version.unknown": "FeatureViewVersionNotFound"
             case "feature_service.unknown": "FeatureServiceNotFoundException"
             case "push_source.unknown": "PushSourceNotFoundException"
             case "feature.collision": "FeatureNameCollisionError"

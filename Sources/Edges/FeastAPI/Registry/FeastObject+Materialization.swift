@@ -4,7 +4,8 @@ import AerieResources
 import AerieWire
 import Features
 
-/// `FeatureViewMeta.materialization_intervals`, field 3, and `state`, field 6.
+/// `FeatureViewMeta.materialization_intervals`, field 3, `current_version_number`, field 4 (3 in the meta of an
+/// on-demand view), and `state`, field 6.
 extension FeastObject {
     private static let intervals = 3
     private static let state = 6
@@ -23,10 +24,18 @@ extension FeastObject {
         self.meta = meta
     }
 
-    /// What Aerie itself has materialized stands in the resource's status.
-    mutating func add(materializationsOf resource: Resource) {
+    /// What Aerie itself knows of the view of a resource: its version, and what of that was materialized, which stands
+    /// in the status.
+    mutating func add(knownOf resource: Resource, in catalog: FeatureCatalog) {
+        guard FeastKind.views.contains(kind) else { return }
+        let view = catalog.declaredView(resource.metadata.name)
+        if let version = view?.version {
+            var meta = meta
+            meta.set(kind == .onDemandFeatureView ? 3 : 4, number: UInt64(version))
+            self.meta = meta
+        }
         guard hasIntervals else { return }
-        for interval in resource.status?["materializations"]?.array ?? [] {
+        for interval in (view?.status ?? resource.status)?["materializations"]?.array ?? [] {
             guard let from = interval["start"]?.string.flatMap(FeatureTime.parse),
                 let to = interval["end"]?.string.flatMap(FeatureTime.parse)
             else { continue }

@@ -97,12 +97,12 @@ public struct FeastRegistry: Sendable {
             guard document.resource == DefinitionDocument.Origin(resource) else { continue }
             left[document.key.name] = nil
             var object = try FeastObject(kind, bytes: document.bytes)
-            object.add(materializationsOf: resource)
+            object.add(knownOf: resource, in: catalog)
             entries.append(Entry(object: object, document: document, resource: resource))
         }
         for resource in left.values {
             guard var object = try FeastDefinitionWriter.object(resource, catalog: catalog) else { continue }
-            object.add(materializationsOf: resource)
+            object.add(knownOf: resource, in: catalog)
             entries.append(Entry(object: object, resource: resource))
         }
         return entries.sorted { $0.object.name < $1.object.name }

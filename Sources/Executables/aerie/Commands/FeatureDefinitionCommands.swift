@@ -76,9 +76,11 @@ struct FeatureVersionsCommand: AsyncParsableCommand {
                 [
                     "\(version["version"]?.int ?? 0)", Timestamp(milliseconds: version["time"]?.int ?? 0).iso8601,
                     version["actor"]?.string ?? "", version["current"]?.bool == true ? "current" : "",
+                    version["feature_view_version"]?.int.map { "v\($0)" } ?? "",
                 ]
             }
-            print(ClientOutput.table(["VERSION", "TIME", "BY", ""], rows), terminator: "")
+            let isKeptApart = rows.contains { $0.last?.isEmpty == false }
+            print(ClientOutput.table(["VERSION", "TIME", "BY", "", isKeptApart ? "ROWS" : ""], rows), terminator: "")
         }
     }
 }

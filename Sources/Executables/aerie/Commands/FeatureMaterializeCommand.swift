@@ -5,6 +5,7 @@ import Foundation
 
 struct FeatureViewsOptions: ParsableArguments {
     @Option(help: "Feature views with commas; all that are online otherwise.") var views: String?
+    @Option(help: "Which version of the one view, such as v2; the present one otherwise.") var version: String?
     @OptionGroup var namespace: NamespaceOptions
     @OptionGroup var server: ServerOptions
 
@@ -20,6 +21,7 @@ struct FeatureViewsOptions: ParsableArguments {
     private func materialize(start: String?, end: String?) async throws {
         var body = JSONObject()
         if let views { body["feature_views"] = .array(views.split(separator: ",").map { .string(String($0)) }) }
+        if let version { body["version"] = .string(version) }
         if let start { body["start"] = .string(start) }
         if let end { body["end"] = .string(end) }
         var progress = ProgressLine()

@@ -111,7 +111,8 @@ struct Platform: Sendable {
         features = FeatureStore(
             resources: resources, online: try Self.onlineStore(configuration, folder: folder, metrics),
             access: parts.access, documents: stores.definitions, functions: functions, embedder: embedder,
-            states: try Self.streamStates(folder), log: try FileFeatureLog(root: folder + "/feature-log"), metrics: metrics,
+            states: try Self.streamStates(folder), keepsVersions: configuration.keepsFeatureViewVersions,
+            log: try FileFeatureLog(root: folder + "/feature-log"), metrics: metrics,
             sampleEvery: configuration.featureSample, engine: parts.engine)
         streams = StreamSupervisor(store: features, log: KafkaLog(), logger: logger)
         featureUpkeep = FeatureUpkeep(store: features, metrics: metrics, logger: logger)
@@ -123,8 +124,7 @@ struct Platform: Sendable {
         runner = PipelineRunner(
             configuration: .init(folder: folder + "/pipelines"), catalog: catalog, store: stores.pipelineRuns,
             executor: Self.executor(nativeFolder), services: services, logger: logger)
-        let loader = ModelLoader(
-            formats: [XGBoostFormat(), LightGBMFormat(), ONNXFormat(nativeFolder: nativeFolder)])
+        let loader = ModelLoader(formats: [XGBoostFormat(), LightGBMFormat(), ONNXFormat(nativeFolder: nativeFolder)])
         deployments = SeldonDeploymentController(
             service: serving,
             source: RegistryModelSource(

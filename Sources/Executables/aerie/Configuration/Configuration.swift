@@ -42,6 +42,8 @@ struct Configuration: Sendable, Equatable {
     var modelMemory = 2 << 30
     /// One online read in so many is kept and compared with the offline values; 0 for none.
     var featureSample = 1000
+    /// Whether the versions of a feature view are kept apart online, and each can be read.
+    var keepsFeatureViewVersions = false
     /// The Python that computes feature views which are written in it; `nil` for none.
     var featurePython: String?
     /// How long a function of a feature view may take, in milliseconds.
@@ -67,6 +69,7 @@ struct Configuration: Sendable, Equatable {
         case inferenceGRPC = "inference-grpc"
         case feastHTTP = "feast-http"
         case featureSample = "feature-sample"
+        case featureViewVersions = "feature-view-versions"
         case featurePython = "feature-python", featurePythonLimit = "feature-python-limit"
         case embeddingURL = "embedding-url", embeddingModel = "embedding-model", embeddingKey = "embedding-key",
             embeddingDimensions = "embedding-dimensions", embeddingTimeout = "embedding-timeout"
@@ -106,6 +109,7 @@ struct Configuration: Sendable, Equatable {
             case .inferenceGRPC: inferenceGRPC = try ListenAddress(text)
             case .feastHTTP: feastHTTP = try ListenAddress(text)
             case .featureSample: featureSample = try Self.count(text, 0...1_000_000_000)
+            case .featureViewVersions: keepsFeatureViewVersions = try Self.flag(text)
             case .featurePython: featurePython = try Self.path(text)
             case .featurePythonLimit: featurePythonLimit = try Self.milliseconds(text)
             case .embeddingURL: embedding.url = try EmbeddingEndpoint.base(text)

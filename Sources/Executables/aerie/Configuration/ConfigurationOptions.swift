@@ -30,6 +30,8 @@ struct ConfigurationOptions: ParsableArguments {
     var feastHttp: String?
     @Option(help: "Keep one online read in so many, to compare it with the offline values; 0: none. (default: 1000)")
     var featureSample: String?
+    @Flag(help: "Keep the versions of a feature view apart online, and read each as view@v2:feature.")
+    var featureViewVersions = false
     @Option(help: "The Python interpreter that runs functions of feature views; it then runs what is applied. (default: none)")
     var featurePython: String?
     @Option(help: "How long such a function may take. (default: 10s)")
@@ -122,6 +124,7 @@ struct ConfigurationOptions: ParsableArguments {
         flags[.traceRatio] = traceRatio
         flags[.traceSlow] = traceSlow
         flags[.serviceName] = serviceName
+        if featureViewVersions { flags[.featureViewVersions] = "true" }
         if insecure { flags[.isInsecure] = "true" }
         return flags
     }

@@ -75,8 +75,7 @@ extension FeatureValue {
         }
     }
 
-    /// A text of a form as it was given, a number of a DECIMAL with its digits, and as JSON any value; `nil` for what is
-    /// none.
+    /// A text of a form as it was given, of a DECIMAL also a number, of JSON also any other value; `nil` for another.
     private static func formatted(_ json: JSONValue, _ type: FeatureType) -> String? {
         switch type {
         case .json:

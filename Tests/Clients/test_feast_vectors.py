@@ -174,7 +174,7 @@ def test_what_is_written_is_found_at_once(documents):
     ({"query": [1.0] * 3}, f"has 3 numbers; the vectors of 'docs' have {LENGTH}"),
     ({"query": None}, "query: must be a vector"), ({"query": [0.0, "x"]}, "query[1]"), ({"query": []}, "0 numbers"),
     ({"top_k": 0}, "1 to 1000"), ({"top_k": 1001}, "1 to 1000"), ({"top_k": "x"}, "top_k"),
-    ({"distance_metric": "hamming"}, "'hamming' is no metric"), ({"query_string": "late"}, "embedding"),
+    ({"distance_metric": "hamming"}, "'hamming' is no metric"), ({"query_string": ""}, "has 0 words"),
     ({"features": ["docs:title", "dots:year"]}, "single feature view"), ({"features": []}, "No features"),
     ({"filters": {"type": "like", "key": "title", "value": "x"}}, "'like' is no filter"),
     ({"filters": {"type": "eq", "key": "nope", "value": 1}}, "'nope' is neither a feature nor a key"),

@@ -2,23 +2,20 @@ import AerieCore
 import AerieJSON
 import Features
 
-/// Finding rows by the nearness of vectors: `POST search`, and `retrieve-online-documents`, its older name.
+/// Finding rows by the nearness of vectors and by words: `POST search`, and `retrieve-online-documents`,
+/// its older name.
 ///
 /// Both versions of the request (`api_version`) are answered with what the SDK's two ways of asking read: the features,
-/// `distance`, and the keys. The rows of version 1 come the nearest first. Those of version 2 come in the order of
-/// their keys: SDK 0.67 gives the features of the first row to the smallest key, so that in any other order it would
-/// show entities with the features of others. Filters are met by every row that is found, and not looked at afterwards.
+/// `distance`, for words `text_rank`, and the keys. The rows of version 1 come the best first. Those of version 2 come
+/// in the order of their keys: SDK 0.67 gives the features of the first row to the smallest key, so that in any other
+/// order it would show entities with the features of others. Filters are met by every row that is found, and not looked
+/// at afterwards.
 extension FeastRoutes {
     /// What is answered where the request does not say how many.
     static let defaultLimit = 10
 
     func search(_ call: Call) async throws(AerieError) -> FeastReply {
         let body = call.body
-        if body["query_string"]?.isNull == false {
-            throw .invalid(
-                "query_string", "rows are found by vectors and not by words: send the words' embedding as query, of the "
-                    + "model that made the rows' vectors")
-        }
         var metric: VectorMetric?
         if let name = try Self.text(body, "distance_metric") {
             metric = VectorMetric(name: name)
@@ -28,11 +25,12 @@ extension FeastRoutes {
             }
         }
         let limit = try Self.whole(body, "top_k") ?? Self.defaultLimit
-        let search = VectorSearch(
-            selection: try await searchSelection(body, namespace: call.namespace), vector: try Self.vector(body, "query"),
-            limit: limit, metric: metric, filter: try RowFilter(feast: body["filters"], "filters"))
-        var answer = try await store.nearest(search, namespace: call.namespace)
-        if body["api_version"]?.int == 2 { answer.sortByKeys() }
+        let search = RowSearch(
+            selection: try await searchSelection(body, namespace: call.namespace),
+            vector: try Self.vector(body, "query"), words: try Self.text(body, "query_string"), limit: limit,
+            metric: metric, filter: try RowFilter(feast: body["filters"], "filters"))
+        var answer = try await store.search(search, namespace: call.namespace)
+        if body["api_version"]?.int == 2 { answer.sortByKeys(behind: search.measures) }
         var views: [FeatureViewVersion]?
         if try Self.flag(body, "include_feature_view_version_metadata") {
             views = try await store.plan(search.selection, namespace: call.namespace).viewVersions
@@ -40,7 +38,7 @@ extension FeastRoutes {
         return Self.json(OnlineAnswerJSON.bytes(answer, views: views))
     }
 
-    /// Without `view:distance`, as which the SDK's first version has to name the distances that it wants.
+    /// Without `view:distance` and `view:text_rank`, as which the SDK has to name what it wants of these.
     private func searchSelection(
         _ body: JSONObject, namespace: String
     ) async throws(AerieError) -> FeatureStore.Selection {
@@ -48,15 +46,16 @@ extension FeastRoutes {
         let views = try await store.catalog(namespace).views
         selection.references.removeAll { text in
             let parts = text.split(separator: ":")
-            guard parts.count == 2, parts[1] == VectorSearch.distanceColumn else { return false }
+            guard parts.count == 2, RowSearch.measureColumns.contains(String(parts[1])) else { return false }
             let view = views[String(parts[0])]?.definition
-            return view?.features.contains { $0.name == VectorSearch.distanceColumn } == false
+            return view?.features.contains { $0.name == parts[1] } == false
         }
         return selection
     }
 
-    static func vector(_ body: JSONObject, _ name: String) throws(AerieError) -> [Double] {
-        guard let list = body[name]?.array else { throw .invalid(name, "must be a vector, as a list of numbers") }
+    static func vector(_ body: JSONObject, _ name: String) throws(AerieError) -> [Double]? {
+        guard let value = body[name], !value.isNull else { return nil }
+        guard let list = value.array else { throw .invalid(name, "must be a vector, as a list of numbers") }
         var numbers: [Double] = []
         numbers.reserveCapacity(list.count)
         for (place, element) in list.enumerated() {
@@ -68,10 +67,10 @@ extension FeastRoutes {
 }
 
 extension OnlineAnswer {
-    /// Puts the rows into the order that Python has for their keys, which stand behind the distance.
-    fileprivate mutating func sortByKeys() {
-        guard let distance = columns.firstIndex(where: { $0.name == VectorSearch.distanceColumn }) else { return }
-        let keys = columns[(distance + 1)...].map { $0.values.map(\.json) }
+    /// Puts the rows into the order that Python has for their keys, which stand behind what says how well they match.
+    fileprivate mutating func sortByKeys(behind measures: [String]) {
+        guard let last = columns.firstIndex(where: { $0.name == measures.last }) else { return }
+        let keys = columns[(last + 1)...].map { $0.values.map(\.json) }
         func isBefore(_ one: Int, _ other: Int) -> Bool {
             for column in keys where column[one] != column[other] {
                 if let one = column[one].int, let other = column[other].int { return one < other }
@@ -79,7 +78,7 @@ extension OnlineAnswer {
             }
             return false
         }
-        let order = columns[distance].values.indices.sorted(by: isBefore)
+        let order = columns[last].values.indices.sorted(by: isBefore)
         for place in columns.indices {
             let column = columns[place]
             columns[place].values = order.map { column.values[$0] }

@@ -54,8 +54,8 @@ extension FeastRoutes {
         try Self.refuseOptions(body)
         let texts = try Self.searchedTexts(body)
         let limit = try Self.whole(body, "max_num_results") ?? Self.defaultLimit
-        guard (1...VectorSearch.rowLimit).contains(limit) else {
-            throw .invalid("max_num_results", "\(limit) is not from 1 to \(VectorSearch.rowLimit)")
+        guard (1...RowSearch.rowLimit).contains(limit) else {
+            throw .invalid("max_num_results", "\(limit) is not from 1 to \(RowSearch.rowLimit)")
         }
         let filter = try RowFilter(feast: body["filters"], "filters")
         var features: [String] = []
@@ -68,8 +68,8 @@ extension FeastRoutes {
         let vector = try await store.vector(of: texts.joined(separator: " "), in: view)
         // By their full names none is called like the column of distances.
         let selection = FeatureStore.Selection(references: features.map { "\(name):\($0)" }, usesFullNames: true)
-        let search = VectorSearch(selection: selection, vector: vector, limit: limit, filter: filter)
-        let found = try await store.nearest(search, namespace: call.namespace)
+        let search = RowSearch(selection: selection, vector: vector, limit: limit, filter: filter)
+        let found = try await store.search(search, namespace: call.namespace)
         let metric = try view.vectorIndex().index.metric ?? .l2
         let rows = FoundRows(answer: found, features: features, store: id, metric: metric)
         return [

@@ -18,7 +18,7 @@ private struct SeededGenerator: RandomNumberGenerator {
 }
 
 /// Distances, and what of a view is found by them.
-@Suite struct VectorSearchTests {
+@Suite struct RowSearchTests {
     /// Vectors of every length around a multiple of the kernel's width, at addresses that are no multiple of anything.
     @Test(arguments: VectorMetric.allCases) func distancesAreThoseOfTheirFormulas(_ metric: VectorMetric) {
         var generator = SeededGenerator(state: 7)
@@ -73,6 +73,16 @@ private struct SeededGenerator: RandomNumberGenerator {
             nearest.offer(.nan, UnsafeRawBufferPointer(start: nil, count: 0))
             #expect(nearest.rows.map(\.key) == all.prefix(limit).map(\.key))
         }
+    }
+
+    @Test func textsComeBeforeDistances() {
+        var nearest = NearestRows(limit: 3)
+        for (textRank, distance, key) in [
+            (0, 0.5, 1), (1, .infinity, 2), (0, 0.1, 3), (2, 9, 4), (1, 3, 5), (0, .infinity, 6),
+        ] as [(Float, Float, UInt8)] {
+            withUnsafeBytes(of: key) { nearest.offer(textRank: textRank, distance, $0) }
+        }
+        #expect(nearest.rows.map(\.key) == [[4], [5], [2]])
     }
 
     @Test func filtersCompareByType() throws {

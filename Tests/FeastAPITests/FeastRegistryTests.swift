@@ -207,9 +207,10 @@ struct FeastRegistryTests {
         try await test.registry.materialized(view: "v", from: 1_000_000, to: 2_500_000, project: "p")
         let key = ResourceKey(kind: "FeatureView", namespace: "p", name: "v")
         let resource = try await test.resources.get(key)
-        try await test.resources.putStatus(
-            key, uid: resource.metadata.uid,
-            status: ["materializations": [["start": "1970-01-01T00:00:03Z", "end": "1970-01-01T00:00:04Z"]]])
+        try await test.resources.changeStatus(key, uid: resource.metadata.uid) { status in
+            let own: JSONValue = ["start": "1970-01-01T00:00:03Z", "end": "1970-01-01T00:00:04Z"]
+            status["materializations"] = .array((status["materializations"]?.array ?? []) + [own])
+        }
         for _ in 0..<2 {
             let seen = try await test.registry.get(.featureView, "v", project: "p")
             let intervals = try seen.meta.messages(3).map { interval in

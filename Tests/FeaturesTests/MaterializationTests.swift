@@ -1,7 +1,7 @@
 import AerieCore
 import AerieJSON
 import AerieResources
-import Features
+@testable import Features
 import StoreLMDB
 import Synchronization
 import Testing
@@ -48,11 +48,13 @@ import Testing
         // As a kill would have left it.
         let key = ResourceKey(kind: "FeatureView", name: "drivers")
         let view = try await shop.resources.get(key)
-        var status = view.status ?? [:]
-        status["materializing"] = [
-            "start": "2026-10-01T00:00:00Z", "end": "2026-10-31T00:00:00Z", "parts": 3, "done": [0], "rows": 16_000,
-        ]
-        try await shop.resources.putStatus(key, uid: view.metadata.uid, status: status)
+        let origin = RowOrigin(try await shop.store.catalog().view("drivers")).json
+        try await shop.resources.changeStatus(key, uid: view.metadata.uid) { status in
+            status["materializing"] = [
+                "start": "2026-10-01T00:00:00Z", "end": "2026-10-31T00:00:00Z", "parts": 3, "done": [0], "rows": 16_000,
+                "as": origin,
+            ]
+        }
         let again = try Workshop(folder: shop.folder, online: { CountingStore($0) })
         let resumed = try await again.store.resumeMaterializations()
         #expect(resumed.map(\.view) == ["drivers"])
@@ -154,7 +156,7 @@ import Testing
         func turn() async throws -> JSONObject {
             let schedule = try await shop.resources.get(key)
             let done = try await controller.reconcile(schedule)
-            try await shop.resources.putStatus(key, uid: schedule.metadata.uid, status: done.status)
+            try await shop.resources.changeStatus(key, uid: schedule.metadata.uid) { $0 = done.status }
             return done.status
         }
         #expect(try await turn()["nextRun"]?.string == "2026-11-01T10:15:00Z")

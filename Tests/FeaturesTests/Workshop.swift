@@ -1,5 +1,6 @@
 import AerieCore
 import AerieResources
+import AerieTelemetry
 import Datasets
 import Features
 import Foundation
@@ -19,6 +20,7 @@ final class Workshop: Sendable {
     /// - Parameter folder: one that another workshop has used.
     init(
         folder: String? = nil, clock: any WallClock = SystemClock(), sampleEvery: Int = 1000,
+        metrics: MetricsRegistry? = nil,
         online wrap: (LMDBOnlineStore) -> any OnlineStore = { $0 }
     ) throws {
         self.folder = folder ?? NSTemporaryDirectory() + "aerie-features-" + IdentifierSource.system.hex32().prefix(12)
@@ -30,11 +32,11 @@ final class Workshop: Sendable {
             kinds: KindRegistry([
                 EntityKind(), FeatureViewKind(), FeatureServiceKind(), MaterializationScheduleKind(),
                 ExpectationSuiteKind(),
-            ]))
+            ]), guards: [FeatureUse()])
         online = try LMDBOnlineStore(path: self.folder + "/online.mdb", mapSize: 1 << 30)
         store = FeatureStore(
             resources: resources, online: wrap(online), clock: clock,
-            log: try FileFeatureLog(root: self.folder + "/log"), sampleEvery: sampleEvery
+            log: try FileFeatureLog(root: self.folder + "/log"), metrics: metrics, sampleEvery: sampleEvery
         ) { () throws(AerieError) in DuckDBEngine(options: .init(threads: 1)) }
     }
 

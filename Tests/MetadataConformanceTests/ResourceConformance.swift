@@ -70,17 +70,34 @@ enum ResourceConformance {
             }
             #expect(wins == 1)
         },
-        .init("status is kept by put, replaced by putStatus, and ignored for another uid") { stores in
+        .init("status is kept by put, changed out of what it is, and left alone for another uid") { stores in
             let store = stores.resources
             let made = try await store.put(widget("a"), expecting: nil, actor: "x")
-            try await store.putStatus(made.key, uid: made.metadata.uid, status: ["state": "up"])
-            try await store.putStatus(made.key, uid: "other", status: ["state": "wrong"])
+            try await store.changeStatus(made.key, uid: made.metadata.uid) { $0["state"] = "up" }
+            try await store.changeStatus(made.key, uid: "other") { $0 = ["state": "wrong"] }
             let sequence = try await store.latestSequence()
-            try await store.putStatus(made.key, uid: made.metadata.uid, status: ["state": "up"])
+            try await store.changeStatus(made.key, uid: made.metadata.uid) { $0["state"] = "up" }
             #expect(try await store.latestSequence() == sequence)
             let changed = try await store.put(widget("a", 2), expecting: nil, actor: "x")
             #expect(changed.status == ["state": "up"] && changed.metadata.generation == 2)
-            try await store.putStatus(ResourceKey(kind: "Widget", name: "none"), uid: "u", status: [:])
+            try await store.changeStatus(ResourceKey(kind: "Widget", name: "none"), uid: "u") { $0["s"] = 1 }
+        },
+        .init("of many who change the status at once, nobody's change is lost") { stores in
+            let store = stores.resources
+            let made = try await store.put(widget("a"), expecting: nil, actor: "x")
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for number in 0..<20 {
+                    group.addTask {
+                        try await store.changeStatus(made.key, uid: made.metadata.uid) { status in
+                            status["n\(number)"] = true
+                            status["count"] = .int((status["count"]?.int ?? 0) + 1)
+                        }
+                    }
+                }
+                try await group.waitForAll()
+            }
+            let status = try await store.get(made.key).status
+            #expect(status?["count"] == 20 && status?.members.count == 21)
         },
         .init("what is not there is not found, by its names") { stores in
             let store = stores.resources
@@ -116,7 +133,7 @@ enum ResourceConformance {
             let store = stores.resources
             let start = try await store.latestSequence()
             let made = try await store.put(widget("a"), expecting: nil, actor: "x")
-            try await store.putStatus(made.key, uid: made.metadata.uid, status: ["s": 1])
+            try await store.changeStatus(made.key, uid: made.metadata.uid) { $0["s"] = 1 }
             _ = try await store.put(widget("a", 2), expecting: nil, actor: "x")
             _ = try await store.delete(made.key, actor: "x")
             let events = try await store.events(after: start, limit: 100)
@@ -131,7 +148,7 @@ enum ResourceConformance {
             let store = stores.resources
             let made = try await store.put(widget("a"), expecting: nil, actor: "ann")
             _ = try await store.put(widget("a", 2), expecting: nil, actor: "bob")
-            try await store.putStatus(made.key, uid: made.metadata.uid, status: ["s": 1])
+            try await store.changeStatus(made.key, uid: made.metadata.uid) { $0["s"] = 1 }
             _ = try await store.delete(made.key, actor: "cy")
             let trail = try await store.audit(made.key, limit: 10)
             #expect(trail.map(\.action) == ["delete", "update", "create"])

@@ -108,6 +108,22 @@ private final class RecordingReconciler: Reconciler {
         #expect(reconciler.state.withLock { $0.reconciled } == ["a:1", "a:1", "b:1"])
     }
 
+    @Test("what others keep in the status of a kind without a reconciler stays through any change of the spec")
+    func keptStatus() async throws {
+        let fixture = try PlatformFixture()
+        try await running(fixture, []) { service in
+            let key = ResourceKey(kind: "Gadget", name: "a")
+            _ = try await service.apply(PlatformFixture.gadget("a"), actor: "x")
+            try await wait("it is ready") { try await service.get(key).isReady }
+            let uid = try await service.get(key).metadata.uid
+            try await service.changeStatus(key, uid: uid) { $0["mark"] = "far" }
+            _ = try await service.apply(PlatformFixture.gadget("a", size: 5), actor: "x")
+            try await wait("the change is seen") { try await service.get(key).isReady }
+            let status = try await service.get(key).status
+            #expect(status?["mark"] == "far" && status?["observedGeneration"] == 2)
+        }
+    }
+
     @Test("a failure is written as a condition and tried again until it succeeds")
     func retries() async throws {
         let fixture = try PlatformFixture()

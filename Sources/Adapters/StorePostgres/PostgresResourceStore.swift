@@ -58,12 +58,15 @@ public struct PostgresResourceStore: ResourceStore {
         }
     }
 
-    public func putStatus(_ key: ResourceKey, uid: String, status: JSONObject) async throws(AerieError) {
+    public func changeStatus(
+        _ key: ResourceKey, uid: String, _ change: @escaping @Sendable (inout JSONObject) -> Void
+    ) async throws(AerieError) {
         try await database.write { db in
             let sequence = try PostgresResourceRows.lockSequence(db) + 1
-            guard var resource = try PostgresResourceRows.find(db, key), resource.metadata.uid == uid,
-                resource.status != status
-            else { return }
+            guard var resource = try PostgresResourceRows.find(db, key), resource.metadata.uid == uid else { return }
+            var status = resource.status ?? [:]
+            change(&status)
+            guard resource.status != status else { return }
             resource.status = status
             resource.metadata.resourceVersion = sequence
             try PostgresResourceRows.save(db, resource)

@@ -58,11 +58,14 @@ public final class SQLiteResourceStore: ResourceStore {
         }
     }
 
-    public func putStatus(_ key: ResourceKey, uid: String, status: JSONObject) async throws(AerieError) {
+    public func changeStatus(
+        _ key: ResourceKey, uid: String, _ change: @escaping @Sendable (inout JSONObject) -> Void
+    ) async throws(AerieError) {
         try await database.write { db in
-            guard var resource = try ResourceRows.find(key, db), resource.metadata.uid == uid,
-                resource.status != status
-            else { return }
+            guard var resource = try ResourceRows.find(key, db), resource.metadata.uid == uid else { return }
+            var status = resource.status ?? [:]
+            change(&status)
+            guard resource.status != status else { return }
             resource.status = status
             resource.metadata.resourceVersion = try ResourceEvents.nextSequence(db)
             try ResourceRows.save(resource, db)

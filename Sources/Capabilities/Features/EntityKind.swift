@@ -33,12 +33,13 @@ public struct EntityKind: ResourceKind {
             problems.append(
                 .init(field: "spec.joinKey", problem: "must not be empty; leave it out to use the entity's name"))
         }
-        if let type = resource.spec["valueType"]?.string, FeatureType(name: type) == nil {
+        if let type = resource.spec["valueType"]?.string, FeatureType(name: type)?.isKey != true {
+            let word = FeatureType(name: type) == nil ? "is no type" : "is no type of a key"
             problems.append(
                 .init(
                     field: "spec.valueType",
-                    problem: "'\(type)' is no type; there are "
-                        + FeatureType.names.joined(separator: ", ")))
+                    problem: "'\(type)' \(word); write one of \(FeatureType.keyNames), or leave it out for whole numbers "
+                        + "and texts as they come"))
         }
         return problems
     }

@@ -10,6 +10,9 @@ public struct FeatureCatalog: Sendable {
         public var name: String
         /// `nil` where the entity names none; whole numbers are then `INT64` and texts `STRING`.
         public var type: FeatureType?
+
+        /// The column and the type, which an entity's key is made by.
+        var description: String { "\(name) \(type?.rawValue ?? "of any type")" }
     }
 
     public struct View: Sendable {
@@ -181,7 +184,9 @@ public struct FeatureCatalog: Sendable {
                 project: namespace, name: OnlineView.name(definition.name, version: version ?? 0),
                 features: definition.features.map(\.name),
                 windows: definition.windows.map {
-                    OnlineWindows($0, project: namespace, name: definition.name, uid: resource.metadata.uid)
+                    OnlineWindows(
+                        $0, project: namespace, name: definition.name, uid: resource.metadata.uid,
+                        keys: sorted.map(\.description))
                 }))
     }
 

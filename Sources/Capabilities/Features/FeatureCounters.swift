@@ -13,13 +13,26 @@ public final class FeatureCounters: Sendable {
     }
 
     private let registry: MetricsRegistry?
+    private let degraded: Counter?
     private let clock: any WallClock
     private let entries = Mutex<[String: Entry]>([:])
 
     init(_ registry: MetricsRegistry?, clock: any WallClock) {
         self.registry = registry
         self.clock = clock
+        degraded = registry.map { Self.degradedReads($0, loop: "none") }
     }
+
+    /// Reads in which defaults stood in for a store that was not reached.
+    /// - Parameter loop: the event loop of the feature port that counts them; `none` for reads from anywhere else.
+    public static func degradedReads(_ registry: MetricsRegistry, loop: String) -> Counter {
+        registry.counter(
+            "aerie_feature_reads_degraded_total", help: "Reads answered with defaults as the store was not reached",
+            labels: [("loop", loop)])
+    }
+
+    /// A read elsewhere than on a loop of the feature port was answered with defaults.
+    func degrade() { degraded?.increment() }
 
     func wrote(_ rows: Int, of view: FeatureCatalog.View) {
         let counter = entry(view).rows

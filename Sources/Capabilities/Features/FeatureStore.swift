@@ -57,7 +57,6 @@ public final class FeatureStore: Sendable {
     public let counters: FeatureCounters
     /// Statistics, quarantine and sampled reads; `nil` where nobody keeps them.
     let log: (any FeatureLog)?
-    let statusTurn = Turn()
     public let sampling: ReadSampling
     public let skew = SkewBoard()
 

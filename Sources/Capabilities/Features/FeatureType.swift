@@ -118,4 +118,10 @@ public enum FeatureType: String, Sendable, Hashable, CaseIterable {
 
     /// Whether a value is one number, flag or plain text, which can be compared.
     public var isComparable: Bool { self != .bytes && element == nil && !isFormattedText && !isNested }
+
+    /// Whether an entity can be named by values of this type: those that Feast's key layout knows (`EntityKey`).
+    public var isKey: Bool { [.string, .int64, .int32, .bytes, .timestamp].contains(self) }
+
+    /// The types of keys, for messages.
+    public static let keyNames = allCases.filter(\.isKey).map(\.rawValue).joined(separator: ", ")
 }

@@ -49,6 +49,12 @@ public struct FeatureViewDefinition: Sendable, Hashable {
     public var onDemand: OnDemandDefinition?
     /// How old the newest value may be, in microseconds; `nil` for any age.
     public var freshness: Int64?
+    /// How far the time of a row that is pushed or comes by a stream may be ahead of the clock, in microseconds: as the
+    /// newest row counts, one of a far future would hide all that come after it. Events of windows have a limit of
+    /// their own, `WindowPlan.futureLimit`.
+    public var futureLimit = defaultFutureLimit
+
+    static let defaultFutureLimit: Int64 = 24 * 3600 * 1_000_000
 
     /// - Throws: `invalidArgument` with every problem and its path below `path`.
     public static func parse(
@@ -124,12 +130,7 @@ public struct FeatureViewDefinition: Sendable, Hashable {
         }
         view.dropsExpired = spec["dropExpired"]?.bool ?? false
         if view.dropsExpired, view.timeToLive == nil { wrong("dropExpired", "needs a ttl, which says what has expired") }
-        if let freshness = spec["freshness"], !freshness.isNull {
-            view.freshness = microseconds(freshness)
-            if view.freshness == nil || view.freshness == 0 {
-                wrong("freshness", "\(freshness.text()) is no duration; write 90m, 24h or 7d")
-            }
-        }
+        view.readAges(spec, wrong)
         if spec["aggregations"] != nil || spec["stream"] != nil && spec["features"] == nil {
             if let (windows, features) = WindowDefinition.read(spec, view, path: path, problems: &problems) {
                 view.windows = windows
@@ -149,6 +150,21 @@ public struct FeatureViewDefinition: Sendable, Hashable {
             }
         }
         return view
+    }
+
+    /// How old the newest row may be, and how far ahead of the clock.
+    private mutating func readAges(_ spec: JSONObject, _ wrong: (_ field: String, _ problem: String) -> Void) {
+        func length(_ field: String) -> Int64? {
+            guard let value = spec[field], !value.isNull else { return nil }
+            let length = Self.microseconds(value)
+            if length == nil || length == 0 { wrong(field, "\(value.text()) is no duration; write 90m, 24h or 7d") }
+            return length
+        }
+        freshness = length("freshness")
+        futureLimit = length("futureLimit") ?? Self.defaultFutureLimit
+        if spec["futureLimit"] != nil, spec["aggregations"] != nil {
+            wrong("futureLimit", "belongs to a view without aggregations; an event may be ten minutes ahead")
+        }
     }
 
     /// A stream whose messages are rows of the view.

@@ -65,6 +65,7 @@ public struct FeatureViewKind: ResourceKind {
         Field("disabled", .bool),
         Field("pushSource", .string),
         Field("freshness", .any),
+        Field("futureLimit", .any),
         Field(
             "quality",
             .object([

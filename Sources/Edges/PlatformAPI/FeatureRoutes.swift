@@ -72,7 +72,7 @@ public struct FeatureRoutes<Context: RequestContext>: Sendable {
                     "tags": .object(search.tags(feature, view)),
                     "online": .bool(view.isOnline),
                     "services": .array(services.map(\.name).sorted().map { .string($0) }),
-                    "materialized_until": view.status["materializedUntil"] ?? .null,
+                    "materialized_until": view.materializedUntil.map { .string(FeatureTime.text($0)) } ?? .null,
                 ])
             }
         }

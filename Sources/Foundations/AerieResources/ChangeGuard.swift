@@ -18,6 +18,12 @@ public protocol ChangeGuard: Sendable {
         from old: Resource, to new: Resource?, in store: any ResourceListing
     ) async throws(AerieError) -> [String]
 
+    /// What a change costs that whoever makes it may not expect, a line for each thing: said when it is made, or would
+    /// be.
+    func cost(
+        from old: Resource, to new: Resource, in store: any ResourceListing
+    ) async throws(AerieError) -> [String]
+
     /// What declarations name and is not there, a line for each thing: asked once for all that are applied together,
     /// when they are written, or would be.
     func missing(
@@ -36,5 +42,9 @@ extension ChangeGuard {
 
     public func impact(
         from old: Resource, to new: Resource?, in store: any ResourceListing
+    ) async throws(AerieError) -> [String] { [] }
+
+    public func cost(
+        from old: Resource, to new: Resource, in store: any ResourceListing
     ) async throws(AerieError) -> [String] { [] }
 }

@@ -146,15 +146,20 @@ actor KindReconciliation {
         }
         do throws(AerieError) {
             let result = try await reconciler.reconcile(resource)
-            try await service.putStatus(key, uid: resource.metadata.uid, status: completed(result.status, resource))
+            let now = clock.now()
+            try await service.changeStatus(key, uid: resource.metadata.uid) {
+                $0 = Self.completed(result, over: $0, resource, at: now)
+            }
             return (false, result.requeueAfter)
         } catch {
             // Work that was cut off by a shutdown is no failure of the resource's.
             guard !Task.isCancelled else { return (true, nil) }
             logger.warning("reconciling failed", metadata: ["resource": "\(key)", "error": "\(error)"])
-            let status = failed(resource, error)
+            let now = clock.now()
             do throws(AerieError) {
-                try await service.putStatus(key, uid: resource.metadata.uid, status: status)
+                try await service.changeStatus(key, uid: resource.metadata.uid) {
+                    $0 = Self.failed(error, over: $0, resource, at: now)
+                }
             } catch {
                 logger.warning("writing the status failed", metadata: ["resource": "\(key)", "error": "\(error)"])
             }
@@ -162,20 +167,30 @@ actor KindReconciliation {
         }
     }
 
-    private func completed(_ status: JSONObject, _ resource: Resource) -> JSONObject {
-        var status = status
+    /// What a reconciler has found, in the place of what was there, or over it.
+    private static func completed(
+        _ result: Reconciliation, over present: JSONObject, _ resource: Resource, at now: Timestamp
+    ) -> JSONObject {
+        var status = result.status
         if status["observedGeneration"] == nil { status["observedGeneration"] = .int(resource.metadata.generation) }
-        guard status["conditions"] == nil else { return status }
-        let ready = ResourceCondition(isTrue: true, reason: "Reconciled", since: clock.now())
-        return ready.put(into: status, previous: resource.status)
+        if status["conditions"] == nil {
+            let ready = ResourceCondition(isTrue: true, reason: "Reconciled", since: now)
+            status = ready.put(into: status, previous: present)
+        }
+        guard result.keepsRest else { return status }
+        var whole = present
+        for member in status.members { whole[member.key] = member.value }
+        return whole
     }
 
     /// The last good status, with the failure as its condition.
-    private func failed(_ resource: Resource, _ error: AerieError) -> JSONObject {
-        var status = resource.status ?? [:]
+    private static func failed(
+        _ error: AerieError, over present: JSONObject, _ resource: Resource, at now: Timestamp
+    ) -> JSONObject {
+        var status = present
         status["observedGeneration"] = .int(resource.metadata.generation)
         let condition = ResourceCondition(
-            isTrue: false, reason: error.reason ?? "\(error.code)", message: error.message, since: clock.now())
-        return condition.put(into: status, previous: resource.status)
+            isTrue: false, reason: error.reason ?? "\(error.code)", message: error.message, since: now)
+        return condition.put(into: status, previous: present)
     }
 }

@@ -46,7 +46,8 @@ public final class ReconcileLoop: Sendable {
     }
 }
 
-/// For kinds that stand for nothing outside the store.
+/// For kinds that stand for nothing outside the store. What others keep in the status, such as how far a feature view
+/// is materialized, is theirs, and no change of a spec takes it away.
 struct DeclaredReconciler: Reconciler {
     let kind: String
     let clock: any WallClock
@@ -54,7 +55,7 @@ struct DeclaredReconciler: Reconciler {
     func reconcile(_ resource: Resource) async throws(AerieError) -> Reconciliation {
         let condition = ResourceCondition(
             isTrue: true, reason: "Declared", message: "the declaration is kept", since: clock.now())
-        return Reconciliation(status: condition.put(into: [:], previous: resource.status))
+        return Reconciliation(status: condition.put(into: [:], previous: resource.status), keepsRest: true)
     }
 
     func removed(_ resource: Resource) async throws(AerieError) {}

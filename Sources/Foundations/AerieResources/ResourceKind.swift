@@ -54,13 +54,16 @@ public protocol Reconciler: Sendable {
 
 /// How far a reconciliation came.
 public struct Reconciliation: Sendable {
-    /// The whole new status; the resource service adds `observedGeneration` and `conditions` if they are not there.
+    /// The new status; the resource service adds `observedGeneration` and `conditions` if they are not there.
     public var status: JSONObject
+    /// Whether members that are not in `status` stay, as others than the reconciler write them.
+    public var keepsRest: Bool
     /// Look again after this time though nothing has changed; `nil` for not.
     public var requeueAfter: Duration?
 
-    public init(status: JSONObject, requeueAfter: Duration? = nil) {
+    public init(status: JSONObject, keepsRest: Bool = false, requeueAfter: Duration? = nil) {
         self.status = status
+        self.keepsRest = keepsRest
         self.requeueAfter = requeueAfter
     }
 }

@@ -107,8 +107,11 @@ public final class ResourceService: Sendable {
         if let old { result.resource.metadata = old.metadata.replacing(wanted.metadata) }
         if outcome != .unchanged {
             for one in guards { try await one.check(from: old, to: wanted, in: others) }
-            if telling, let old {
-                for one in guards { result.impact += try await one.impact(from: old, to: wanted, in: others) }
+            if let old {
+                for one in guards { result.warnings += try await one.cost(from: old, to: wanted, in: others) }
+                if telling {
+                    for one in guards { result.impact += try await one.impact(from: old, to: wanted, in: others) }
+                }
             }
         }
         return result
@@ -204,9 +207,11 @@ public final class ResourceService: Sendable {
 
     // MARK: For reconcilers
 
-    /// Replaces `status` of the object with that uid, and tells the watchers; does nothing if it is gone.
-    public func putStatus(_ key: ResourceKey, uid: String, status: JSONObject) async throws(AerieError) {
-        try await store.putStatus(key, uid: uid, status: status)
+    /// As `ResourceStore.changeStatus`, and tells the watchers.
+    public func changeStatus(
+        _ key: ResourceKey, uid: String, _ change: @escaping @Sendable (inout JSONObject) -> Void
+    ) async throws(AerieError) {
+        try await store.changeStatus(key, uid: uid, change)
         signal.raise()
     }
 }

@@ -54,8 +54,12 @@ public protocol ResourceStore: ResourceListing {
     func get(_ key: ResourceKey) async throws(AerieError) -> Resource
     /// Creates or replaces labels, annotations and spec; leaves `status` as it is.
     func put(_ resource: Resource, expecting version: Int64?, actor: String) async throws(AerieError) -> Resource
-    /// Replaces `status` of the object with that uid; does nothing if it is gone.
-    func putStatus(_ key: ResourceKey, uid: String, status: JSONObject) async throws(AerieError)
+    /// Changes `status` of the object with that uid, out of what it is at that moment: of several who change it at
+    /// once, each sees what those before it have made. Does nothing if the object is gone.
+    /// - Parameter change: pure; may be called again. An object without a status has an empty one.
+    func changeStatus(
+        _ key: ResourceKey, uid: String, _ change: @escaping @Sendable (inout JSONObject) -> Void
+    ) async throws(AerieError)
     /// - Throws: `notFound`.
     func delete(_ key: ResourceKey, actor: String) async throws(AerieError) -> Resource
     /// The changes after `sequence`, at most `limit`, oldest first.

@@ -83,18 +83,22 @@ extension FeatureStore {
     ) async throws(AerieError) -> ReservedMaterialization {
         let views = try await materializable(names, version: version, namespace)
         let catalog = try await catalog(namespace)
-        var ranges: [ClosedRange<Int64>] = []
+        var plans: [MaterializationJob.Plan] = []
         for view in views {
             // A view that is computed of others changes with any of them, and is made anew.
-            let mark = view.onDemand == nil ? Self.mark(view) : nil
-            let from = start ?? mark ?? catalog.lifetime(view).map { end - $0 } ?? 0
+            let done = view.onDemand == nil ? view.materializedUntil : nil
+            let whole = Self.wholeStart(catalog.lifetime(view), to: end)
+            let from = start ?? done ?? whole
             guard from <= end else {
                 throw .invalid("start_ts", "\(FeatureTime.text(from)) is after the end, \(FeatureTime.text(end))")
             }
-            ranges.append(from...end)
+            let mark = MaterializationMark(range: from...end, origin: RowOrigin(view))
+            var plan = MaterializationJob.Plan(mark: mark, isWhole: from <= whole)
+            if start == nil, let reason = view.rereadReason { plan.notes = ["everything is read again: \(reason)"] }
+            plans.append(plan)
         }
         try begin(views)
-        let jobs = zip(views, ranges).map { MaterializationJob($0, range: $1, store: self, trigger: trigger) }
+        let jobs = zip(views, plans).map { MaterializationJob($0, $1, store: self, trigger: trigger) }
         return ReservedMaterialization(views: views, store: self, jobs: jobs)
     }
 
@@ -104,12 +108,18 @@ extension FeatureStore {
         var results: [(view: String, rows: Result<Int64, AerieError>)] = []
         let all = try await resources.list(kind: "FeatureView")
         for namespace in Set(all.map(\.metadata.namespace)).sorted() {
-            for view in try await catalog(namespace).everyVersion {
+            let catalog = try await catalog(namespace)
+            for view in catalog.everyVersion {
                 guard let left = MaterializationMark(view.status) else { continue }
                 do throws(AerieError) {
                     try begin([view])
                     defer { end([view]) }
-                    let job = MaterializationJob(view, range: left.range, store: self, trigger: "restart", mark: left)
+                    let whole = Self.wholeStart(catalog.lifetime(view), to: left.range.upperBound)
+                    var plan = MaterializationJob.Plan(mark: left, isWhole: left.range.lowerBound <= whole)
+                    // Parts that were written of another definition are written again.
+                    let origin = RowOrigin(view)
+                    if left.origin != origin { plan.mark = MaterializationMark(range: left.range, origin: origin) }
+                    let job = MaterializationJob(view, plan, store: self, trigger: "restart")
                     results.append((view.definition.name, .success(try await job.run { _ in }.rows)))
                 } catch { results.append((view.definition.name, .failure(error))) }
             }
@@ -163,39 +173,10 @@ extension FeatureStore {
 
     private func end(_ views: [FeatureCatalog.View]) { busy.withLock { $0.subtract(views.map(\.key)) } }
 
-    /// Where the last materialization of a view ended.
-    public static func mark(_ view: FeatureCatalog.View) -> Int64? {
-        view.status["materializedUntil"]?.string.flatMap(FeatureTime.parse)
-    }
-
-    /// Changes a view's status, which others change as well: it is read and written in one turn.
+    /// Changes a view's status, which others change as well.
     func changeStatus(
-        _ view: FeatureCatalog.View, _ change: @Sendable (inout JSONObject) -> Void
+        _ view: FeatureCatalog.View, _ change: @escaping @Sendable (inout JSONObject) -> Void
     ) async throws(AerieError) {
-        await statusTurn.enter()
-        do throws(AerieError) {
-            var status = try await resources.get(view.key).status ?? [:]
-            view.change(&status, change)
-            try await resources.putStatus(view.key, uid: view.uid, status: status)
-        } catch {
-            await statusTurn.leave()
-            throw error
-        }
-        await statusTurn.leave()
-    }
-}
-
-/// One at a time, in the order of asking.
-actor Turn {
-    private var isTaken = false
-    private var waiting: [CheckedContinuation<Void, Never>] = []
-
-    func enter() async {
-        guard isTaken else { return isTaken = true }
-        await withCheckedContinuation { waiting.append($0) }
-    }
-
-    func leave() {
-        if waiting.isEmpty { isTaken = false } else { waiting.removeFirst().resume() }
+        try await resources.changeStatus(view.key, uid: view.uid) { view.change(&$0, change) }
     }
 }

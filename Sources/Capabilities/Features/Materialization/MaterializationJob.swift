@@ -11,9 +11,12 @@ struct MaterializationMark: Sendable {
     var parts: Int64
     var done: Set<Int64>
     var rows: Int64
+    /// What the rows are made of; `nil` if it is not known.
+    var origin: RowOrigin?
 
-    init(range: ClosedRange<Int64>) {
+    init(range: ClosedRange<Int64>, origin: RowOrigin) {
         self.range = range
+        self.origin = origin
         parts = 0
         done = []
         rows = 0
@@ -28,12 +31,14 @@ struct MaterializationMark: Sendable {
         self.parts = parts
         done = Set((mark["done"]?.array ?? []).compactMap(\.int))
         rows = mark["rows"]?.int ?? 0
+        origin = RowOrigin(mark["as"])
     }
 
     var json: JSONValue {
         [
             "start": .string(FeatureTime.text(range.lowerBound)), "end": .string(FeatureTime.text(range.upperBound)),
             "parts": .int(parts), "done": .array(done.sorted().map(JSONValue.int)), "rows": .int(rows),
+            "as": origin?.json ?? .null,
         ]
     }
 
@@ -45,25 +50,33 @@ struct MaterializationJob: Sendable {
     /// Rows that are in memory at a time, twice.
     private static let chunk: Int64 = 40_000
 
-    let id: String
-    private let view: FeatureCatalog.View
-    private let range: ClosedRange<Int64>
-    private let store: FeatureStore
-    private let mark: MaterializationMark
-
-    init(
-        _ view: FeatureCatalog.View, range: ClosedRange<Int64>, store: FeatureStore, trigger: String,
-        mark: MaterializationMark? = nil
-    ) {
-        self.view = view
-        self.range = range
-        self.store = store
-        self.mark = mark ?? MaterializationMark(range: range)
-        id = store.materializations.begin(view, range, trigger: trigger, at: store.clock.now().milliseconds * 1000)
+    /// What is to be copied.
+    struct Plan: Sendable {
+        /// The range, and what is done of it already.
+        var mark: MaterializationMark
+        /// Whether the range reaches as far back as that of one that begins from nothing.
+        var isWhole: Bool
+        /// What is to be said of the run.
+        var notes: [String] = []
     }
 
+    let id: String
+    private let view: FeatureCatalog.View
+    private let plan: Plan
+    private let store: FeatureStore
+
+    init(_ view: FeatureCatalog.View, _ plan: Plan, store: FeatureStore, trigger: String) {
+        self.view = view
+        self.plan = plan
+        self.store = store
+        id = store.materializations.begin(
+            view, plan.mark.range, trigger: trigger, at: store.clock.now().milliseconds * 1000)
+    }
+
+    private var now: Int64 { store.clock.now().milliseconds * 1000 }
+
     /// Says in the view's status that it has begun: from here on the next process does it, if this one ends.
-    func announce() async throws(AerieError) { try await keep(mark) }
+    func announce() async throws(AerieError) { try await keep(plan.mark) }
 
     /// Takes back what `announce` has said, of one that is not to be run.
     func withdraw() async {
@@ -80,12 +93,12 @@ struct MaterializationJob: Sendable {
         let outcome = await withTaskCancellationHandler { await task.value } onCancel: { task.cancel() }
         do throws(AerieError) {
             let (progress, notes) = try outcome.get()
-            store.materializations.end(id, at: store.clock.now().milliseconds * 1000, notes: notes)
+            store.materializations.end(id, at: now, notes: notes)
             return progress
         } catch {
             // What was refused or cancelled does not go on by itself; what the store failed at may.
             try? await store.changeStatus(view) { $0["materializing"] = nil }
-            store.materializations.end(id, at: store.clock.now().milliseconds * 1000, error: error)
+            store.materializations.end(id, at: now, error: error)
             throw error
         }
     }
@@ -93,16 +106,17 @@ struct MaterializationJob: Sendable {
     private func work(
         _ report: @Sendable (MaterializationProgress) -> Void
     ) async throws(AerieError) -> (MaterializationProgress, [String]) {
-        tell(MaterializationProgress(view: view.definition.name, rows: mark.rows, total: 0), report)
+        tell(MaterializationProgress(view: view.definition.name, rows: plan.mark.rows, total: 0), report)
         let engine = try store.engine()
-        let left = mark.parts > 0 ? (parts: mark.left, of: mark.parts) : nil
+        let left = plan.mark.parts > 0 ? (parts: plan.mark.left, of: plan.mark.parts) : nil
+        let range = plan.mark.range
         let source =
             view.onDemand == nil
             ? try await MaterializationSource(view, in: range, engine: engine, access: store.access, left: left)
             : try await MaterializationSource(computing: view, in: range, engine: engine, store: store, left: left)
-        let notes = try await store.checkQuality(of: source)
+        let notes = plan.notes + (try await store.checkQuality(of: source))
         let total = try await source.count()
-        var mark = self.mark
+        var mark = plan.mark
         if mark.parts == 0 { mark.parts = max(1, (total + Self.chunk - 1) / Self.chunk) }
         let known = mark.rows
         var progress = MaterializationProgress(view: view.definition.name, rows: known, total: known + total)
@@ -112,8 +126,7 @@ struct MaterializationJob: Sendable {
             // A `nil` here would be JSON's null, and a record of nothing.
             total > 0 ? try await FeatureStatistics.collect(source) : JSONValue?.none
         }
-        var newest = try await write(source, &mark, &progress, report)
-        newest = max(newest, view.status["newestEvent"]?.string.flatMap(FeatureTime.parse) ?? .min)
+        let newest = try await write(source, &mark, &progress, report)
         let statistics = try await described.get()
         try await finish(progress.total, newest, statistics, notes)
         return (progress, notes)
@@ -168,27 +181,24 @@ struct MaterializationJob: Sendable {
     private func finish(
         _ rows: Int64, _ newest: Int64, _ statistics: JSONValue?, _ notes: [String]
     ) async throws(AerieError) {
-        let at = FeatureTime.text(store.clock.now().milliseconds * 1000)
-        let (from, to) = (FeatureTime.text(range.lowerBound), FeatureTime.text(range.upperBound))
+        let at = now
         if let statistics {
             let record: JSONValue = [
-                "at": .string(at), "start": .string(from), "end": .string(to), "rows": .int(rows),
-                "features": statistics,
+                "at": .string(FeatureTime.text(at)), "start": .string(FeatureTime.text(plan.mark.range.lowerBound)),
+                "end": .string(FeatureTime.text(plan.mark.range.upperBound)), "rows": .int(rows), "features": statistics,
             ]
             try await store.log?.append(FeatureStatistics.log(view), [record.utf8()])
         }
+        let record = MaterializationRecord(
+            range: plan.mark.range, origin: RowOrigin(view), isWhole: plan.isWhole, rows: rows, notes: notes, at: at)
+        // A row of tomorrow makes no view fresher than it is now.
+        let seen = min(newest, at)
         try await store.changeStatus(view) { status in
-            var intervals = status["materializations"]?.array ?? []
-            intervals.append([
-                "start": .string(from), "end": .string(to), "rows": .int(rows), "at": .string(at),
-                "notes": .array(notes.map(JSONValue.string)),
-            ])
-            status["materializations"] = .array(Array(intervals.suffix(50)))
-            let until = max(range.upperBound, status["materializedUntil"]?.string.flatMap(FeatureTime.parse) ?? .min)
-            status["materializedUntil"] = .string(FeatureTime.text(until))
-            if newest > .min { status["newestEvent"] = .string(FeatureTime.text(newest)) }
+            record.add(to: &status)
+            let known = status["newestEvent"]?.string.flatMap(FeatureTime.parse) ?? .min
+            if seen > known { status["newestEvent"] = .string(FeatureTime.text(seen)) }
             status["materializing"] = nil
         }
-        store.counters.saw(newest, of: view)
+        store.counters.saw(seen, of: view)
     }
 }

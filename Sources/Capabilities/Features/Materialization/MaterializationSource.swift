@@ -20,15 +20,15 @@ struct MaterializationSource {
         let definition = view.definition
         let source = try await definition.source(engine, access)
         func original(_ name: String) -> String { sqlIdentifier(definition.column(of: name)) }
+        let keys = view.joinKeys.map { Self.key(original($0.name), $0) }
         let time = sqlInstant(sqlIdentifier(source.timestamp))
         let created = definition.createdTimestampColumn.map { sqlInstant(sqlIdentifier($0)) }
-        var columns = view.joinKeys.enumerated().map { "\(original($1.name)) AS k\($0)" }
+        var columns = keys.enumerated().map { "\($1) AS k\($0)" }
         for (index, feature) in definition.features.enumerated() {
             columns.append("\(Self.cast(original(feature.name), feature.type)) AS f\(index)")
         }
         columns.append("epoch_us(\(time)) AS t")
         columns.append("\(created.map { "coalesce(epoch_us(\($0)), 0)" } ?? "0::BIGINT") AS c")
-        let keys = view.joinKeys.map { original($0.name) }
         hash = Self.hash(of: view.joinKeys.indices.map { "k\($0)" })
         var conditions =
             ["\(time) BETWEEN make_timestamp(\(range.lowerBound)) AND make_timestamp(\(range.upperBound))"]
@@ -68,12 +68,13 @@ struct MaterializationSource {
                     + result.columns.prefix { $0 != EntityRange.timestamp }.joined(separator: ", ")
                     + "; it can be written, and not be materialized")
         }
-        var columns = view.joinKeys.enumerated().map { "\(sqlIdentifier($1.name)) AS k\($0)" }
+        let keys = view.joinKeys.map { Self.key(sqlIdentifier($0.name), $0) }
+        var columns = keys.enumerated().map { "\($1) AS k\($0)" }
         for (index, feature) in features.enumerated() {
             columns.append("\(Self.cast(sqlIdentifier(feature.name), feature.type)) AS f\(index)")
         }
         columns += ["\(moment)::BIGINT AS t", "0::BIGINT AS c"]
-        let wanted = left.map { " WHERE " + Self.isIn($0, view.joinKeys.map { sqlIdentifier($0.name) }) } ?? ""
+        let wanted = left.map { " WHERE " + Self.isIn($0, keys) } ?? ""
         try await keep("SELECT \(columns.joined(separator: ", ")) FROM read_parquet(\(sqlString(file)))\(wanted)")
     }
 
@@ -146,6 +147,11 @@ struct MaterializationSource {
             default: "CAST(to_json(\(column)) AS VARCHAR)"
             }
         }
+    }
+
+    /// What a key's column is selected as.
+    private static func key(_ column: String, _ key: FeatureCatalog.JoinKey) -> String {
+        key.type == .bytes ? cast(column, .bytes) : column
     }
 
     private static func key(_ value: SQLValue, _ key: FeatureCatalog.JoinKey) throws(AerieError) -> FeatureValue {

@@ -49,7 +49,7 @@ extension FeatureStore {
         var batches: [Batch] = []
         for view in views where view.online.windows == nil {
             let columns = try await computed(given, of: view, computes: computes)
-            var rows = try Self.rows(columns, of: view)
+            var rows = try rows(columns, of: view)
             if target == .both {
                 // Offline a feature without a column is null; online it is the same.
                 for place in rows.indices { rows[place].values = rows[place].values.map { $0 ?? .null } }
@@ -83,21 +83,22 @@ extension FeatureStore {
         guard let newest = rows.lazy.map(\.time).max() else { return 0 }
         let count = try await online.write(view.online, rows)
         counters.wrote(count, of: view)
-        counters.saw(newest, of: view)
+        // A row of tomorrow makes no view fresher than it is now.
+        counters.saw(min(newest, clock.now().milliseconds * 1000), of: view)
         return count
     }
 
     /// What takes the rows of a view's stream: as a push of them would, quality suite included.
     func rowWriter(_ view: FeatureCatalog.View) -> RowWriter {
         var writer = RowWriter { [self] columns throws(AerieError) in
-            let rows = try Self.rows(columns, of: view)
+            let rows = try rows(columns, of: view)
             let places = try await passQuality(rows, columns, view)
             _ = try await put(places.map { $0.map { rows[$0] } } ?? rows, of: view)
             return places
         }
         if access.pushed != nil, view.definition.stream?.keepsRows == true {
             writer.keep = { [self] columns throws(AerieError) in
-                try await keep(columns, rows: try Self.rows(columns, of: view), of: view)
+                try await keep(columns, rows: try rows(columns, of: view), of: view)
             }
         }
         return writer
@@ -113,7 +114,8 @@ extension FeatureStore {
 
     /// Rows out of columns. The time stands in the view's timestamp field; `created` is looked for under the view's own
     /// name of it. Features without a column keep the value they have.
-    static func rows(
+    /// - Throws: `invalidArgument` for what is missing or does not fit, and for a time too far ahead of the clock.
+    func rows(
         _ columns: [(name: String, values: [JSONValue])], of view: FeatureCatalog.View
     ) throws(AerieError) -> [OnlineRow] {
         let count = columns.first?.values.count ?? 0
@@ -140,6 +142,7 @@ extension FeatureStore {
         }
         var rows: [OnlineRow] = []
         rows.reserveCapacity(count)
+        let now = clock.now().milliseconds * 1000
         for row in 0..<count {
             var key: [FeatureValue] = []
             for (declared, column) in keys {
@@ -160,13 +163,28 @@ extension FeatureStore {
             rows.append(
                 OnlineRow(
                     key: try view.entityKey.bytes(view.joinKeys.isEmpty ? [.string("")] : key),
-                    time: try time(times.values[row], "df.\(times.name)[\(row)]"),
+                    time: try Self.time(
+                        times.values[row], "df.\(times.name)[\(row)]", now: now, ahead: view.definition.futureLimit),
                     created: try created.map { column throws(AerieError) in
-                        column.values[row].isNull ? 0 : try time(column.values[row], "df.\(column.name)[\(row)]")
+                        column.values[row].isNull ? 0 : try Self.time(column.values[row], "df.\(column.name)[\(row)]")
                     } ?? 0,
                     values: values))
         }
         return rows
+    }
+
+    private static func time(
+        _ value: JSONValue, _ field: String, now: Int64, ahead limit: Int64
+    ) throws(AerieError) -> Int64 {
+        let time = try time(value, field)
+        guard time <= now + limit else {
+            throw .invalid(
+                field,
+                "\(FeatureTime.text(time)) is more than \(limit / 1_000_000) s ahead of the clock, "
+                    + "\(FeatureTime.text(now)): no row would count that comes after it. spec.futureLimit of the view says how "
+                    + "far ahead rows may be")
+        }
+        return time
     }
 
     /// ISO text, or a number of seconds, milliseconds, microseconds or nanoseconds by its size.

@@ -151,9 +151,10 @@ public struct FeatureVectors: Sendable {
     }
 
     /// What stands in for features that could not be read: their defaults, and what the features on demand are of the
-    /// defaults of their inputs; nothing for those that a function gives.
+    /// defaults of their inputs; nothing for those that a function gives. Counted as a degraded read.
     /// - Parameter request: a column of `rows` values for each of `request`; without them they are null.
     public func defaults(request: [[FeatureValue]] = [], rows: Int) -> Columns {
+        store.counters.degrade()
         let brought = brought(request)
         let records = plan.parts.map { part in
             [OnlineRecord?](repeating: OnlineRecord(time: 0, values: Self.defaults(part)), count: rows)

@@ -173,6 +173,7 @@ extension FeatureStore {
         let records: [[OnlineRecord?]]
         do throws(AerieError) { records = try await online.read(reads) } catch {
             guard error.code == .unavailable, error.reason?.hasPrefix("native.") != true else { throw error }
+            counters.degrade()
             columns += plan.outputs.map { Self.column(standingFor: $0, in: plan, count: count) }
             return OnlineAnswer(columns: columns, degraded: error.message)
         }

@@ -146,7 +146,9 @@ extension FeatureCatalog.View {
     var streamName: String? {
         if let windows = online.windows { return windows.stream }
         guard definition.stream != nil else { return nil }
-        return "\(key.namespace)/\(definition.name)#rows-" + String(StableHash.of(uid.utf8), radix: 16)
+        // Rows by other keys are others: what was read of the log was not read of them.
+        let identity = ([uid] + joinKeys.map(\.description)).joined(separator: "\u{1}")
+        return "\(key.namespace)/\(definition.name)#rows-" + String(StableHash.of(identity.utf8), radix: 16)
     }
 
     /// What says where the view's events or rows come from.

@@ -115,8 +115,7 @@ public actor StreamSupervisor {
         for view in views {
             guard let name = view.streamName, let source = view.streamSource else { continue }
             wanted.insert(name)
-            // What a consumer does depends on more than the plan.
-            let made = Made(source: source, definition: view.online.windows == nil ? view.definition : nil)
+            let made = Made(view, source)
             if let known = running[name], known.problem == nil, started[name] == made { continue }
             await end(name)
             started[name] = made
@@ -129,10 +128,25 @@ public actor StreamSupervisor {
         seen = count
     }
 
-    /// What a consumer was started for: a row is read by its whole view.
+    /// What a consumer was started for: all that says how messages become events or rows, and what becomes of them.
+    /// A description, a default or a time to live is not among it, and leaves the consumer at work.
     private struct Made: Hashable {
-        var source: StreamSource
-        var definition: FeatureViewDefinition?
+        private var source: StreamSource
+        private var keys: [FeatureCatalog.JoinKey]
+        private var mapping: [String: String]
+        private var columns: [String?]
+        private var features: [String: FeatureType]
+        private var quality: FeatureQuality?
+
+        init(_ view: FeatureCatalog.View, _ source: StreamSource) {
+            let definition = view.definition
+            self.source = source
+            keys = view.joinKeys
+            mapping = definition.fieldMapping
+            columns = [definition.timestampField, definition.createdTimestampColumn]
+            features = Dictionary(definition.features.map { ($0.name, $0.type) }) { first, _ in first }
+            quality = view.quality
+        }
     }
 
     private var started: [String: Made] = [:]
@@ -184,9 +198,7 @@ public actor StreamSupervisor {
             guard let view = try? await store.catalog(status.namespace).view(status.view) else { continue }
             let stream = status.json
             if reported[view.uid] == stream { continue }
-            var written = try await store.resources.get(view.key).status ?? [:]
-            written["stream"] = stream
-            try await store.resources.putStatus(view.key, uid: view.uid, status: written)
+            try await store.resources.changeStatus(view.key, uid: view.uid) { $0["stream"] = stream }
             reported[view.uid] = stream
         }
     }

@@ -8,14 +8,21 @@ public struct OnlineWindows: Sendable, Hashable {
     let plan: WindowPlan
     let types: [FeatureType]
     let project: String
-    /// Another one for another plan or another resource of the same name, whose states must not be mixed up.
+    let keys: [String]
+    /// Another one for another plan, other keys, other fields of an event, or another resource of the same name, whose
+    /// states must not be mixed up.
     let rowName: String
 
-    init(_ definition: WindowDefinition, project: String, name: String, uid: String) {
+    /// - Parameter keys: the join keys with their types.
+    init(_ definition: WindowDefinition, project: String, name: String, uid: String, keys: [String]) {
         plan = definition.plan
         types = definition.types
         self.project = project
-        rowName = "\(name)#" + String(StableHash.of("\(uid) \(plan.fingerprint)".utf8), radix: 16)
+        self.keys = keys
+        let (stream, kinds) = (definition.stream, definition.kinds.map(\.rawValue))
+        let events = keys + [stream.timestampField, stream.eventID ?? ""] + kinds
+        let identity = (["\(uid) \(plan.fingerprint)"] + events).joined(separator: "\u{1}")
+        rowName = "\(name)#" + String(StableHash.of(identity.utf8), radix: 16)
     }
 
     /// The stream's name in the store of states.

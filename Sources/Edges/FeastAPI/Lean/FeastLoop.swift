@@ -51,9 +51,7 @@ struct FeastCounters: Sendable {
             "aerie_feature_rows_read_total", help: "Rows looked up in the online store", labels: labels)
         missing = registry.counter(
             "aerie_feature_rows_missing_total", help: "Rows that the online store does not have", labels: labels)
-        degraded = registry.counter(
-            "aerie_feature_reads_degraded_total", help: "Reads answered with defaults as the store was not reached",
-            labels: labels)
+        degraded = FeatureCounters.degradedReads(registry, loop: "\(loop)")
         duration = registry.histogram(
             "aerie_feature_read_seconds", help: "From a request's last byte to its answer", labels: labels)
     }

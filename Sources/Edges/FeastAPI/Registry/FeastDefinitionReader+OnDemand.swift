@@ -36,7 +36,7 @@ extension FeastDefinitionReader {
         }
         spec["onDemand"] = .object(onDemand)
         let features = try features(message, list: 3)
-        guard !features.isEmpty else { return outcome }
+        guard !features.isEmpty else { return withoutFeatures }
         spec["features"] = .array(features)
         try described(&spec, description: 6, owner: 8, tags: 7)
         return resource("FeatureView", keepingRest(spec, known: Self.onDemandMembers))

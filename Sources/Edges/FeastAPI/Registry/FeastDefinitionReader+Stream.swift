@@ -43,7 +43,7 @@ extension FeastDefinitionReader {
             // Feast lists the keys of such a view among its features.
             let keys = try message.messages(5).map { $0.text(1) }
             let features = try features(message).filter { !keys.contains($0["name"]?.string ?? "") }
-            guard !features.isEmpty else { return outcome }
+            guard !features.isEmpty else { return withoutFeatures }
             spec["features"] = .array(features)
             if let ttl { spec["ttl"] = .string(Self.seconds(ttl)) }
             if stream["type"] == "kafka" { spec["stream"] = .object(Self.ofRows(stream)) }

@@ -12,6 +12,8 @@ struct FeastDefinitionReader {
     struct Outcome {
         var resource: Resource?
         var problem: String
+        /// The class of `feast.errors` that stands for the problem where it is an error; `nil` for the general one.
+        var failure: String?
     }
 
     /// Stands in Feast for the entity of views that have none.
@@ -44,6 +46,18 @@ struct FeastDefinitionReader {
     }
 
     var outcome: Outcome { Outcome(resource: nil, problem: problems.joined(separator: "; ")) }
+
+    /// What Feast infers comes inferred, out of the source, by the client that applies; a list that is empty all the
+    /// same could be made nothing of.
+    var withoutFeatures: Outcome {
+        var outcome = outcome
+        guard outcome.problem.isEmpty else { return outcome }
+        outcome.problem =
+            "it has no features: give it a schema, or apply it by feast apply, which infers the schema from a source that "
+            + "it can read"
+        outcome.failure = "RegistryInferenceFailure"
+        return outcome
+    }
 
     func resource(_ kind: String, _ spec: JSONObject) -> Outcome {
         var metadata = ResourceMetadata(name: object.name, namespace: project)
@@ -79,11 +93,14 @@ struct FeastDefinitionReader {
         var spec = JSONObject()
         if !message.text(4).isEmpty { spec["joinKey"] = .string(message.text(4)) }
         let type = message.number(2)
-        if let known = FeastValueType.type(type) {
+        if let known = FeastValueType.type(type), known.isKey {
             spec["valueType"] = .string(known.rawValue)
         } else if type != 0 {
-            problems.append("entity '\(object.name)' has values of type \(FeastValueType.name(type))")
-            return outcome
+            // Feast takes it, and fails at the first row that it is to write online.
+            throw .invalid(
+                "value_type",
+                "entity '\(object.name)' has values of type \(FeastValueType.name(type)), which no key is made of: "
+                    + "give it one of \(FeatureType.keyNames)")
         } else if let before = old?.spec["valueType"] {
             spec["valueType"] = before
         }
@@ -109,7 +126,7 @@ struct FeastDefinitionReader {
         guard let source = try source(try message.message(7)) else { return outcome }
         spec["source"] = .object(source)
         let features = try features(message)
-        guard !features.isEmpty else { return outcome }
+        guard !features.isEmpty else { return withoutFeatures }
         spec["features"] = .array(features)
         spec["online"] = .bool(message.number(8) != 0)
         if let from = try message.message(9) {

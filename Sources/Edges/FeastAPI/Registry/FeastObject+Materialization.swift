@@ -13,13 +13,37 @@ extension FeastObject {
 
     private var hasIntervals: Bool { kind == .featureView || kind == .streamFeatureView }
 
-    mutating func add(materialization from: Int64, _ to: Int64) {
+    /// The intervals in the message, in microseconds; those that end before they begin are left out.
+    var materializations: [ClosedRange<Int64>] {
+        get throws(AerieError) {
+            guard hasIntervals else { return [] }
+            var found: [ClosedRange<Int64>] = []
+            for interval in try meta.messages(Self.intervals) {
+                guard let from = try interval.message(1).map(FeastTime.micros),
+                    let to = try interval.message(2).map(FeastTime.micros), from <= to
+                else { continue }
+                found.append(from...to)
+            }
+            return found
+        }
+    }
+
+    mutating func dropMaterializations() {
         guard hasIntervals else { return }
-        var interval = ProtobufMessage()
-        interval.set(1, message: FeastTime.message(micros: from))
-        interval.set(2, message: FeastTime.message(micros: to))
         var meta = meta
-        meta.append(Self.intervals, message: interval)
+        meta.set(Self.intervals, nil)
+        self.meta = meta
+    }
+
+    mutating func add(_ intervals: [ClosedRange<Int64>]) {
+        guard hasIntervals, !intervals.isEmpty else { return }
+        var meta = meta
+        for range in intervals {
+            var interval = ProtobufMessage()
+            interval.set(1, message: FeastTime.message(micros: range.lowerBound))
+            interval.set(2, message: FeastTime.message(micros: range.upperBound))
+            meta.append(Self.intervals, message: interval)
+        }
         meta.set(Self.state, number: Self.availableOnline)
         self.meta = meta
     }
@@ -27,33 +51,20 @@ extension FeastObject {
     /// What Aerie itself knows of the view of a resource: its version, and what of that was materialized, which stands
     /// in the status.
     mutating func add(knownOf resource: Resource, in catalog: FeatureCatalog) {
-        guard FeastKind.views.contains(kind) else { return }
-        let view = catalog.declaredView(resource.metadata.name)
-        if let version = view?.version {
+        guard FeastKind.views.contains(kind), let view = catalog.declaredView(resource.metadata.name) else { return }
+        if let version = view.version {
             var meta = meta
             meta.set(kind == .onDemandFeatureView ? 3 : 4, number: UInt64(version))
             self.meta = meta
         }
-        guard hasIntervals else { return }
-        for interval in (view?.status ?? resource.status)?["materializations"]?.array ?? [] {
-            guard let from = interval["start"]?.string.flatMap(FeatureTime.parse),
-                let to = interval["end"]?.string.flatMap(FeatureTime.parse)
-            else { continue }
-            add(materialization: from, to)
-        }
+        add(view.materializedIntervals)
     }
 
-    /// A client that applies a view again does not take away what was noted for it.
-    mutating func keepMaterializations(of found: FeastRegistry.Entry) throws(AerieError) {
-        guard hasIntervals else { return }
+    /// Definitions in files know no state; `feast feature-views set-state` applies a view with one.
+    mutating func keepState(of document: DefinitionDocument) throws(AerieError) {
+        guard hasIntervals, meta.number(Self.state) == 0 else { return }
         var meta = meta
-        meta.set(Self.intervals, nil)
-        if let document = found.document {
-            let old = try FeastObject(kind, bytes: document.bytes).meta
-            for field in old.fields where field.number == Self.intervals { meta.fields.append(field) }
-            // Definitions in files know no state; `feast feature-views set-state` applies a view with one.
-            if meta.number(Self.state) == 0 { meta.set(Self.state, number: old.number(Self.state)) }
-        }
+        meta.set(Self.state, number: try FeastObject(kind, bytes: document.bytes).meta.number(Self.state))
         self.meta = meta
     }
 }

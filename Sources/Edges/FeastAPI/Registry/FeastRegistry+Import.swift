@@ -58,12 +58,18 @@ extension FeastRegistry {
             for object in some {
                 let home = kind == .project ? object.name : object.project
                 report.projects.insert(home)
-                let problem =
-                    isDryRun
-                    ? try read(object, project: home, old: nil).problem
-                    : try await apply(object, project: home)
-                if !problem.isEmpty { report.problems.append("\(home): \(problem)") }
-                report.problems += try warnings(object, project: home).map { "\(home): \($0)" }
+                // One that is refused for what it says holds up no other.
+                do throws(AerieError) {
+                    let problem =
+                        isDryRun
+                        ? try read(object, project: home, old: nil).problem
+                        : try await apply(object, project: home)
+                    if !problem.isEmpty { report.problems.append("\(home): \(problem)") }
+                    report.problems += try warnings(object, project: home).map { "\(home): \($0)" }
+                } catch {
+                    guard error.code == .invalidArgument else { throw error }
+                    report.problems.append("\(home): \(error.message)")
+                }
             }
         }
         return report

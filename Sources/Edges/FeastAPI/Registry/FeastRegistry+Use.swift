@@ -47,6 +47,14 @@ extension FeastObject {
     /// The field of the spec that lists features.
     var featuresField: Int { kind == .onDemandFeatureView ? 3 : 4 }
 
+    /// Names of the features of a view; none for what is no view.
+    var featureNames: [String] {
+        get throws(AerieError) {
+            guard FeastKind.views.contains(kind) else { return [] }
+            return try spec.messages(featuresField).map { $0.text(1) }
+        }
+    }
+
     /// Names of the entities of a view.
     var entityNames: [String] { spec.texts(entitiesField) }
 

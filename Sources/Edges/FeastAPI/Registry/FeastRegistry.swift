@@ -158,7 +158,7 @@ public struct FeastRegistry: Sendable {
     /// Creates or replaces an object, and the resource that it means.
     /// - Returns: what of it is kept and not carried out; empty for nothing.
     /// - Throws: `failedPrecondition` if others use what would go; `alreadyExists` if a view of another kind has the
-    ///   name.
+    ///   name; `invalidArgument` if the object in its place is carried out, and this one cannot be.
     @discardableResult
     func apply(_ given: FeastObject, project asked: String) async throws(AerieError) -> String {
         var object = given
@@ -171,34 +171,61 @@ public struct FeastRegistry: Sendable {
         let found = try await entry(object.kind, name, project: project)
         let now = clock.now()
         object.stamp(created: found?.object.created ?? object.created ?? now, updated: now)
-        if let found { try object.keepMaterializations(of: found) }
-        var outcome = try read(object, project: project, old: found?.resource)
-        if let found, let old = found.resource, outcome.resource != nil {
-            let before = try read(found.object, project: project, old: old).resource
-            outcome.resource?.merge(old, before: before)
-        }
+        // A client that applies a view again does not take away what was noted for it.
+        let intervals = try (found?.object ?? object).materializations
+        object.dropMaterializations()
+        if let document = found?.document { try object.keepState(of: document) }
+        let (resource, problem) = try await carryOut(object, project: project, over: found)
         var document = DefinitionDocument(
             key: .init(project: project, kind: object.kind.rawValue, name: name), bytes: object.message.bytes,
-            problem: outcome.problem)
-        var isCarriedOut = false
-        if let resource = outcome.resource {
-            do throws(AerieError) {
-                let applied = try await resources.apply(resource, actor: Self.actor).resource
-                document.resource = DefinitionDocument.Origin(applied)
-                isCarriedOut = true
-            } catch {
-                // What Aerie has no way to say is kept all the same, as Feast would; not in the place of what was
-                // declared here.
-                let isDeclaredHere = found?.resource != nil && found?.document == nil
-                guard error.code == .invalidArgument, !isDeclaredHere else { throw error }
-                document.problem = error.message
+            problem: problem)
+        if let resource {
+            document.resource = DefinitionDocument.Origin(resource)
+            if found == nil, let view = try await store.catalog(project).declaredView(name) {
+                for range in intervals {
+                    try await store.noteMaterialization(of: view, from: range.lowerBound, to: range.upperBound)
+                }
             }
-        }
-        if !isCarriedOut, let old = found?.resource {
-            _ = try await resources.delete(old.key, actor: Self.actor)
+        } else {
+            object.add(intervals)
+            document.bytes = object.message.bytes
         }
         try await documents.put(try await newProject(project, unless: object.kind == .project, at: now) + [document])
-        return document.problem
+        return problem
+    }
+
+    /// Applies the resource that an object means.
+    /// - Returns: the resource, and what of the object it leaves out; no resource where all of it is kept alone, as
+    ///   Feast would keep it.
+    /// - Throws: `invalidArgument` where a resource would have to go for that: what others read and what is
+    ///   materialized stays, and the client is told.
+    private func carryOut(
+        _ object: FeastObject, project: String, over found: Entry?
+    ) async throws(AerieError) -> (resource: Resource?, problem: String) {
+        let outcome = try read(object, project: project, old: found?.resource)
+        func refused(_ problem: String) -> AerieError {
+            AerieError(
+                .invalidArgument,
+                "\(object.kind.rawValue) '\(object.name)' stays as it was: \(problem). To keep a definition that is not "
+                    + "carried out, delete the one that is first",
+                reason: outcome.failure.map(FeastFailure.reason))
+        }
+        guard var resource = outcome.resource else {
+            if found?.resource != nil { throw refused(outcome.problem) }
+            return (nil, outcome.problem)
+        }
+        if let found, let old = found.resource {
+            let lost = try object.featureNames.filter { old.declares($0) && !resource.declares($0) }
+            if !lost.isEmpty { throw refused(outcome.problem) }
+            resource.merge(old, before: try read(found.object, project: project, old: old).resource)
+        }
+        do throws(AerieError) {
+            return (try await resources.apply(resource, actor: Self.actor).resource, outcome.problem)
+        } catch {
+            guard error.code == .invalidArgument else { throw error }
+            if found?.resource != nil { throw refused(error.message) }
+            return (nil, error.message)
+        }
     }
 
     /// What the object means here, and what of that is not carried out.
@@ -285,15 +312,14 @@ public struct FeastRegistry: Sendable {
     func materialized(view name: String, from: Int64, to: Int64, project: String) async throws(AerieError) {
         for kind in [FeastKind.featureView, .streamFeatureView] {
             guard let found = try await entry(kind, name, project: project) else { continue }
-            var object = found.object
-            if let document = found.document { object = try FeastObject(kind, bytes: document.bytes) }
-            object.add(materialization: from, to)
+            if found.resource != nil, let view = try await store.catalog(project).declaredView(name) {
+                return try await store.noteMaterialization(of: view, from: from, to: to)
+            }
+            guard var document = found.document, from <= to else { return }
+            var object = try FeastObject(kind, bytes: document.bytes)
+            object.add([from...to])
             object.stamp(created: object.created ?? clock.now(), updated: clock.now())
-            var document =
-                found.document
-                ?? DefinitionDocument(key: .init(project: project, kind: kind.rawValue, name: name), bytes: [])
             document.bytes = object.message.bytes
-            if let resource = found.resource { document.resource = DefinitionDocument.Origin(resource) }
             return try await documents.put([document])
         }
         throw FeastKind.featureView.missing(name, in: project)

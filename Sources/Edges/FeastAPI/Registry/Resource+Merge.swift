@@ -8,6 +8,11 @@ extension Resource {
     mutating func merge(_ old: Resource, before: Resource?) {
         if let before { spec = old.spec.merged(from: before.spec, to: spec) }
     }
+
+    /// Whether the resource lists a feature of that name.
+    func declares(_ feature: String) -> Bool {
+        spec["features"]?.array?.contains { $0["name"]?.string == feature } ?? false
+    }
 }
 
 extension JSONObject {

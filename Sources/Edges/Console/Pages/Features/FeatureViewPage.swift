@@ -45,7 +45,9 @@ enum FeatureViewPage {
         }
         facts.append(("Owner", list(view.owner.isEmpty ? [] : [view.owner], "nobody")))
         facts.append(("Used by", list(Set(item.services.values.joined()).sorted(), "no service")))
-        facts.append(("Materialized until", "\(view.status["materializedUntil"]?.string ?? "never")"))
+        let until = view.materializedUntil.map { FeatureTime.text($0) }
+        let reread = view.rereadReason.map { "everything is read at the next materialization: \($0)" }
+        facts.append(("Materialized until", "\(reread ?? until ?? "never")"))
         facts.append(("Definition", Piece.link(ResourcePages.path(view.key), "as it was applied")))
         if let quality = view.quality {
             facts.append(("Quality", "suite \(quality.suite), \(quality.onFailure.rawValue) what fails"))

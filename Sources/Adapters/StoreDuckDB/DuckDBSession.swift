@@ -120,6 +120,9 @@ final class DuckDBSession: @unchecked Sendable {
             ("autoload_known_extensions", "false"),
             // The calling thread waits for a statement, and does none of its work.
             ("external_threads", "0"),
+            // A statement that waits for a file says that it is ready (`duckdb_pending_execute_check_state`), and what
+            // follows waits by taking a core. Read by those who need the rows, files cost less time as well.
+            ("disable_parquet_prefetching", "true"),
             ("temp_directory", options.temporaryFolder ?? "\(system)/aerie-duckdb-\(getpid())"),
         ]
         if let threads = options.threads { settings.append(("threads", "\(max(1, threads))")) }

@@ -19,28 +19,34 @@ public enum FeatureStatistics {
         var columns: [SQLColumn] = []
         for sql in aggregates(features) { columns += try await source.engine.query(sql).columns }
         let table = SQLTable(columns: columns)
+        let histograms = try await histograms(features, table, source.engine)
         var object = JSONObject()
         for (index, feature) in features.enumerated() {
-            object[feature.name] = .object(try await one("f\(index)", feature.type, table, source))
+            var member = try await one("f\(index)", feature.type, table, source)
+            member["histogram"] = histograms[index]
+            object[feature.name] = .object(member)
         }
         return .object(object)
     }
 
-    /// Statements of one row each. Distinct values are counted one feature after the other, as such aggregates beside
-    /// others slow all of them; and all quantiles of a feature at once, which sorts its values once.
+    /// Statements of one row each. Distinct values are counted by a reading for each feature, as such aggregates beside
+    /// others slow all of them, and not by subqueries, for which the engine would look for an order to join them in.
+    /// All quantiles of a feature are asked for at once, which sorts its values once.
     private static func aggregates(_ features: [FeatureViewDefinition.Feature]) -> [String] {
         var moments = ["count(*) AS n"]
         var finite: [String] = []
         var distinct: [String] = []
+        var readings: [String] = []
         var lists: [String] = []
         var places: [String] = []
         for (index, feature) in features.enumerated() {
             let column = "f\(index)"
             moments.append("count(\(column)) AS \"\(column)_count\"")
             guard let number = number(column, feature.type) else { continue }
-            distinct.append(
-                "(SELECT count(*) FROM (SELECT \(column) FROM newest WHERE \(column) IS NOT NULL GROUP BY \(column))) "
-                    + "AS \"\(column)_distinct\"")
+            distinct.append("max(n) FILTER (WHERE f = \(index)) AS \"\(column)_distinct\"")
+            readings.append(
+                "SELECT \(index) AS f, count(*) AS n FROM (SELECT \(column) FROM newest WHERE \(column) IS NOT NULL "
+                    + "GROUP BY \(column))")
             finite.append("CASE WHEN isfinite(\(number)) THEN \(number) END AS n\(index)")
             for (name, function) in [("mean", "avg"), ("std", "stddev_samp"), ("min", "min"), ("max", "max")] {
                 moments.append("\(function)(n\(index)) AS \"\(column)_\(name)\"")
@@ -53,7 +59,8 @@ public enum FeatureStatistics {
         let rows = "(SELECT \((["*"] + finite).joined(separator: ", ")) FROM newest)"
         var statements = ["SELECT \(moments.joined(separator: ", ")) FROM \(rows)"]
         if !distinct.isEmpty {
-            statements.append("SELECT \(distinct.joined(separator: ", "))")
+            statements.append(
+                "SELECT \(distinct.joined(separator: ", ")) FROM (\(readings.joined(separator: " UNION ALL ")))")
             statements.append(
                 "SELECT \(places.joined(separator: ", ")) FROM (SELECT \(lists.joined(separator: ", ")) FROM \(rows))")
         }
@@ -75,14 +82,11 @@ public enum FeatureStatistics {
         let count = value("count").int ?? 0
         let rows = JSONValue(table["n"]?[0] ?? .null).int ?? 0
         var result: JSONObject = ["type": .string(type.rawValue), "count": .int(count), "nulls": .int(rows - count)]
-        if let number = number(column, type) {
+        if number(column, type) != nil {
             for name in ["distinct", "mean", "std", "min", "max"] { result[name] = value(name) }
             var object = JSONObject()
             for quantile in quantiles { object[quantile] = value("q\(quantile)") }
             result["quantiles"] = .object(object)
-            if let least = value("min").double, let greatest = value("max").double {
-                result["histogram"] = try await histogram(number, least, greatest, source)
-            }
         }
         if type == .string || type == .bool || (type.isNumeric && (value("distinct").int ?? .max) <= 20) {
             result["top"] = try await top(column, source)
@@ -90,23 +94,36 @@ public enum FeatureStatistics {
         return result
     }
 
-    private static func histogram(
-        _ number: String, _ least: Double, _ greatest: Double, _ source: MaterializationSource
-    ) async throws(AerieError) -> JSONValue {
-        var counts = [Int64](repeating: 0, count: greatest > least ? bins : 1)
-        let width = greatest - least
-        let bin =
-            width > 0 && width.isFinite
-            ? "least(\(bins - 1), floor((\(number) - (\(least))) / \(width) * \(bins))::INT)" : "0"
-        let table = try await source.engine.query(
-            "SELECT \(bin) AS b, count(*) AS n FROM newest WHERE isfinite(\(number)) GROUP BY b")
-        for row in 0..<table.rowCount {
-            guard case .int(let place)? = table["b"]?[row], case .int(let count)? = table["n"]?[row],
-                counts.indices.contains(Int(place))
+    /// By a feature's place, of those that are numbers and have a finite value; all of them counted by one statement.
+    private static func histograms(
+        _ features: [FeatureViewDefinition.Feature], _ table: SQLTable, _ engine: any SQLEngine
+    ) async throws(AerieError) -> [Int: JSONValue] {
+        var found: [Int: (min: Double, max: Double, counts: [Int64])] = [:]
+        var readings: [String] = []
+        for (index, feature) in features.enumerated() {
+            guard let number = number("f\(index)", feature.type),
+                case .double(let least)? = table["f\(index)_min"]?[0],
+                case .double(let greatest)? = table["f\(index)_max"]?[0]
             else { continue }
-            counts[Int(place)] = count
+            found[index] = (least, greatest, [Int64](repeating: 0, count: greatest > least ? bins : 1))
+            let width = greatest - least
+            let bin =
+                width > 0 && width.isFinite
+                ? "least(\(bins - 1), floor((\(number) - (\(least))) / \(width) * \(bins))::INT)" : "0"
+            readings.append(
+                "SELECT \(index) AS f, \(bin) AS b, count(*) AS n FROM newest WHERE isfinite(\(number)) GROUP BY b")
         }
-        return ["min": .double(least), "max": .double(greatest), "counts": .array(counts.map(JSONValue.int))]
+        if readings.isEmpty { return [:] }
+        let rows = try await engine.query(readings.joined(separator: " UNION ALL "))
+        for row in 0..<rows.rowCount {
+            guard case .int(let index)? = rows["f"]?[row], case .int(let bin)? = rows["b"]?[row],
+                case .int(let count)? = rows["n"]?[row], found[Int(index)]?.counts.indices.contains(Int(bin)) == true
+            else { continue }
+            found[Int(index)]?.counts[Int(bin)] = count
+        }
+        return found.mapValues { one in
+            ["min": .double(one.min), "max": .double(one.max), "counts": .array(one.counts.map(JSONValue.int))]
+        }
     }
 
     private static func top(_ column: String, _ source: MaterializationSource) async throws(AerieError) -> JSONValue {

@@ -121,27 +121,29 @@ struct MaterializationJob: Sendable {
         let known = mark.rows
         var progress = MaterializationProgress(view: view.definition.name, rows: known, total: known + total)
         tell(progress, report)
-        // The engine describes the rows whenever it has none to give: they are being written then.
+        let parts = total > 0 ? mark.left : []
+        let first = parts.isEmpty ? [] : try await source.rows(part: parts[0], of: mark.parts)
+        // Only now, so that the store has something to write meanwhile: the engine describes the rows whenever it has
+        // none to give.
         async let described = attempt { () async throws(AerieError) -> JSONValue? in
             // A `nil` here would be JSON's null, and a record of nothing.
             total > 0 ? try await FeatureStatistics.collect(source) : JSONValue?.none
         }
-        let newest = try await write(source, &mark, &progress, report)
+        let newest = try await write(parts, of: source, beginningWith: first, &mark, &progress, report)
         let statistics = try await described.get()
         try await finish(progress.total, newest, statistics, notes)
         return (progress, notes)
     }
 
+    /// - Parameter rows: of the first part.
     /// - Returns: the newest time that was written.
     private func write(
-        _ source: MaterializationSource, _ mark: inout MaterializationMark, _ progress: inout MaterializationProgress,
+        _ left: [Int64], of source: MaterializationSource, beginningWith rows: consuming [OnlineRow],
+        _ mark: inout MaterializationMark, _ progress: inout MaterializationProgress,
         _ report: @Sendable (MaterializationProgress) -> Void
     ) async throws(AerieError) -> Int64 {
         var newest = Int64.min
-        let left = progress.total > progress.rows ? mark.left : []
-        guard let first = left.first else { return newest }
         if mark.parts > 1 { try await keep(mark) }
-        var rows = try await source.rows(part: first, of: mark.parts)
         for (place, part) in left.enumerated() {
             if Task.isCancelled {
                 throw AerieError(.cancelled, "the materialization was cancelled")

@@ -36,8 +36,9 @@ struct MaterializationSource {
         if let left, !keys.isEmpty { conditions.append(Self.isIn(left, keys)) }
         let partition = keys.isEmpty ? "" : "PARTITION BY \(keys.joined(separator: ", ")) "
         let order = "\(time) DESC, \(created.map { "\($0) DESC NULLS LAST, " } ?? "")\"__aerie_at\" DESC"
+        let position = source.position ?? "row_number() OVER ()"
         let newest =
-            "SELECT \(columns.joined(separator: ", ")) FROM (SELECT *, row_number() OVER () AS \"__aerie_at\" FROM "
+            "SELECT \(columns.joined(separator: ", ")) FROM (SELECT *, \(position) AS \"__aerie_at\" FROM "
             + "\(source.relation)) WHERE \(conditions.joined(separator: " AND ")) "
             + "QUALIFY row_number() OVER (\(partition)ORDER BY \(order)) = 1"
         try await keep(newest)

@@ -88,8 +88,8 @@ public struct StreamEventReader: Sendable {
 }
 
 extension FeatureCatalog.JoinKey {
-    /// A value of this key out of JSON. Where keys are texts a whole number is its digits: tables and callers often have
-    /// numbers in their place.
+    /// A value of this key out of JSON. Where keys are texts a whole number is its digits: tables and callers have
+    /// numbers instead.
     func value(_ json: JSONValue, field: String) throws(AerieError) -> FeatureValue {
         if type == .string, case .int(let number) = json { return .string("\(number)") }
         if let type { return try FeatureValue(json: json, type: type, field: field) }

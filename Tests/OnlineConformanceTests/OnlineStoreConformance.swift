@@ -166,7 +166,7 @@ import Testing
         servers.kill(servers.ports[0])
         let error = await #expect(throws: AerieError.self) { try await self.read(store, [1]) }
         #expect(error?.code == .unavailable)
-        #expect(error?.message.contains("127.0.0.1:\(servers.ports[0])") == true)
+        #expect(error?.message == "cannot reach Redis at 127.0.0.1:\(servers.ports[0]): Connection refused")
         try servers.start(servers.ports[0])
         // What was acknowledged was on the disk; the script is taught anew.
         #expect(try await read(store, [1]) == [OnlineRecord(time: 10, values: [.double(1), .int64(2), .null])])
@@ -176,6 +176,12 @@ import Testing
         await #expect(throws: AerieError.self) { try await self.read(store, [1]) }
         servers.freeze(servers.ports[0], false)
         #expect(try await read(store, [1])[0]?.values[1] == .int64(3))
+        // A replica takes no writes, and says so itself.
+        _ = try servers.cli(servers.ports[0], ["REPLICAOF", "127.0.0.1", "1"])
+        let refusal = await #expect(throws: AerieError.self) {
+            try await store.write(self.view, [try self.row(1, 12, .double(1), .int64(4), .null)])
+        }
+        #expect(refusal?.message.contains("refuses: READONLY") == true)
     }
 
     @Test func aClusterLosesANodeAndMovesItsSlots() async throws {
@@ -222,6 +228,18 @@ import Testing
         #expect(
             try await store.write(view, try drivers.map { try row($0, 99, .double(3), .int64($0), .null) })
                 == drivers.count)
+        // Of a cluster that is away only the first waits in vain: all others together take less than twice as long.
+        let hasty = try RedisOnlineStore(url: servers.url, timeout: 1000, patience: .seconds(2))
+        #expect(try await read(hasty, [1], [1])[0]?.values == [.int64(1)])
+        for port in servers.ports { servers.kill(port) }
+        let taken = await ContinuousClock().measure {
+            for _ in 0..<10 { await #expect(throws: AerieError.self) { try await self.read(hasty, [1]) } }
+        }
+        #expect(taken < .seconds(10))
+        for port in servers.ports { try servers.start(port) }
+        var back = try? await read(hasty, [1], [1])
+        while back == nil { back = try? await read(hasty, [1], [1]) }
+        #expect(back?[0]?.values == [.int64(1)])
     }
 
     /// Of a slot that is on its way one key has arrived: the old node sends who asks for it on to the new one, once.

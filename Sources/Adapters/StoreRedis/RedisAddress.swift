@@ -1,4 +1,7 @@
 public import AerieCore
+import Foundation
+import NIOCore
+import NIOPosix
 
 /// Where a Redis server listens, and who says so. The password is never shown.
 public struct RedisAddress: Sendable, Hashable, CustomStringConvertible {
@@ -21,6 +24,13 @@ public struct RedisAddress: Sendable, Hashable, CustomStringConvertible {
     func unreachable(_ why: String, cause: (any Error)?) -> AerieError {
         AerieError(
             .unavailable, "cannot reach Redis at \(self): \(why)", reason: "redis.unreachable", cause: cause)
+    }
+
+    /// In the system's own words where a connection could not be made.
+    func unreachable(_ error: any Error) -> AerieError {
+        let first = (error as? NIOConnectionError)?.connectionErrors.first?.error ?? error
+        guard let system = first as? IOError else { return unreachable("\(first)", cause: error) }
+        return unreachable(String(cString: strerror(system.errnoCode)), cause: error)
     }
 
     /// `redis://[user:password@]host[:port][/database]` for one server; `redis-cluster://host:port,host:port` for some

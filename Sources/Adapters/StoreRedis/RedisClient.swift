@@ -5,7 +5,9 @@ import Synchronization
 /// Sends commands to the server that has their key: the only one, or one of a cluster's.
 ///
 /// A cluster's slots are learnt from any node, and learnt anew when a node says that a key has moved or cannot be
-/// reached; a command is tried again until `patience` is over, which is longer than an election takes by default.
+/// reached; a command is tried again until `patience` is over, which is longer than an election takes by default. Once
+/// one has waited so long in vain, those that follow within the same time are tried once: nobody waits for servers that
+/// are known to be away.
 final class RedisClient: Sendable {
     private struct State {
         var connections: [RedisAddress: RedisConnection] = [:]
@@ -13,6 +15,8 @@ final class RedisClient: Sendable {
         var slots: [RedisAddress?] = []
         /// Nodes that are known of, to ask for the slots.
         var nodes: [RedisAddress]
+        /// Until when commands are tried once.
+        var isAway: ContinuousClock.Instant?
     }
 
     private let state: Mutex<State>
@@ -37,21 +41,24 @@ final class RedisClient: Sendable {
     func send(_ commands: [(key: [UInt8], command: RedisCommand)]) async throws(AerieError) -> [RESPValue] {
         var replies = [RESPValue](repeating: .null, count: commands.count)
         var left = Array(commands.indices)
-        let deadline = ContinuousClock.now + patience
+        let deadline = deadline()
         var failures = 0
         while !left.isEmpty {
             let problem: AerieError
             do throws(AerieError) {
                 left = try await round(commands, left, &replies)
                 if left.isEmpty { break }
-                problem = AerieError(.unavailable, "the Redis cluster is moving slots or electing a master")
+                let words = isCluster ? nil : replies[left[0]].error
+                problem = AerieError(
+                    .unavailable,
+                    words.map { "Redis at \(seeds[0]) refuses: \($0)" }
+                        ?? "the Redis cluster is moving slots or electing a master")
             } catch {
                 guard error.reason == "redis.unreachable" else { throw error }
                 problem = error
             }
-            // A single server is given one more chance, with a new connection: the old may have been cut long ago.
-            guard ContinuousClock.now < deadline else { throw problem }
             state.withLock { $0.slots = [] }
+            guard goesOn(until: deadline) else { throw problem }
             failures += 1
             do { try await Task.sleep(for: Self.backoff.pause(afterFailures: failures)) } catch {
                 throw AerieError(.cancelled, "cancelled")
@@ -63,13 +70,13 @@ final class RedisClient: Sendable {
     /// Sends to the only server commands that are written already, and gives back the bytes of their replies.
     /// - Throws: `unavailable` if it cannot be reached; some of the commands may have been carried out.
     func exchange(_ bytes: ByteBuffer, replies: Int) async throws(AerieError) -> ByteBuffer {
-        let deadline = ContinuousClock.now + patience
+        let deadline = deadline()
         var failures = 0
         while true {
             do throws(AerieError) {
                 return try await connection(to: seeds[0]).exchange(bytes, replies: replies)
             } catch {
-                guard error.reason == "redis.unreachable", ContinuousClock.now < deadline else { throw error }
+                guard error.reason == "redis.unreachable", goesOn(until: deadline) else { throw error }
             }
             failures += 1
             do { try await Task.sleep(for: Self.backoff.pause(afterFailures: failures)) } catch {
@@ -89,6 +96,20 @@ final class RedisClient: Sendable {
     }
 
     // MARK: Inside
+
+    /// Until when a command that begins now is tried.
+    private func deadline() -> ContinuousClock.Instant {
+        let now = ContinuousClock.now
+        return state.withLock { $0.isAway.map { now < $0 } ?? false } ? now : now + patience
+    }
+
+    /// Whether a command that has failed is tried again; if not, those that follow know.
+    private func goesOn(until deadline: ContinuousClock.Instant) -> Bool {
+        let now = ContinuousClock.now
+        if now < deadline { return true }
+        state.withLock { $0.isAway = now + patience }
+        return false
+    }
 
     /// One try of the commands that are left.
     /// - Returns: those that must be tried again.
@@ -119,6 +140,7 @@ final class RedisClient: Sendable {
             case .success(let answers)?:
                 for (index, answer) in zip(part.indices, answers) {
                     if let redirect = Self.redirect(answer) {
+                        replies[index] = answer
                         if let asked = try await follow(redirect, commands[index].command, from: part.address) {
                             replies[index] = asked
                         } else {

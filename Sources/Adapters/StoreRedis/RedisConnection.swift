@@ -39,7 +39,7 @@ final class RedisConnection: Sendable {
                     return RedisConnection(
                         channel, NIOLoopBound(handler, eventLoop: channel.eventLoop), address, timeout)
                 }.get()
-        } catch { throw address.unreachable("\(error)", cause: error) }
+        } catch { throw address.unreachable(error) }
         let greeting = greeting(address)
         if !greeting.isEmpty {
             for reply in try await connection.send(greeting) {
@@ -92,7 +92,7 @@ final class RedisConnection: Sendable {
         channel.eventLoop.execute {
             handler.value.send(bytes, count: commands.count, promise: promise, timeout: timeout)
         }
-        do { return try await promise.futureResult.get() } catch { throw address.unreachable("\(error)", cause: error) }
+        do { return try await promise.futureResult.get() } catch { throw address.unreachable(error) }
     }
 
     /// Sends commands that are written already, and gives back the bytes of that many replies.
@@ -103,7 +103,7 @@ final class RedisConnection: Sendable {
         channel.eventLoop.execute {
             handler.value.send(bytes, replies: replies, promise: promise, timeout: timeout)
         }
-        do { return try await promise.futureResult.get() } catch { throw address.unreachable("\(error)", cause: error) }
+        do { return try await promise.futureResult.get() } catch { throw address.unreachable(error) }
     }
 
     func close() { channel.close(promise: nil) }

@@ -3,6 +3,7 @@ import AerieJSON
 import AerieResources
 public import AerieTelemetry
 public import Logging
+import Synchronization
 
 /// Looks after the feature store while the process runs: goes on with materializations that a crash has cut off, takes
 /// values out that have outlived their view's time to live where the view says so, and measures freshness and memory.
@@ -22,6 +23,8 @@ public final class FeatureUpkeep: Sendable {
     private let metrics: MetricsRegistry
     private let options: Options
     private let logger: Logger
+    /// Why the online store does not answer; said once, and not at each measurement.
+    private let trouble = Mutex<String?>(nil)
     private let sleep: @Sendable (Duration) async throws -> Void
 
     public init(
@@ -89,9 +92,21 @@ public final class FeatureUpkeep: Sendable {
             metrics.gauge("aerie_online_store_bytes", help: "Bytes that the online store uses").set(Double(usage.bytes))
             metrics.gauge("aerie_online_store_rows", help: "Rows in the online store").set(Double(usage.rows))
             metrics.gauge("aerie_online_store_up", help: "1 while the online store answers").set(1)
+            if note(nil) != nil { logger.notice("the online store answers again") }
         } catch {
             metrics.gauge("aerie_online_store_up", help: "1 while the online store answers").set(0)
+            if note(error.message) == nil {
+                logger.warning("the online store does not answer", metadata: ["why": "\(error.message)"])
+            }
             if error.code != .unavailable { throw error }
+        }
+    }
+
+    /// - Returns: what the trouble was before.
+    private func note(_ now: String?) -> String? {
+        trouble.withLock { trouble in
+            defer { trouble = now }
+            return trouble
         }
     }
 

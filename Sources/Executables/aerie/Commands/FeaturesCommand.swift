@@ -115,6 +115,9 @@ struct FeatureOnlineCommand: AsyncParsableCommand {
                 if !names.isEmpty { body["features"] = .array(names) }
                 let answer = try await server.client().feast(
                     "get-online-features", namespace: namespace.namespace, body: .object(body))
+                if let why = answer["metadata"]?["degraded"]?.string {
+                    ClientOutput.note("warning: the online store was not read, so these are defaults: \(why)")
+                }
                 Swift.print(json ? answer.text(indent: 2) : Self.table(answer))
             }
         }

@@ -16,7 +16,7 @@ from test_features_redis import Redis
 
 UTC = datetime.timezone.utc
 START = datetime.datetime(2026, 10, 1, tzinfo=UTC)
-ROWS, LENGTH = 400, 5
+ROWS, LENGTH = 250, 5
 ROOTS = ["connect", "relat", "hop", "hopp", "fall", "fil", "happ", "sens", "agre", "oper", "troubl", "siz", "vietnam", "care",
          "y", "say", "controll", "geolog", "probab", "adjust", "ion", "sky", "bl", "tree", "Ärg", "café", "мир"]
 ENDINGS = ["", "s", "es", "ies", "ed", "eed", "ing", "y", "ion", "ions", "ation", "ational", "ator", "izer", "ization", "er", "al",
@@ -83,7 +83,7 @@ def ask(library, status=200, base=None, **body):
     return pd.DataFrame(columns).set_index("doc_id")
 
 
-QUESTIONS = random.Random(4).sample(WORDS, 60)
+QUESTIONS = random.Random(4).sample(WORDS, 25)
 
 
 def test_the_ranks_are_those_of_full_text_search(library, fts):
@@ -98,7 +98,7 @@ def test_the_ranks_are_those_of_full_text_search(library, fts):
             assert rank == pytest.approx(expected[key], rel=1e-6), question
         assert list(got.text_rank) == sorted(got.text_rank, reverse=True)
         assert list(got.distance) == [-rank for rank in got.text_rank]
-    assert found > 1000
+    assert found > 300
 
 
 def test_the_best_come_first_on_both_ports_and_filters_come_before(library, fts):

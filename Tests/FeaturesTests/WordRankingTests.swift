@@ -1,14 +1,17 @@
 import AerieCore
+import Datasets
 import Testing
 
 @testable import Features
 
 /// Words of texts, and how well they match.
 @Suite struct WordRankingTests {
-    private static func words(_ text: String) -> [String] {
+    private static func words(_ text: String) -> [String] { words(Array(text.utf8)) }
+
+    private static func words(_ text: [UInt8]) -> [String] {
         var reading = WordReading()
         var words: [String] = []
-        let count = Array(text.utf8).withUnsafeBytes { bytes in
+        let count = text.withUnsafeBytes { bytes in
             reading.read(bytes, isWanted: Array(repeating: true, count: 256)) {
                 words.append(String(decoding: $0, as: UTF8.self))
             }
@@ -40,15 +43,22 @@ import Testing
         #expect(Self.words(" \t…").isEmpty && Self.words("").isEmpty)
     }
 
-    /// Broken UTF-8 parts words and does no harm.
-    @Test func brokenTextIsRead() {
-        var reading = WordReading()
-        for bytes: [UInt8] in [[0x61, 0xff, 0x62], [0x61, 0xe2, 0x82], [0x80], [0x61, 0xed, 0xa0, 0x80, 0x62]] {
-            var words: [[UInt8]] = []
-            _ = bytes.withUnsafeBytes { bytes in
-                reading.read(bytes, isWanted: Array(repeating: true, count: 256)) { words.append($0) }
+    /// Bytes of any kind part words and do no harm; of those that are UTF-8 nothing is lost.
+    @Test func anyBytesAreRead() {
+        var generator = SeededGenerator(seed: 3)
+        let pieces: [[UInt8]] = [
+            [0x61], [0x42], [0x20], [0xff], [0xe2, 0x82], [0x80], [0xed, 0xa0, 0x80], [0xc3, 0xa9], [0xe6, 0x97, 0xa5],
+            [0xf0, 0x9f, 0x92, 0xa9], [0xcc, 0x81],
+        ]
+        for length in 0..<300 {
+            let bytes = (0..<length % 12).flatMap { _ in pieces.randomElement(using: &generator) ?? [] }
+            let text = String(decoding: bytes, as: UTF8.self)
+            guard String(validating: bytes, as: UTF8.self) != nil else {
+                _ = Self.words(bytes)
+                continue
             }
-            #expect(words.flatMap { $0 }.allSatisfy { $0 < 0x80 })
+            let letters = text.unicodeScalars.filter { $0.properties.isAlphabetic }.count
+            #expect(Self.words(bytes).joined().unicodeScalars.count == letters, "\(text)")
         }
     }
 
@@ -94,6 +104,13 @@ import Testing
         #expect(try found("red AND apple") == [true, false, false, true, false])
         #expect(try found("red-apple OR cars") == [true, false, true, true, false])
         #expect(try found("or") == [false, false, false, false, false])
+    }
+
+    /// As in FTS5: `red` says nothing of a row without `apple`.
+    @Test func wordsOfOtherAlternativesDoNotCount() throws {
+        let rows = [["red car"], ["red apple"], ["plum"], ["pie"], ["tree"]]
+        let (both, one) = (try Self.ranks("red apple OR car", rows), try Self.ranks("car", rows))
+        #expect(both[0] != nil && both[0] == one[0] && both[1] != nil)
     }
 
     @Test(arguments: [

@@ -47,7 +47,7 @@ extension FeastRoutes {
         selection.references.removeAll { text in
             let parts = text.split(separator: ":")
             guard parts.count == 2, RowSearch.measureColumns.contains(String(parts[1])) else { return false }
-            let view = views[String(parts[0])]?.definition
+            let view = views[String(parts[0].prefix { $0 != "@" })]?.definition
             return view?.features.contains { $0.name == parts[1] } == false
         }
         return selection

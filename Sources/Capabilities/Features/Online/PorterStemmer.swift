@@ -3,7 +3,7 @@
 /// which Feast's users know it, words of less than 3 or more than 64 bytes stay as they are, and no ending is a whole
 /// word.
 enum PorterStemmer {
-    private typealias Rule = (ending: [UInt8], by: [UInt8])
+    private typealias Rule = (ending: StaticString, by: StaticString)
 
     /// - Parameter word: in lower case; what is no ASCII letter counts as a consonant.
     static func stem(_ word: inout [UInt8]) {
@@ -59,41 +59,40 @@ enum PorterStemmer {
     /// The first rule whose ending the word has decides, whether `isMet` of the bytes before it or not.
     private static func apply(_ rules: [Rule], _ word: inout [UInt8], if isMet: ([UInt8], Int) -> Bool) {
         for rule in rules where ends(word, rule.ending) {
-            let rest = word.count - rule.ending.count
-            if isMet(word, rest) { word.replaceSubrange(rest..., with: rule.by) }
+            let rest = word.count - rule.ending.utf8CodeUnitCount
+            guard isMet(word, rest) else { return }
+            word.removeLast(word.count - rest)
+            word.append(contentsOf: UnsafeBufferPointer(start: rule.by.utf8Start, count: rule.by.utf8CodeUnitCount))
             return
         }
     }
 
     // MARK: The endings, the longer before those that they end in
 
-    private static let compounds = rules([
+    private static let compounds: [Rule] = [
         ("ational", "ate"), ("tional", "tion"), ("enci", "ence"), ("anci", "ance"), ("izer", "ize"), ("logi", "log"),
         ("bli", "ble"), ("alli", "al"), ("entli", "ent"), ("eli", "e"), ("ousli", "ous"), ("ization", "ize"),
         ("ation", "ate"), ("ator", "ate"), ("alism", "al"), ("iveness", "ive"), ("fulness", "ful"), ("ousness", "ous"),
         ("aliti", "al"), ("iviti", "ive"), ("biliti", "ble"),
-    ])
-    private static let derived = rules([
+    ]
+    private static let derived: [Rule] = [
         ("icate", "ic"), ("ative", ""), ("alize", "al"), ("iciti", "ic"), ("ical", "ic"), ("ful", ""), ("ness", ""),
-    ])
-    private static let residues = rules(
-        [
-            "al", "ance", "ence", "er", "ic", "able", "ible", "ant", "ement", "ment", "ent", "ion", "ou", "ism", "ate",
-            "iti", "ous", "ive", "ize",
-        ].map { ($0, "") })
-
-    private static func rules(_ rules: [(ending: String, by: String)]) -> [Rule] {
-        rules.map { (Array($0.ending.utf8), Array($0.by.utf8)) }
-    }
+    ]
+    private static let residues: [Rule] = [
+        ("al", ""), ("ance", ""), ("ence", ""), ("er", ""), ("ic", ""), ("able", ""), ("ible", ""), ("ant", ""),
+        ("ement", ""), ("ment", ""), ("ent", ""), ("ion", ""), ("ou", ""), ("ism", ""), ("ate", ""), ("iti", ""),
+        ("ous", ""), ("ive", ""), ("ize", ""),
+    ]
 
     // MARK: What a word is made of
 
     private static let e = UInt8(ascii: "e"), y = UInt8(ascii: "y")
 
-    private static func ends(_ word: [UInt8], _ ending: String) -> Bool { ends(word, Array(ending.utf8)) }
-
-    private static func ends(_ word: [UInt8], _ ending: [UInt8]) -> Bool {
-        word.count > ending.count && word[(word.count - ending.count)...].elementsEqual(ending)
+    private static func ends(_ word: [UInt8], _ ending: StaticString) -> Bool {
+        let rest = word.count - ending.utf8CodeUnitCount
+        guard rest > 0 else { return false }
+        for place in (rest..<word.count).reversed() where word[place] != ending.utf8Start[place - rest] { return false }
+        return true
     }
 
     private static func isVowel(_ word: [UInt8], _ place: Int) -> Bool {

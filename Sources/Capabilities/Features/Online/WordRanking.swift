@@ -4,7 +4,7 @@ import Foundation
 /// How well the texts of rows match a question in words, among all rows of a view: Okapi BM25, as SQLite's FTS5 defines
 /// it (sqlite.org/fts5.html, "The bm25() function"), over all texts of a row together.
 ///
-/// A row's rank is the sum over the question's words of
+/// A row's rank is the sum, over the words of the alternatives that it matches, of
 /// `idf · f · (k1 + 1) / (f + k1 · (1 − b + b · length / mean length))`, where f is how often the word is in the row
 /// and `idf = ln((rows − n + 0.5) / (n + 0.5))`, at least 10⁻⁶, n being the rows that have it; k1 = 1.2, b = 0.75.
 ///
@@ -78,17 +78,17 @@ struct WordRanking {
     /// - Returns: more than 0, the more the better; `nil` for a row that does not match.
     mutating func rank(_ texts: ArraySlice<UnsafeRawBufferPointer>) throws(AerieError) -> Double? {
         try read(texts)
-        guard alternatives.contains(where: { $0.allSatisfy { frequencies[$0] > 0 } }) else { return nil }
         let meanLength = wordCount > 0 ? Double(wordCount) / Double(rowCount) : 1
         let norm = Self.k1 * (1 - Self.b + Self.b * Double(length) / meanLength)
         var rank = 0.0
-        for place in words.indices where frequencies[place] > 0 {
-            let (frequency, rows) = (Double(frequencies[place]), Double(rowsWithWord[place]))
-            // A row that was written since the rows were counted may have a word that none had.
-            let weight = max(log((Double(rowCount) - rows + 0.5) / (rows + 0.5)), 1e-6)
-            rank += weight * frequency * (Self.k1 + 1) / (frequency + norm)
+        for alternative in alternatives where alternative.allSatisfy({ frequencies[$0] > 0 }) {
+            for place in alternative {
+                let (frequency, rows) = (Double(frequencies[place]), Double(rowsWithWord[place]))
+                let weight = max(log((Double(rowCount) - rows + 0.5) / (rows + 0.5)), 1e-6)
+                rank += weight * frequency * (Self.k1 + 1) / (frequency + norm)
+            }
         }
-        return rank
+        return rank > 0 ? rank : nil
     }
 
     private mutating func read(_ texts: ArraySlice<UnsafeRawBufferPointer>) throws(AerieError) {

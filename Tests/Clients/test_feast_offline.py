@@ -11,7 +11,7 @@ import pyarrow.flight as flight
 import pyarrow.parquet as parquet
 import pytest
 from feast import Entity, FeatureService, FeatureStore, FeatureView, Field, FileSource, RepoConfig, ValueType
-from feast.errors import FeatureViewNotFoundException
+from feast.errors import FeastEntityDFMissingColumnsError, FeatureViewNotFoundException
 from feast.feature_logging import LoggingConfig
 from feast.infra.offline_stores.file_source import FileLoggingDestination, SavedDatasetFileStorage
 from feast.infra.offline_stores.remote import RemoteOfflineStore
@@ -118,6 +118,19 @@ def test_historical_features_row_by_row(server, store):
     assert (got.event_timestamp == rows.event_timestamp).all()
     for name in ("conv_rate", "trips", "city", "lately", "active"):
         same(table.column(name).to_pylist(), expected(server, rows, name))
+
+
+def test_an_index_of_pandas_is_no_column(server, store):
+    rows = entity_rows(40).sample(frac=1, random_state=2)
+    table = store.get_historical_features(rows, ["stats:trips"]).to_df()
+    assert list(table.columns) == [*rows.columns, "trips"]
+    same(table.trips.tolist(), expected(server, rows, "trips"))
+    # One that has a name is a column, as the rows' owner may join by it.
+    table = store.get_historical_features(rows.set_index("driver_id"), ["stats:trips"]).to_df()
+    same(table.trips.tolist(), expected(server, rows, "trips"))
+    # Feast's exception for rows that cannot be joined.
+    with pytest.raises(FeastEntityDFMissingColumnsError, match="driver_id"):
+        store.get_historical_features(rows.drop(columns=["driver_id"]), ["stats:trips"]).to_df()
 
 
 def test_services_aliases_and_full_names(server, store):

@@ -134,8 +134,20 @@ public struct FeastFlightService: Sendable {
                 try await engine.append(batch, of: schema, to: Self.upload)
             }
         }
-        guard let upload else { throw .invalid("flight_descriptor", "the call ended without a command") }
+        guard var upload else { throw .invalid("flight_descriptor", "the call ended without a command") }
+        try await dropIndexes(of: &upload)
         return upload
+    }
+
+    /// The parts of an index of pandas that have no name, which pyarrow sends as columns, are none to their owner.
+    private func dropIndexes(of upload: inout Upload) async throws(AerieError) {
+        guard let columns = upload.columns else { return }
+        let kept = columns.filter { !($0.hasPrefix("__index_level_") && $0.hasSuffix("__")) }
+        guard !kept.isEmpty, kept.count < columns.count else { return }
+        for column in columns where !kept.contains(column) {
+            try await upload.engine.execute("ALTER TABLE \(Self.upload) DROP COLUMN \(sqlIdentifier(column))")
+        }
+        upload.columns = kept
     }
 
     // MARK: Going down

@@ -27,6 +27,7 @@ struct FeastFailure: Error, Hashable {
             case "feature_service.unknown": "FeatureServiceNotFoundException"
             case "push_source.unknown": "PushSourceNotFoundException"
             case "feature.collision": "FeatureNameCollisionError"
+        case "entity_rows.column": "FeastEntityDFMissingColumnsError"
             case let reason? where reason.hasPrefix(Self.prefix): String(reason.dropFirst(Self.prefix.count))
             default: "FeastError"
             }

@@ -12,7 +12,7 @@ import requests
 import conftest
 from test_features_operations import API, until
 
-COUNT = 1_000_000
+COUNT = 400_000
 MANIFEST = """
 apiVersion: aerie.dev/v1
 kind: Entity
@@ -71,7 +71,7 @@ def test_a_kill_at_any_moment_is_made_up_for_at_the_next_start(server, start_aer
     client = backfill(server)
     until(lambda: status(server).get("materializing", {}).get("done" if moment == "writing" else "end"))
     server.kill()
-    assert client.wait(60) == 6 and "run it again" in client.stderr.read() + client.stdout.read()
+    assert client.wait(60) == 5 and "run it again" in client.stderr.read() + client.stdout.read()
     again = start_aerie(server.data_dir)
     until(lambda: status(again).get("materializedUntil") == "2026-10-31T00:00:00Z")
     (run,) = runs(again)

@@ -25,14 +25,33 @@ import Testing
         var id: Int
         var amount: Double?
         var city: String?
+
+        func read(by reader: StreamEventReader) throws -> StreamEvent {
+            try reader.event(
+                arrival: arrival,
+                {
+                    switch $0 {
+                    case "user_id": .int(Int64(user))
+                    case "ts": .string(FeatureTime.text(time))
+                    case "id": .int(Int64(id))
+                    case "amount": amount.map(JSONValue.double) ?? .null
+                    case "city": city.map(JSONValue.string) ?? .null
+                    default: nil
+                    }
+                }, place: { $0 })
+        }
     }
 
     struct Case {
         var events: [Event] = []
         var view: FeatureCatalog.View
+        var spec: JSONObject
         var random: SeededGenerator
 
-        init(seed: UInt64) throws {
+        /// - Parameters:
+        ///   - source: a path; `nil` for the table `events`.
+        ///   - knowsArrivals: whether the source has them, so that events may be late.
+        init(seed: UInt64, source: String? = nil, knowsArrivals: Bool = true) throws {
             random = SeededGenerator(seed: seed)
             let lateness = [600, 3600, 20_000][random.below(3)]
             var aggregations: [JSONValue] = []
@@ -57,6 +76,13 @@ import Testing
             let hasIdentities = random.chance(0.8)
             var stream: JSONObject = ["type": "push", "allowedLateness": .string("\(lateness)s")]
             if hasIdentities { stream["eventId"] = "id" }
+            var place: JSONObject = ["timestampField": "ts"]
+            if knowsArrivals { place["createdTimestampColumn"] = "arrived" }
+            if let source { place["path"] = .string(source) } else { place["table"] = "events" }
+            spec = [
+                "entities": ["user"], "stream": .object(stream), "aggregations": .array(aggregations),
+                "source": .object(place),
+            ]
             let catalog = FeatureCatalog(
                 namespace: "default",
                 entities: [
@@ -67,23 +93,21 @@ import Testing
                 views: [
                     Resource(
                         apiVersion: "aerie.dev/v1", kind: "FeatureView", metadata: .init(name: "spend", uid: "\(seed)"),
-                        spec: [
-                            "entities": ["user"], "stream": .object(stream), "aggregations": .array(aggregations),
-                            "source": ["table": "events", "timestampField": "ts", "createdTimestampColumn": "arrived"],
-                        ])
+                        spec: spec)
                 ], services: [])
             #expect(catalog.problems == [])
             view = try catalog.view("spend")
-            makeEvents(lateness: Int64(lateness), twice: hasIdentities)
+            makeEvents(lateness: Int64(lateness), twice: hasIdentities, allOnTime: !knowsArrivals)
         }
 
-        private mutating func makeEvents(lateness: Int64, twice: Bool) {
+        private mutating func makeEvents(lateness: Int64, twice: Bool, allOnTime: Bool) {
             let span = [7200, 100_000, 900_000][random.below(3)]
             for id in 0..<random.integer(40, 220) {
                 let time = WindowAgreementTests.start + Int64(random.below(span * 1000)) * 1000
                 var delay = Int64(random.below(60_000)) * 1000
                 if random.chance(0.25) { delay = Int64(random.below(Int(lateness) * 1300)) * 1000 }
                 if random.chance(0.1) { delay = -Int64(random.below(700_000)) * 1000 }
+                if allOnTime { delay = min(max(delay, 0), lateness * 1_000_000) }
                 let amount: Double? =
                     random.chance(0.1) ? nil : random.chance(0.3) ? Double(random.below(5)) : random.uniform(-50, 900)
                 events.append(
@@ -92,6 +116,7 @@ import Testing
                         city: random.chance(0.2) ? nil : "città \(random.below(5))"))
                 while twice, random.chance(0.25), var copy = events.last {
                     copy.arrival += Int64(random.below(Int(lateness) * 1200)) * 1000
+                    if allOnTime { copy.arrival = min(copy.arrival, copy.time + lateness * 1_000_000) }
                     events.append(copy)
                 }
             }
@@ -140,7 +165,13 @@ import Testing
         }
     }
 
-    private func insert(_ events: ArraySlice<Event>, into engine: DuckDBEngine) async throws {
+    static func makeTable(in engine: DuckDBEngine) async throws {
+        try await engine.execute(
+            "CREATE OR REPLACE TABLE events (user_id BIGINT, ts TIMESTAMP, arrived TIMESTAMP, id BIGINT, "
+                + "amount DOUBLE, city VARCHAR)")
+    }
+
+    static func insert(_ events: ArraySlice<Event>, into engine: DuckDBEngine) async throws {
         guard !events.isEmpty else { return }
         let rows = events.map { event in
             "(\(event.user), make_timestamp(\(event.time)), make_timestamp(\(event.arrival)), \(event.id), "
@@ -149,7 +180,7 @@ import Testing
         try await engine.execute("INSERT INTO events VALUES \(rows.joined(separator: ", "))")
     }
 
-    private func offline(
+    static func offline(
         _ view: FeatureCatalog.View, at moment: Int64, _ engine: DuckDBEngine
     ) async throws -> [[SQLValue]] {
         let join = PointInTimeJoin(
@@ -160,7 +191,7 @@ import Testing
         return (0..<table.rowCount).map { row in table.columns.dropFirst(2).map { $0[row] } }
     }
 
-    private func agree(_ online: FeatureValue, _ offline: SQLValue) -> Bool {
+    static func agree(_ online: FeatureValue, _ offline: SQLValue) -> Bool {
         switch (online, offline) {
         case (.null, .null): true
         case (.int64(let a), .int(let b)): a == b
@@ -183,29 +214,14 @@ import Testing
             let clock = ManualClock(Timestamp(milliseconds: 0))
             var process = try Process(folder.path, clock)
             var (place, crashes) = (folder, 0)
-            try await engine.execute(
-                "CREATE OR REPLACE TABLE events (user_id BIGINT, ts TIMESTAMP, arrived TIMESTAMP, id BIGINT, "
-                    + "amount DOUBLE, city VARCHAR)")
+            try await Self.makeTable(in: engine)
             var next = 0
             while next < one.events.count {
                 let end = min(one.events.count, next + one.random.integer(1, 25))
                 let batch = one.events[next..<end]
                 clock.set(milliseconds: batch[end - 1].arrival / 1000)
                 process.online.isBroken.withLock { $0 = one.random.chance(0.3) }
-                let events = try batch.map { event in
-                    try reader.event(
-                        arrival: event.arrival,
-                        {
-                            switch $0 {
-                            case "user_id": .int(Int64(event.user))
-                            case "ts": .string(FeatureTime.text(event.time))
-                            case "id": .int(Int64(event.id))
-                            case "amount": event.amount.map(JSONValue.double) ?? .null
-                            case "city": event.city.map(JSONValue.string) ?? .null
-                            default: nil
-                            }
-                        }, place: { $0 })
-                }
+                let events = try batch.map { try $0.read(by: reader) }
                 _ = try await process.streams.processor(one.view).ingest(StreamBatch(events: events))
                 // What was acknowledged is there after a crash, also if nobody could be told of it.
                 if one.random.chance(0.3) {
@@ -222,7 +238,7 @@ import Testing
                 }
                 process.online.isBroken.withLock { $0 = false }
                 try await process.streams.processor(one.view).catchUp()
-                try await insert(batch, into: engine)
+                try await Self.insert(batch, into: engine)
                 let limit =
                     end < one.events.count ? one.events[end].arrival : one.events[end - 1].arrival + 90_000_000_000
                 next = end
@@ -230,11 +246,11 @@ import Testing
                 clock.advance(milliseconds: Int64(one.random.below(Int(max(1, pause)))))
                 guard one.random.chance(0.5) || next == one.events.count else { continue }
                 let got = try await process.read(one.view)
-                let want: [[SQLValue]] = try await offline(one.view, at: clock.now().milliseconds * 1000, engine)
+                let want: [[SQLValue]] = try await Self.offline(one.view, at: clock.now().milliseconds * 1000, engine)
                 for user in 0..<4 {
                     for (number, feature) in one.view.online.features.enumerated() {
                         #expect(
-                            agree(got[user][number], want[user][number]),
+                            Self.agree(got[user][number], want[user][number]),
                             "seed \(seed) after \(next), user \(user), \(feature): \(got[user][number]) online, \(want[user][number]) offline"
                         )
                         cells += 1

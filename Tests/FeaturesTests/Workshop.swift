@@ -20,7 +20,7 @@ final class Workshop: Sendable {
     /// - Parameter folder: one that another workshop has used.
     init(
         folder: String? = nil, clock: any WallClock = SystemClock(), sampleEvery: Int = 1000,
-        metrics: MetricsRegistry? = nil,
+        metrics: MetricsRegistry? = nil, hasStreams: Bool = false,
         online wrap: (LMDBOnlineStore) -> any OnlineStore = { $0 }
     ) throws {
         self.folder = folder ?? NSTemporaryDirectory() + "aerie-features-" + IdentifierSource.system.hex32().prefix(12)
@@ -34,8 +34,9 @@ final class Workshop: Sendable {
                 ExpectationSuiteKind(),
             ]), guards: [FeatureUse()])
         online = try LMDBOnlineStore(path: self.folder + "/online.mdb", mapSize: 1 << 30)
+        let states = hasStreams ? try LMDBStreamStore(path: self.folder + "/streams.mdb", mapSize: 1 << 28) : nil
         store = FeatureStore(
-            resources: resources, online: wrap(online), clock: clock,
+            resources: resources, online: wrap(online), states: states, clock: clock,
             log: try FileFeatureLog(root: self.folder + "/log"), metrics: metrics, sampleEvery: sampleEvery
         ) { () throws(AerieError) in DuckDBEngine(options: .init(threads: 1)) }
     }

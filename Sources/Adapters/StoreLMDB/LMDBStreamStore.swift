@@ -13,10 +13,12 @@ import Synchronization
 /// - `P` and a partition: where its next message is (8 bytes, little-endian)
 /// - `E` and an entity (under its hash if it is too long): the latest event's time (8 bytes), then the state
 /// - `J` and a step (8 bytes, big-endian): the entities that it changed, each with its length (4 bytes) before it
+/// - `B`: the numbers of the seam (8 bytes each, little-endian)
 /// - `D` and a number (8 bytes, big-endian): a dead letter
 public final class LMDBStreamStore: StreamStateStore {
     private enum Kind {
         static let stream = UInt8(ascii: "S"), position = UInt8(ascii: "P"), entity = UInt8(ascii: "E")
+        static let seam = UInt8(ascii: "B")
         static let step = UInt8(ascii: "J"), deadLetter = UInt8(ascii: "D")
     }
 
@@ -61,6 +63,9 @@ public final class LMDBStreamStore: StreamStateStore {
             for (partition, next) in change.positions {
                 try entries.put(Self.name(Kind.position, stream) + Array(partition.utf8), Self.little(next))
             }
+            if let seam = change.seam {
+                try entries.put(Self.name(Kind.seam, stream), seam.numbers.flatMap(Self.little))
+            }
             try Self.journal(stream, change, entries)
             try Self.setAside(stream, change.deadLetters, entries)
             return change.states.count
@@ -76,6 +81,16 @@ public final class LMDBStreamStore: StreamStateStore {
                 return true
             }
             return positions
+        }
+    }
+
+    public func seam(_ stream: String) async throws(AerieError) -> StreamSeam {
+        try environment.read { transaction throws(AerieError) in
+            guard let value = try LMDBEntries(transaction, environment).find(Self.name(Kind.seam, stream)) else {
+                return StreamSeam()
+            }
+            return StreamSeam(
+                numbers: stride(from: 0, to: value.count - 7, by: 8).map { Self.number(.init(rebasing: value[$0...])) })
         }
     }
 
@@ -135,7 +150,7 @@ public final class LMDBStreamStore: StreamStateStore {
     }
 
     public func drop(_ stream: String) async throws(AerieError) {
-        for kind in [Kind.entity, Kind.step, Kind.deadLetter, Kind.position, Kind.stream] {
+        for kind in [Kind.entity, Kind.step, Kind.deadLetter, Kind.position, Kind.seam, Kind.stream] {
             let prefix = Self.name(kind, stream)
             let isDone = Mutex(false)
             while !isDone.withLock({ $0 }) {

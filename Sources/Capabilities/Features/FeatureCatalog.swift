@@ -43,9 +43,11 @@ public struct FeatureCatalog: Sendable {
         /// Whether the features are computed at each read, and not kept.
         var isComputedAtReads: Bool { definition.onDemand.map { !$0.isStored } ?? false }
 
-        /// Whether values are copied to the online store out of the view's source, or of those that it is computed of.
+        /// Whether values are copied to the online store out of the view's source, or of those that it is computed of;
+        /// of a window view what was before its stream.
         public var isMaterialized: Bool {
-            guard isOnline, online.windows == nil else { return false }
+            guard isOnline else { return false }
+            if online.windows != nil, definition.sourceType == "push" { return false }
             // What comes with a request stands in no source.
             if let onDemand { return !isComputedAtReads && onDemand.request.isEmpty }
             return definition.hasSource
@@ -253,7 +255,7 @@ public struct FeatureCatalog: Sendable {
 
     /// How long a row of a source can matter to the view, in microseconds; `nil` for ever.
     func lifetime(_ view: View) -> Int64? {
-        guard let onDemand = view.onDemand else { return view.definition.timeToLive }
+        guard let onDemand = view.onDemand else { return view.definition.lifetime }
         let lives = onDemand.inputs.map { views[$0.reference.view]?.definition.lifetime }
         return lives.contains(nil) ? nil : lives.compactMap(\.self).max()
     }

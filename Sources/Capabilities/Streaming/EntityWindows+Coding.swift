@@ -3,13 +3,14 @@ import AerieWire
 
 /// The state as bytes, for a plan that both sides know. Varints and fixed little-endian numbers as protobuf has them:
 ///
-/// - version of the layout (1), `latest` (fixed64), `version` (varint)
-/// - for each resolution: the number of tiles, then for each tile how far its index is from the one before, its numbers
-///   (counts as varints, others fixed64), its last values (see `append`) and its sets (number, fixed64 each)
-/// - the events whose time has not come: number, then time, arrival (fixed64 each) and values
+/// - version of the layout (2), `latest` (fixed64), `version` (varint)
+/// - the tiles: see `EventTiles.append`
+/// - those of early events: number, then for each the reading before them (fixed64) and the tiles
 /// - the identities: number of shares, then for each its index, number (varints) and identities (fixed64)
+///
+/// Layout 1 has no early events, and tiles of which nobody knew whether they were: they are read as such.
 extension EntityWindows {
-    private static let layout: UInt64 = 1
+    private static let layout: UInt64 = 2
 
     public func bytes(_ plan: WindowPlan) -> [UInt8] {
         var writer = StateWriter()
@@ -22,12 +23,11 @@ extension EntityWindows {
         writer.varint(Self.layout)
         writer.fixed(UInt64(bitPattern: latest))
         writer.varint(UInt64(bitPattern: version))
-        for place in rings.indices { rings[place].append(to: &writer, plan.resolutions[place]) }
-        writer.varint(UInt64(ahead.count))
-        for event in ahead {
-            writer.fixed(UInt64(bitPattern: event.time))
-            writer.fixed(UInt64(bitPattern: event.arrival))
-            for value in event.values { value.append(to: &writer) }
+        tiles.append(to: &writer, plan)
+        writer.varint(UInt64(early.count))
+        for one in early {
+            writer.fixed(UInt64(bitPattern: one.reading))
+            one.tiles.append(to: &writer, plan)
         }
         let published = writer.bytes(followedBy: 0)
         writer.varint(UInt64(identities.shares.count))
@@ -41,15 +41,8 @@ extension EntityWindows {
 
     /// More than the bytes can be.
     private func sizeLimit(_ plan: WindowPlan) -> Int {
-        var limit = identities.count * 8 + identities.shares.count * 20
-        for (ring, resolution) in zip(rings, plan.resolutions) {
-            let tiles = ring.numbers.count / resolution.stride
-            limit += 10 + tiles * 10 * (resolution.stride + resolution.sets.count)
-            for last in ring.lasts { limit += 16 + last.value.sizeLimit }
-            for set in ring.sets { limit += 8 * set.count }
-        }
-        for event in ahead { limit += 16 + event.values.reduce(0) { $0 + $1.sizeLimit } }
-        return limit
+        identities.count * 8 + identities.shares.count * 20 + tiles.sizeLimit(plan)
+            + early.reduce(0) { $0 + 8 + $1.tiles.sizeLimit(plan) }
     }
 
     /// - Throws: `dataLoss` if the bytes are no state of this plan.
@@ -70,33 +63,82 @@ extension EntityWindows {
 
     private mutating func read(_ bytes: UnsafeRawBufferPointer, _ plan: WindowPlan) throws(AerieError) {
         var reader = ProtobufReader(bytes)
-        guard try reader.varint() == Self.layout else { throw .invalid("", "another layout") }
+        let layout = try reader.varint()
+        guard (1...Self.layout).contains(layout) else { throw .invalid("", "another layout") }
         latest = Int64(bitPattern: try reader.fixed64())
         version = Int64(bitPattern: try reader.varint())
+        try tiles.read(&reader, limit: bytes.count, plan)
+        if layout == 1 {
+            early = [Early(reading: .min, tiles: tiles)]
+            tiles = EventTiles(plan)
+        } else {
+            for _ in 0..<(try reader.count(limit: bytes.count)) {
+                var one = Early(reading: Int64(bitPattern: try reader.fixed64()), tiles: EventTiles(plan))
+                try one.tiles.read(&reader, limit: bytes.count, plan)
+                early.append(one)
+            }
+        }
+        for _ in 0..<(try reader.count(limit: bytes.count)) {
+            let index = Int64(bitPattern: try reader.varint())
+            var list: [UInt64] = []
+            for _ in 0..<(try reader.count(limit: bytes.count)) { list.append(try reader.fixed64()) }
+            identities.restore(index, list)
+        }
+    }
+}
+
+extension ProtobufReader {
+    /// A number of things, each of which takes a byte at least, of all in `limit`.
+    fileprivate mutating func count(limit: Int) throws(AerieError) -> Int {
+        let count = try varint()
+        guard count <= UInt64(limit) else { throw .invalid("", "more than there are bytes") }
+        return Int(count)
+    }
+}
+
+/// Tiles as bytes:
+///
+/// - for each resolution: the number of tiles, then for each tile how far its index is from the one before, its numbers
+///   (counts as varints, others fixed64), its last values (see `StreamValue.append`) and its sets (number, fixed64
+///   each)
+/// - the events whose time has not come: number, then time, arrival (fixed64 each) and values
+extension EventTiles {
+    func append(to writer: inout StateWriter, _ plan: WindowPlan) {
+        for place in rings.indices { rings[place].append(to: &writer, plan.resolutions[place]) }
+        writer.varint(UInt64(ahead.count))
+        for event in ahead {
+            writer.fixed(UInt64(bitPattern: event.time))
+            writer.fixed(UInt64(bitPattern: event.arrival))
+            for value in event.values { value.append(to: &writer) }
+        }
+    }
+
+    /// More than the bytes can be.
+    func sizeLimit(_ plan: WindowPlan) -> Int {
+        var limit = 10
+        for (ring, resolution) in zip(rings, plan.resolutions) {
+            let tiles = ring.numbers.count / resolution.stride
+            limit += 10 + tiles * 10 * (resolution.stride + resolution.sets.count)
+            for last in ring.lasts { limit += 16 + last.value.sizeLimit }
+            for set in ring.sets { limit += 8 * set.count }
+        }
+        for event in ahead { limit += 16 + event.values.reduce(0) { $0 + $1.sizeLimit } }
+        return limit
+    }
+
+    /// Reads into empty tiles.
+    /// - Parameter limit: bytes of all that is read.
+    mutating func read(_ reader: inout ProtobufReader, limit: Int, _ plan: WindowPlan) throws(AerieError) {
         for place in plan.resolutions.indices {
             try Self.read(&rings[place], plan.resolutions[place], &reader)
         }
-        for _ in 0..<(try Self.count(&reader, bytes)) {
+        for _ in 0..<(try reader.count(limit: limit)) {
             let time = Int64(bitPattern: try reader.fixed64())
             let arrival = Int64(bitPattern: try reader.fixed64())
             var values: [StreamValue] = []
             for _ in plan.columns { values.append(try Self.value(&reader)) }
             ahead.append(StreamEvent(key: [], time: time, arrival: arrival, values: values))
         }
-        for _ in 0..<(try Self.count(&reader, bytes)) {
-            let index = Int64(bitPattern: try reader.varint())
-            var list: [UInt64] = []
-            for _ in 0..<(try Self.count(&reader, bytes)) { list.append(try reader.fixed64()) }
-            identities.restore(index, list)
-        }
-    }
-
-    /// A number of things, each of which takes a byte at least.
-    private static func count(_ reader: inout ProtobufReader, _ bytes: UnsafeRawBufferPointer) throws(AerieError) -> Int
-    {
-        let count = try reader.varint()
-        guard count <= UInt64(bytes.count) else { throw .invalid("", "more than there are bytes") }
-        return Int(count)
     }
 
     private static func read(

@@ -27,18 +27,29 @@ public enum StreamVerdict: String, Sendable, Hashable, CaseIterable {
 /// A state machine without I/O: the same events in the same order give the same state. The order does not matter for
 /// the answers, apart from events of one time, of which the one that arrived last is the `last`.
 public struct EntityWindows: Sendable, Hashable {
+    /// Events that came by the stream and belong to its source, between two readings of that.
+    struct Early: Sendable, Hashable {
+        /// The reading before them; `Int64.min` for none.
+        var reading: Int64
+        var tiles: EventTiles
+    }
+
     /// The greatest event time.
     public internal(set) var latest = Int64.min
     /// Grows with each event that is counted.
     public internal(set) var version: Int64 = 0
-    var rings: [TileRing]
+    /// Of the events that belong to the stream.
+    var tiles: EventTiles
+    /// In the order of readings.
+    var early: [Early] = []
     var identities = EventIdentities()
-    var ahead: [StreamEvent] = []
 
-    public init(_ plan: WindowPlan) { rings = Array(repeating: TileRing(), count: plan.resolutions.count) }
+    public init(_ plan: WindowPlan) { tiles = EventTiles(plan) }
 
     /// Takes an event in. The event's key is not looked at.
-    public mutating func apply(_ event: StreamEvent, _ plan: WindowPlan) -> StreamVerdict {
+    public mutating func apply(
+        _ event: StreamEvent, _ plan: WindowPlan, _ seam: StreamSeam = StreamSeam()
+    ) -> StreamVerdict {
         let delay = event.arrival - event.time
         if delay > plan.allowedLateness { return .late }
         if delay < -WindowPlan.futureLimit || event.time < 0 { return .implausible }
@@ -47,48 +58,50 @@ public struct EntityWindows: Sendable, Hashable {
             guard verdict == .counted else { return verdict }
             identities.forget(before: event.arrival - plan.allowedLateness - WindowPlan.futureLimit, plan)
         }
-        if !ahead.isEmpty { settle(at: event.arrival, plan) }
-        if event.time > event.arrival { ahead.append(event) } else { add(event, plan) }
+        if !early.isEmpty { forgetEarly(at: event.arrival, plan) }
+        if seam.owns(time: event.time, arrival: event.arrival) {
+            tiles.take(event, plan)
+        } else {
+            take(event, after: seam.reading(before: event.arrival), plan)
+        }
         latest = max(latest, event.time)
         version += 1
         return .counted
     }
 
-    private mutating func add(_ event: StreamEvent, _ plan: WindowPlan) {
-        for place in plan.resolutions.indices {
-            let resolution = plan.resolutions[place]
-            let oldest = Self.oldest(at: max(event.arrival, event.time), resolution)
-            rings[place].forget(before: oldest, resolution)
-            if event.time / resolution.slide >= oldest { rings[place].add(event, resolution) }
+    /// Knows an event that was counted elsewhere, so that a copy of it is not.
+    /// - Returns: whether that changed anything.
+    mutating func know(_ event: StreamEvent, _ plan: WindowPlan) -> Bool {
+        guard let id = event.id, identities.insert(id, event.time, plan) == .counted else { return false }
+        latest = max(latest, event.time)
+        return true
+    }
+
+    private mutating func take(_ event: StreamEvent, after reading: Int64, _ plan: WindowPlan) {
+        var place = early.count
+        while place > 0, early[place - 1].reading > reading { place -= 1 }
+        if place > 0, early[place - 1].reading == reading {
+            place -= 1
+        } else {
+            early.insert(Early(reading: reading, tiles: EventTiles(plan)), at: place)
         }
+        early[place].tiles.take(event, plan)
     }
 
-    /// The first tile that a window can still need, when one of its clocks says `time` and another may be behind.
-    private static func oldest(at time: Int64, _ resolution: WindowPlan.Resolution) -> Int64 {
-        (time - WindowPlan.futureLimit) / resolution.slide - resolution.span
-    }
-
-    /// Counts events whose time has come.
-    private mutating func settle(at time: Int64, _ plan: WindowPlan) {
-        guard ahead.contains(where: { $0.time <= time }) else { return }
-        let due = ahead.filter { $0.time <= time }
-        ahead.removeAll { $0.time <= time }
-        for event in due { add(event, plan) }
+    private mutating func forgetEarly(at time: Int64, _ plan: WindowPlan) {
+        for place in early.indices { early[place].tiles.forget(at: time, plan) }
+        early.removeAll(where: \.tiles.isEmpty)
     }
 
     /// The aggregates at an instant, which must not be before the arrival of an event that was taken in by more than
     /// `WindowPlan.futureLimit`.
+    /// - Parameter history: what the batch source has; it holds what came by the stream, belongs to the source and had
+    ///   arrived when that was read.
     /// - Returns: one value for each aggregation.
-    public func values(at time: Int64, _ plan: WindowPlan) -> [StreamValue] {
-        if ahead.contains(where: { $0.time <= time }) {
-            var settled = self
-            settled.settle(at: time, plan)
-            return settled.values(at: time, plan)
-        }
-        return plan.outputs.map { output in
-            let resolution = plan.resolutions[output.resolution]
-            let current = time / resolution.slide
-            return rings[output.resolution].value(output.reading, current - output.tiles + 1, current, resolution)
-        }
+    public func values(at time: Int64, _ plan: WindowPlan, history: WindowHistory? = nil) -> [StreamValue] {
+        var parts = [tiles]
+        for one in early where one.reading >= history?.reading ?? .min { parts.append(one.tiles) }
+        if let history { parts.append(history.tiles) }
+        return EventTiles.values(of: parts, at: time, plan)
     }
 }

@@ -20,12 +20,19 @@ public struct StreamBatch: Sendable {
     /// `nil` for events that come from no log.
     public var source: Source?
     public var deadLetters: [DeadLetter]
+    /// Events that a history has counted, of which copies may come by the stream.
+    var known: [StreamEvent] = []
+    /// Whether a history is read from here on.
+    var beginsReading = false
 
     public init(events: [StreamEvent], source: Source? = nil, deadLetters: [DeadLetter] = []) {
         self.events = events
         self.source = source
         self.deadLetters = deadLetters
     }
+
+    /// Events that it makes work of.
+    fileprivate var size: Int { events.count + known.count }
 }
 
 /// What was counted since the process began.
@@ -66,6 +73,8 @@ public actor StreamProcessor {
     private var isOpen = false
     private var cache = StateCache()
     private var positionsNow: [String: Int64] = [:]
+    private var seamNow = StreamSeam()
+    private var lastReading: Int64 = 0
     private var step: Int64 = 0
     private var publishedStep: Int64 = 0
     /// Committed and not published yet, by key.
@@ -102,6 +111,22 @@ public actor StreamProcessor {
         return positionsNow
     }
 
+    /// Notes, lastingly, that the batch source of the stream's history is read from now on.
+    /// - Returns: which events are the history's, and the moment from whose arrivals on it need have none.
+    public func beginReading() async throws(AerieError) -> (seam: StreamSeam, reading: Int64) {
+        var batch = StreamBatch(events: [])
+        batch.beginsReading = true
+        _ = try await ingest(batch)
+        return (seamNow, lastReading)
+    }
+
+    /// Keeps copies of events that a history has from being counted by the stream.
+    public func know(_ events: [StreamEvent]) async throws(AerieError) {
+        var batch = StreamBatch(events: [])
+        batch.known = events
+        _ = try await ingest(batch)
+    }
+
     /// Publishes what was committed and could not be published.
     public func catchUp() async throws(AerieError) {
         try await open()
@@ -118,7 +143,7 @@ public actor StreamProcessor {
 
     /// Forgets states that no window can need any more.
     public func sweep() async throws(AerieError) -> Int {
-        let limit = clock.now().milliseconds * 1000 - plan.retention - WindowPlan.futureLimit
+        let limit = now - plan.retention - WindowPlan.futureLimit
         return try await store.sweep(stream, before: limit)
     }
 
@@ -126,8 +151,10 @@ public actor StreamProcessor {
         if isOpen { return }
         let positions = try await store.positions(stream)
         let left = try await store.unpublished(stream)
+        let seam = try await store.seam(stream)
         if isOpen { return }
         positionsNow = positions
+        seamNow = seam
         step = left.step
         var writer = StateWriter()
         for state in left.states {
@@ -145,8 +172,8 @@ public actor StreamProcessor {
         while !waiting.isEmpty {
             var taken: [(StreamBatch, CheckedContinuation<Result<StreamTotals, AerieError>, Never>)] = []
             var count = 0
-            while let next = waiting.first, taken.isEmpty || count + next.0.events.count <= Self.stepLimit {
-                count += next.0.events.count
+            while let next = waiting.first, taken.isEmpty || count + next.0.size <= Self.stepLimit {
+                count += next.0.size
                 taken.append(waiting.removeFirst())
             }
             do throws(AerieError) {
@@ -166,8 +193,10 @@ public actor StreamProcessor {
         let places = try await find(batches)
         var change = StreamChange()
         var results: [StreamTotals] = []
-        let now = clock.now().milliseconds * 1000
-        for (batch, places) in zip(batches, places) { results.append(apply(batch, places, now, &change)) }
+        let now = now
+        let seam = seam(after: batches, now)
+        if seam != seamNow { change.seam = seam }
+        for (batch, places) in zip(batches, places) { results.append(apply(batch, places, now, seam, &change)) }
         let published = encode(&change)
         guard !change.isEmpty else {
             for result in results { totals.add(result) }
@@ -182,6 +211,7 @@ public actor StreamProcessor {
         }
         step += 1
         positionsNow.merge(change.positions) { $1 }
+        seamNow = seam
         for result in results { totals.add(result) }
         totals.commits += 1
         _ = await attemptPublishing(published)
@@ -206,9 +236,23 @@ public actor StreamProcessor {
         return published
     }
 
-    /// - Parameter places: of the events' entities in the cache.
+    private var now: Int64 { clock.now().milliseconds * 1000 }
+
+    /// The seam as it is from these batches on.
+    private func seam(after batches: [StreamBatch], _ now: Int64) -> StreamSeam {
+        var seam = seamNow
+        if batches.contains(where: \.beginsReading) {
+            // After whatever has come, by whosever clock.
+            lastReading = max(now, totals.latestArrival) + 1
+            seam.read(at: lastReading, lateness: plan.allowedLateness)
+        }
+        seam.begin(with: batches, now: now)
+        return seam
+    }
+
+    /// - Parameter places: of the entities of the batch's events, and then of those it knows, in the cache.
     private func apply(
-        _ batch: StreamBatch, _ places: [Int], _ now: Int64, _ change: inout StreamChange
+        _ batch: StreamBatch, _ places: [Int], _ now: Int64, _ seam: StreamSeam, _ change: inout StreamChange
     ) -> StreamTotals {
         var result = StreamTotals()
         let known = batch.source.map { change.positions[$0.partition] ?? positionsNow[$0.partition] ?? .min } ?? .min
@@ -219,11 +263,15 @@ public actor StreamProcessor {
         let order = places.enumerated().map { UInt64($1) << 32 | UInt64($0) }.sorted()
         for entry in order {
             let (number, place) = (Int(entry & 0xffff_ffff), Int(entry >> 32))
+            guard number < batch.events.count else {
+                if cache.states[place].know(batch.known[number - batch.events.count], plan) { cache.touch(place) }
+                continue
+            }
             let event = batch.events[number]
             if let source = batch.source, source.offsets[number] < known { continue }
             let verdict =
                 event.arrival > now + WindowPlan.futureLimit
-                ? .implausible : cache.states[place].apply(event, plan)
+                ? .implausible : cache.states[place].apply(event, plan, seam)
             counts[verdict.place] += 1
             guard verdict == .counted else { continue }
             cache.touch(place)
@@ -240,10 +288,13 @@ public actor StreamProcessor {
     }
 
     /// Brings the states of a step's entities into memory.
-    /// - Returns: for each batch the places of its events' entities in the cache.
+    /// - Returns: for each batch the places in the cache of the entities of its events, and then of those it knows.
     private func find(_ batches: [StreamBatch]) async throws(AerieError) -> [[Int]] {
         var missing: [Int] = []
-        let places = batches.map { batch in batch.events.map { cache.place($0.key, plan, &missing) } }
+        let places = batches.map { batch in
+            let events = batch.known.isEmpty ? batch.events : batch.events + batch.known
+            return events.map { cache.place($0.key, plan, &missing) }
+        }
         if missing.isEmpty { return places }
         do throws(AerieError) {
             for (place, bytes) in zip(missing, try await store.load(stream, missing.map { cache.key($0) })) {

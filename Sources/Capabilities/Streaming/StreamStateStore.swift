@@ -46,26 +46,31 @@ public struct StreamChange: Sendable {
     /// For each partition that came further, where its next message is.
     public var positions: [String: Int64] = [:]
     public var deadLetters: [DeadLetter] = []
+    /// The seam, if it has changed.
+    public var seam: StreamSeam?
     /// The number of the step.
     public var step: Int64 = 0
     /// Steps up to and including this one have been published.
     public var published: Int64 = 0
 
     public init() {}
-    public var isEmpty: Bool { states.isEmpty && positions.isEmpty && deadLetters.isEmpty }
+    public var isEmpty: Bool {
+        states.isEmpty && positions.isEmpty && deadLetters.isEmpty && seam == nil
+    }
 }
 
 /// Keeps the state of streams together with how far each has been read, so that an event counts exactly once whenever
 /// the process ends.
 ///
-/// Contract: `commit` makes everything of a change lasting, or nothing, and returns when it is; a later `load` or
-/// `positions` sees it, also in another process after a crash. Each stream has one writer at a time; streams do not
-/// touch each other. Safe to call from any task.
+/// Contract: `commit` makes everything of a change lasting, or nothing, and returns when it is; a later `load`,
+/// `positions` or `seam` sees it, also in another process after a crash. Each stream has one writer at a time; streams
+/// do not touch each other. Safe to call from any task.
 public protocol StreamStateStore: Sendable {
     /// - Returns: for each key its state's bytes; `nil` if there is none.
     func load(_ stream: String, _ keys: [[UInt8]]) async throws(AerieError) -> [[UInt8]?]
     func commit(_ stream: String, _ change: StreamChange) async throws(AerieError)
     func positions(_ stream: String) async throws(AerieError) -> [String: Int64]
+    func seam(_ stream: String) async throws(AerieError) -> StreamSeam
     /// The states of every step that was committed and is not said to be published, and the last step's number (0 for
     /// none).
     func unpublished(_ stream: String) async throws(AerieError) -> (states: [StoredState], step: Int64)

@@ -85,6 +85,11 @@ extension FeatureStore {
         let catalog = try await catalog(namespace)
         var plans: [MaterializationJob.Plan] = []
         for view in views {
+            if view.online.windows != nil {
+                let range = try Self.history(of: view, from: start, to: end)
+                plans.append(.init(mark: MaterializationMark(range: range, origin: RowOrigin(view)), isWhole: true))
+                continue
+            }
             // A view that is computed of others changes with any of them, and is made anew.
             let done = view.onDemand == nil ? view.materializedUntil : nil
             let whole = Self.wholeStart(catalog.lifetime(view), to: end)
@@ -100,6 +105,18 @@ extension FeatureStore {
         try begin(views)
         let jobs = zip(views, plans).map { MaterializationJob($0, $1, store: self, trigger: trigger) }
         return ReservedMaterialization(views: views, store: self, jobs: jobs)
+    }
+
+    /// What a backfill of a window view reads: all that its longest window can need, whatever the start, and not less
+    /// than an earlier one has read.
+    private static func history(
+        of view: FeatureCatalog.View, from start: Int64?, to end: Int64
+    ) throws(AerieError) -> ClosedRange<Int64> {
+        if let start, start > end {
+            throw .invalid("start_ts", "\(FeatureTime.text(start)) is after the end, \(FeatureTime.text(end))")
+        }
+        let first = max(0, Self.wholeStart(view.definition.lifetime, to: end))
+        return first...max(end, view.materializedUntil ?? first)
     }
 
     /// Goes on with what a process that is gone has begun and not ended. To be called once, after the start.
@@ -147,8 +164,8 @@ extension FeatureStore {
             }
             guard view.isMaterialized else {
                 let reason =
-                    view.onDemand == nil
-                    ? "fed by its stream"
+                    view.online.windows != nil
+                    ? "fed by its stream alone; name a source with the history of its events by spec.source"
                     : view.isComputedAtReads
                         ? "computed at each read, out of other views"
                         : "computed of columns of a request too, which stand in no source; write rows to it"

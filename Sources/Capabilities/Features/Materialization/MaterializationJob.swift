@@ -13,6 +13,8 @@ struct MaterializationMark: Sendable {
     var rows: Int64
     /// What the rows are made of; `nil` if it is not known.
     var origin: RowOrigin?
+    /// Of a window view, when the reading of its source first began: rows of earlier ones go at the end.
+    var reading: Int64?
 
     init(range: ClosedRange<Int64>, origin: RowOrigin) {
         self.range = range
@@ -32,14 +34,17 @@ struct MaterializationMark: Sendable {
         done = Set((mark["done"]?.array ?? []).compactMap(\.int))
         rows = mark["rows"]?.int ?? 0
         origin = RowOrigin(mark["as"])
+        reading = mark["reading"]?.string.flatMap(FeatureTime.parse)
     }
 
     var json: JSONValue {
-        [
+        var object: JSONObject = [
             "start": .string(FeatureTime.text(range.lowerBound)), "end": .string(FeatureTime.text(range.upperBound)),
             "parts": .int(parts), "done": .array(done.sorted().map(JSONValue.int)), "rows": .int(rows),
             "as": origin?.json ?? .null,
         ]
+        if let reading { object["reading"] = .string(FeatureTime.text(reading)) }
+        return .object(object)
     }
 
     var left: [Int64] { (0..<parts).filter { !done.contains($0) } }
@@ -47,9 +52,6 @@ struct MaterializationMark: Sendable {
 
 /// One view's materialization: reads a part out of the source while the part before it is written.
 struct MaterializationJob: Sendable {
-    /// Rows that are in memory at a time, twice.
-    private static let chunk: Int64 = 40_000
-
     /// What is to be copied.
     struct Plan: Sendable {
         /// The range, and what is done of it already.
@@ -109,19 +111,15 @@ struct MaterializationJob: Sendable {
         tell(MaterializationProgress(view: view.definition.name, rows: plan.mark.rows, total: 0), report)
         let engine = try store.engine()
         let left = plan.mark.parts > 0 ? (parts: plan.mark.left, of: plan.mark.parts) : nil
+        if view.online.windows != nil { return try await fill(with: engine, left, report) }
         let range = plan.mark.range
         let source =
             view.onDemand == nil
             ? try await MaterializationSource(view, in: range, engine: engine, access: store.access, left: left)
             : try await MaterializationSource(computing: view, in: range, engine: engine, store: store, left: left)
         let notes = plan.notes + (try await store.checkQuality(of: source))
-        let total = try await source.count()
-        var mark = plan.mark
-        if mark.parts == 0 { mark.parts = max(1, (total + Self.chunk - 1) / Self.chunk) }
-        let known = mark.rows
-        var progress = MaterializationProgress(view: view.definition.name, rows: known, total: known + total)
-        tell(progress, report)
-        let parts = total > 0 ? mark.left : []
+        var (mark, progress, parts) = try await begin(source, report)
+        let total = progress.total - progress.rows
         let first = parts.isEmpty ? [] : try await source.rows(part: parts[0], of: mark.parts)
         // Only now, so that the store has something to write meanwhile: the engine describes the rows whenever it has
         // none to give.
@@ -135,10 +133,42 @@ struct MaterializationJob: Sendable {
         return (progress, notes)
     }
 
+    /// Of a window view: the rows of all its history, in the place of those that an earlier run has written.
+    private func fill(
+        with engine: any SQLEngine, _ left: (parts: [Int64], of: Int64)?,
+        _ report: @Sendable (MaterializationProgress) -> Void
+    ) async throws(AerieError) -> (MaterializationProgress, [String]) {
+        let source = try await WindowBackfill(view, in: plan.mark.range, store: store, engine: engine, left: left)
+        var (mark, progress, parts) = try await begin(source, report)
+        let reading = mark.reading ?? source.reading
+        mark.reading = reading
+        let first = parts.isEmpty ? [] : try await source.rows(part: parts[0], of: mark.parts)
+        _ = try await write(parts, of: source, beginningWith: first, &mark, &progress, report)
+        _ = try await store.online.sweep(source.target, before: reading)
+        let notes =
+            source.beginning < plan.mark.range.upperBound
+            ? ["what happened since \(FeatureTime.text(source.beginning)) comes by the stream"] : []
+        try await finish(progress.total, .min, nil, notes)
+        return (progress, notes)
+    }
+
+    /// Counts what there is to be written.
+    /// - Returns: besides, the parts that are left.
+    private func begin(
+        _ source: some OnlineRowSource, _ report: @Sendable (MaterializationProgress) -> Void
+    ) async throws(AerieError) -> (MaterializationMark, MaterializationProgress, [Int64]) {
+        var mark = plan.mark
+        if mark.parts == 0 { mark.parts = try await source.parts() }
+        let progress = MaterializationProgress(
+            view: view.definition.name, rows: mark.rows, total: mark.rows + (try await source.count()))
+        tell(progress, report)
+        return (mark, progress, progress.total > progress.rows ? mark.left : [])
+    }
+
     /// - Parameter rows: of the first part.
     /// - Returns: the newest time that was written.
     private func write(
-        _ left: [Int64], of source: MaterializationSource, beginningWith rows: consuming [OnlineRow],
+        _ left: [Int64], of source: some OnlineRowSource, beginningWith rows: consuming [OnlineRow],
         _ mark: inout MaterializationMark, _ progress: inout MaterializationProgress,
         _ report: @Sendable (MaterializationProgress) -> Void
     ) async throws(AerieError) -> Int64 {
@@ -151,7 +181,7 @@ struct MaterializationJob: Sendable {
             let present = rows
             let parts = mark.parts
             async let written = attempt { () async throws(AerieError) in
-                try await store.online.write(view.online, present)
+                try await store.online.write(source.target, present)
             }
             rows = place + 1 < left.count ? try await source.rows(part: left[place + 1], of: parts) : []
             store.counters.wrote(try await written.get(), of: view)

@@ -4,8 +4,23 @@ import AerieResources
 import Datasets
 import Foundation
 
+/// Rows for the online store that are being made, in parts that are told apart by the hash of the key.
+protocol OnlineRowSource: Sendable {
+    /// Where the rows go.
+    var target: OnlineView { get }
+    /// How many entities there are.
+    func count() async throws(AerieError) -> Int64
+    /// Into how many parts the rows are best dealt, so that two are in memory; 1 at least.
+    func parts() async throws(AerieError) -> Int64
+    /// Every row falls into one part.
+    func rows(part: Int64, of parts: Int64) async throws(AerieError) -> [OnlineRow]
+}
+
 /// The newest row of each entity in a range of time, read out of a view's source.
-struct MaterializationSource {
+struct MaterializationSource: OnlineRowSource {
+    /// Rows of a part.
+    private static let chunk: Int64 = 40_000
+
     let view: FeatureCatalog.View
     let engine: any SQLEngine
     private let hash: String
@@ -80,11 +95,11 @@ struct MaterializationSource {
     }
 
     /// What deals entities to parts: of the kept keys and of those in the source the same.
-    private static func hash(of keys: [String]) -> String {
+    static func hash(of keys: [String]) -> String {
         keys.isEmpty ? "0" : "hash(\(keys.map { "\($0)::VARCHAR" }.joined(separator: ", ")))"
     }
 
-    private static func isIn(_ left: (parts: [Int64], of: Int64), _ keys: [String]) -> String {
+    static func isIn(_ left: (parts: [Int64], of: Int64), _ keys: [String]) -> String {
         let parts = left.parts.map(String.init).joined(separator: ", ")
         return parts.isEmpty ? "false" : "\(hash(of: keys)) % \(left.of) IN (\(parts))"
     }
@@ -96,14 +111,12 @@ struct MaterializationSource {
         try await engine.execute("CREATE TEMP TABLE newest AS \(newest)")
     }
 
-    func count() async throws(AerieError) -> Int64 {
-        guard case .int(let count)? = try await engine.query("SELECT count(*) FROM newest").columns.first?[0] else {
-            throw AerieError(.internal, "the SQL engine counts no rows")
-        }
-        return count
-    }
+    var target: OnlineView { view.online }
 
-    /// Every row falls into one part.
+    func count() async throws(AerieError) -> Int64 { try await engine.count("newest") }
+
+    func parts() async throws(AerieError) -> Int64 { max(1, (try await count() + Self.chunk - 1) / Self.chunk) }
+
     func rows(part: Int64, of parts: Int64) async throws(AerieError) -> [OnlineRow] {
         let wanted = parts > 1 ? " WHERE \(hash) % \(parts) = \(part)" : ""
         let table = try await engine.query("SELECT * FROM newest\(wanted)")
@@ -151,11 +164,11 @@ struct MaterializationSource {
     }
 
     /// What a key's column is selected as.
-    private static func key(_ column: String, _ key: FeatureCatalog.JoinKey) -> String {
+    static func key(_ column: String, _ key: FeatureCatalog.JoinKey) -> String {
         key.type == .bytes ? cast(column, .bytes) : column
     }
 
-    private static func key(_ value: SQLValue, _ key: FeatureCatalog.JoinKey) throws(AerieError) -> FeatureValue {
+    static func key(_ value: SQLValue, _ key: FeatureCatalog.JoinKey) throws(AerieError) -> FeatureValue {
         switch value {
         case .int(let number): return try key.value(.int(number), field: key.name)
         case .text(let text): return try key.value(.string(text), field: key.name)
@@ -194,5 +207,15 @@ struct MaterializationSource {
             return try FeatureValue(json: json, type: type, field: feature.name)
         case (.timestamp(let micros), _): return .timestamp(micros / 1_000_000)
         }
+    }
+}
+
+extension SQLEngine {
+    /// The rows of what stands after `FROM`.
+    func count(_ relation: String) async throws(AerieError) -> Int64 {
+        guard case .int(let count)? = try await query("SELECT count(*) FROM \(relation)").columns.first?[0] else {
+            throw AerieError(.internal, "the SQL engine counts no rows")
+        }
+        return count
     }
 }

@@ -126,7 +126,7 @@ public final class FeatureStreams: Sendable {
             if let end = stream.lastIndex(of: "#"), unreadable.contains(String(stream[..<end])) { continue }
             open.withLock { $0[stream] = nil }
             rows.withLock { $0[stream] = nil }
-            if let row = OnlineWindows.row(of: stream) { _ = try await online.drop(row) }
+            for row in OnlineWindows.rows(of: stream) { _ = try await online.drop(row) }
             try await states.drop(stream)
         }
     }

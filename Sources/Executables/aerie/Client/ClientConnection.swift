@@ -73,8 +73,10 @@ struct PlatformClient: Sendable {
             }
         } catch let error as AerieError {
             throw error
+        } catch is CancellationError {
+            throw AerieError(.cancelled, "cancelled")
         } catch {
-            throw unreachable(error)
+            throw AerieError(.unavailable, "Aerie at \(server) went away before it was done; run it again to go on", cause: error)
         }
     }
 
@@ -102,7 +104,7 @@ struct PlatformClient: Sendable {
             if line["type"]?.string == "report" { report = line } else { try await each(line) }
         }
         guard let report else {
-            throw AerieError(.unavailable, "the server ended before it was done; run it again to go on")
+            throw AerieError(.unavailable, "Aerie at \(server) ended before it was done; run it again to go on")
         }
         return report
     }

@@ -130,3 +130,23 @@ def test_a_very_wide_view_is_applied_read_and_deleted(aerie):
     assert "'wide:f0', 'wide:f1'" in refused.stderr and "4990 more are used by FeatureService/all" in refused.stderr
     aerie.cli("delete", "featureservice", "all", "-n", "wide")
     aerie.cli("delete", "featureview", "wide", "-n", "wide")
+
+
+def test_what_a_suite_finds_is_said_where_rows_are_written(aerie, source):
+    suite = ("---\napiVersion: aerie.dev/v1\nkind: ExpectationSuite\nmetadata: {name: sane}\nspec:\n  expectations:\n"
+             "  - {type: expect_column_values_to_be_between, kwargs: {column: trips, max_value: 15}}\n")
+    checked = two("stats", source, "  quality: {suite: sane, onFailure: %s}\n")
+    row = {"driver_id": [3], "trips": [30], "fare": [0.5], "event_timestamp": ["2026-10-03T00:00:00Z"]}
+    for action, words in [("warn", "1 of 1 values"), ("quarantine", "stats: 1 rows are in quarantine")]:
+        aerie.cli("apply", "-n", "suites_told", "-f", "-", input=ENTITY + suite + checked % action)
+        pushed = aerie.cli("features", "push", "stats", "-n", "suites_told", input=json.dumps(row))
+        assert "warning: stats: expect_column_values_to_be_between" in pushed.stderr and words in pushed.stderr
+        copied = aerie.cli("features", "materialize", "2026-09-01", "2026-11-01", "-n", "suites_told")
+        assert words.replace("1 of 1", "1 of 2") in copied.stderr, copied.stderr
+        written = requests.post(f"{aerie.http}/feast/suites_told/write-to-online-store", timeout=30,
+                                json={"feature_view_name": "stats", "df": row})
+        assert written.status_code == 200 and words.split(": ")[-1] in written.json()["warnings"][-1]
+    metrics = requests.get(f"{aerie.http}/metrics", timeout=30).text
+    labels = '{namespace="suites_told",view="stats"}'
+    assert f"aerie_feature_rows_quarantined_total{labels} 3" in metrics
+    assert f"aerie_feature_quality_failures_total{labels} 6" in metrics

@@ -121,14 +121,16 @@ import Testing
             return
         }
         let done = try await shop.store.materialize(nil, from: from, to: to)
-        let written = try await shop.store.write(view: "drivers", columns: push)
+        let told = try await shop.store.write(view: "drivers", columns: push)
         let aside = try await shop.store.quarantine(view: "drivers")
         #expect(try await shop.digit(of: 7001) == .int64(1))
         if action == "warn" {
-            #expect(done[0].rows == 100 && written == 2 && aside.isEmpty)
+            #expect(done[0].rows == 100 && told.count == 1 && aside.isEmpty)
+            #expect(told.first?.contains("drivers: expect_column_values_to_be_in_set") == true)
             #expect(try await shop.digit(of: 10) == .null)
         } else {
-            #expect(done[0].rows == 90 && written == 1 && aside.count == 11)
+            #expect(done[0].rows == 90 && done[0].notes.last == "10 rows are in quarantine" && aside.count == 11)
+            #expect(told.last == "drivers: 1 rows are in quarantine")
             #expect(try await shop.digit(of: 10) == nil)
             #expect(try await shop.digit(of: 7002) == nil)
             #expect(aside.first?["row"]?["city"]?.string == "atlantis")
@@ -172,6 +174,16 @@ import Testing
         status = try await turn()
         #expect(status["nextRun"]?.string == "2026-11-01T12:45:00Z")
         #expect(shop.store.materializations.list("default").count == 2)
+        // While another has the view, what is due waits.
+        let other = try await shop.store.reserve(["drivers"], from: 0, to: 1)
+        let last = status["lastRun"]
+        clock.advance(milliseconds: 15 * 60_000)
+        status = try await turn()
+        #expect(status["nextRun"]?.string == "2026-11-01T12:45:00Z" && status["lastRun"] == last)
+        _ = try await other.run()
+        status = try await turn()
+        #expect(status["lastResult"]?.string == "succeeded" && status["lastRun"] != last)
+        #expect(status["nextRun"]?.string == "2026-11-01T13:00:00Z")
     }
 }
 

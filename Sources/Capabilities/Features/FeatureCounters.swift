@@ -49,6 +49,22 @@ public final class FeatureCounters: Sendable {
         }
     }
 
+    /// Expectations of a suite that some rows did not meet, whatever became of these.
+    func failed(_ expectations: Int, of view: FeatureCatalog.View) {
+        guard expectations > 0 else { return }
+        registry?.counter(
+            "aerie_feature_quality_failures_total", help: "Expectations that rows of a view did not meet",
+            labels: Self.labels(view)
+        ).increment(by: expectations)
+    }
+
+    func setAside(_ rows: Int, of view: FeatureCatalog.View) {
+        registry?.counter(
+            "aerie_feature_rows_quarantined_total", help: "Rows that were kept aside for their quality",
+            labels: Self.labels(view)
+        ).increment(by: rows)
+    }
+
     func skew(_ share: Double, of line: SkewReport.Line) {
         registry?.gauge(
             "aerie_feature_skew_ratio", help: "Share of sampled reads that differ from the offline value",
@@ -66,13 +82,17 @@ public final class FeatureCounters: Sendable {
 
     private static func name(_ view: FeatureCatalog.View) -> String { "\(view.key.namespace)/\(view.definition.name)" }
 
+    private static func labels(_ view: FeatureCatalog.View) -> [(String, String)] {
+        [("namespace", view.key.namespace), ("view", view.definition.name)]
+    }
+
     private func entry(_ view: FeatureCatalog.View) -> Entry {
         let name = Self.name(view)
         if let known = entries.withLock({ $0[name] }) { return known }
-        let labels = [("namespace", view.key.namespace), ("view", view.definition.name)]
         let entry = Entry(
             rows: registry?.counter(
-                "aerie_feature_rows_written_total", help: "Rows written into the online store", labels: labels))
+                "aerie_feature_rows_written_total", help: "Rows written into the online store",
+                labels: Self.labels(view)))
         entries.withLock { if $0[name] == nil { $0[name] = entry } }
         return entry
     }

@@ -140,17 +140,23 @@ public struct FeastRoutes: Sendable {
                 "\(to) is not a supported push format. Please specify one of these ['online', 'offline', "
                     + "'online_and_offline'].")
         }
-        _ = try await store.push(
+        let notes = try await store.push(
             source: source, columns: try Self.frame(call.body), to: target, namespace: call.namespace)
-        return .empty
+        return notes.isEmpty ? .empty : Self.warnings(notes)
     }
 
     private func write(_ call: Call) async throws(AerieError) -> FeastReply {
         let view = try Self.required(call.body, "feature_view_name")
-        _ = try await store.write(
+        let notes = try await store.write(
             view: view, columns: try Self.frame(call.body),
             computes: try Self.flag(call.body, "transform_on_write", unless: true), namespace: call.namespace)
-        return Self.json(Array("null".utf8))
+        return notes.isEmpty ? Self.json(Array("null".utf8)) : Self.warnings(notes)
+    }
+
+    /// Feast answers a write with nothing, and its clients do not look at the answer's body.
+    private static func warnings(_ notes: [String]) -> FeastReply {
+        let body: JSONValue = ["warnings": .array(notes.map(JSONValue.string))]
+        return json(body.utf8())
     }
 
     private func materialize(_ call: Call, isIncremental: Bool) async throws(AerieError) -> FeastReply {

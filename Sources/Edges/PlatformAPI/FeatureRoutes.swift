@@ -115,11 +115,18 @@ public struct FeatureRoutes<Context: RequestContext>: Sendable {
                 ])
             }
             return [
-                "type": "report", "views": .array(results.map { ["view": .string($0.view), "rows": .int($0.rows)] }),
+                "type": "report", "views": .array(results.map(Self.json)),
                 "unconnected": .array(passedOver.map { .string($0.definition.name) }),
                 "until": .string(FeatureTime.text(end)),
             ]
         }
+    }
+
+    private static func json(_ result: MaterializationProgress) -> JSONValue {
+        [
+            "view": .string(result.view), "rows": .int(result.rows),
+            "notes": .array(result.notes.map(JSONValue.string)),
+        ]
     }
 
     private static func time(_ object: JSONObject, _ name: String) throws(AerieError) -> Int64? {

@@ -10,6 +10,8 @@ public struct MaterializationProgress: Sendable {
     public var rows: Int64
     /// Of all entities with a value in the range; 0 while the source is being read.
     public var total: Int64
+    /// Once it has ended: what is to be said of the rows, such as how many are in quarantine.
+    public var notes: [String] = []
 }
 
 extension FeatureStore {

@@ -94,8 +94,8 @@ struct MaterializationJob: Sendable {
         store.materializations.hold(id) { task.cancel() }
         let outcome = await withTaskCancellationHandler { await task.value } onCancel: { task.cancel() }
         do throws(AerieError) {
-            let (progress, notes) = try outcome.get()
-            store.materializations.end(id, at: now, notes: notes)
+            let progress = try outcome.get()
+            store.materializations.end(id, at: now, notes: progress.notes)
             return progress
         } catch {
             // What was refused or cancelled does not go on by itself; what the store failed at may.
@@ -107,7 +107,7 @@ struct MaterializationJob: Sendable {
 
     private func work(
         _ report: @Sendable (MaterializationProgress) -> Void
-    ) async throws(AerieError) -> (MaterializationProgress, [String]) {
+    ) async throws(AerieError) -> MaterializationProgress {
         tell(MaterializationProgress(view: view.definition.name, rows: plan.mark.rows, total: 0), report)
         let engine = try store.engine()
         let left = plan.mark.parts > 0 ? (parts: plan.mark.left, of: plan.mark.parts) : nil
@@ -130,7 +130,8 @@ struct MaterializationJob: Sendable {
         let newest = try await write(parts, of: source, beginningWith: first, &mark, &progress, report)
         let statistics = try await described.get()
         try await finish(progress.total, newest, statistics, notes)
-        return (progress, notes)
+        progress.notes = notes
+        return progress
     }
 
     /// Of a window view: the rows of all its history, in the place of those that an earlier run has written.

@@ -43,11 +43,14 @@ public struct MaterializationScheduleKind: ResourceKind {
     }
 }
 
-/// Runs what a `MaterializationSchedule` says. One run of a schedule at a time; what comes while it runs comes after
-/// it, once. After a stop in which runs were missed one is made up for, unless `missed: skip`.
+/// Runs what a `MaterializationSchedule` says. One run of a schedule at a time; what comes while it runs, or while another
+/// materializes one of its views, comes after it, once. After a stop in which runs were missed one is made up for, unless
+/// `missed: skip`.
 public struct MaterializationScheduleController: Reconciler {
     private let store: FeatureStore
     private let clock: any WallClock
+    /// Between two looks whether the views are free.
+    private static let pause = Duration.seconds(2)
 
     public init(store: FeatureStore, clock: any WallClock = SystemClock()) {
         self.store = store
@@ -72,8 +75,8 @@ public struct MaterializationScheduleController: Reconciler {
             let isLate = now - planned > 60
             if isLate, resource.spec["missed"]?.string == "skip" {
                 status["missed"] = .int((status["missed"]?.int ?? 0) + 1)
-            } else {
-                await run(resource, &status)
+            } else if await !run(resource, &status) {
+                return Reconciliation(status: status, requeueAfter: Self.pause)
             }
         }
         let after = clock.now().milliseconds / 1000
@@ -84,12 +87,12 @@ public struct MaterializationScheduleController: Reconciler {
 
     public func removed(_ resource: Resource) async throws(AerieError) {}
 
-    private func run(_ resource: Resource, _ status: inout JSONObject) async {
+    /// - Returns: false if nothing was done, as another materializes one of the views.
+    private func run(_ resource: Resource, _ status: inout JSONObject) async -> Bool {
         let names = resource.spec["featureViews"]?.array?.compactMap(\.string)
         let end = clock.now().milliseconds * 1000
         let isWindow = resource.spec["mode"]?.string == "window"
         let window = resource.spec["window"].flatMap { FeatureViewDefinition.microseconds($0) }
-        status["lastRun"] = .string(FeatureTime.text(end))
         do throws(AerieError) {
             let results = try await store.materialize(
                 names, from: isWindow ? window.map { max(0, end - $0) } : nil, to: end,
@@ -97,9 +100,14 @@ public struct MaterializationScheduleController: Reconciler {
             status["lastResult"] = .string("succeeded")
             status["lastRows"] = .int(results.reduce(0) { $0 + $1.rows })
             status["lastError"] = nil
+            let notes = results.flatMap { result in result.notes.map { "\(result.view): \($0)" } }
+            status["lastNotes"] = notes.isEmpty ? nil : .array(notes.map(JSONValue.string))
         } catch {
+            if error.reason == "materialization.running" { return false }
             status["lastResult"] = .string("failed")
             status["lastError"] = .string(error.message)
         }
+        status["lastRun"] = .string(FeatureTime.text(end))
+        return true
     }
 }

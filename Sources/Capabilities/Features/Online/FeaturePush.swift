@@ -4,13 +4,13 @@ public import AerieJSON
 extension FeatureStore {
     /// Writes rows of a push source into the online store of every view that takes them, or keeps them for reading
     /// offline, or both; offline first. For a view with windows they are events.
-    /// - Returns: the rows that were newer than what was there, and the events that were counted, over all views.
+    /// - Returns: what quality suites say of the rows, those that were written and those in quarantine; each by its view.
     /// - Throws: `notFound` for an unknown source; `invalidArgument` for columns that are missing or do not fit, before
     ///   anything is written.
     public func push(
         source: String, columns: [(name: String, values: [JSONValue])], to target: PushTarget = .online,
         namespace: String = "default"
-    ) async throws(AerieError) -> Int {
+    ) async throws(AerieError) -> [String] {
         try await write(columns, to: try await catalog(namespace).pushTargets(source), target)
     }
 
@@ -20,7 +20,7 @@ extension FeatureStore {
     public func write(
         view: String, columns: [(name: String, values: [JSONValue])], computes: Bool = true,
         namespace: String = "default"
-    ) async throws(AerieError) -> Int {
+    ) async throws(AerieError) -> [String] {
         let catalog = try await catalog(namespace)
         do throws(AerieError) {
             return try await write(columns, to: [try catalog.view(view)], computes: computes)
@@ -31,7 +31,7 @@ extension FeatureStore {
     func write(
         _ given: [(name: String, values: [JSONValue])], to views: [FeatureCatalog.View],
         _ target: PushTarget = .online, computes: Bool = true
-    ) async throws(AerieError) -> Int {
+    ) async throws(AerieError) -> [String] {
         for view in views where view.onDemand != nil {
             let name = view.definition.name
             if view.isComputedAtReads {
@@ -47,6 +47,7 @@ extension FeatureStore {
                 "to", "feature view '\(view.definition.name)' has windows, whose events are not kept for reading offline")
         }
         var batches: [Batch] = []
+        var notes: [String] = []
         for view in views where view.online.windows == nil {
             let columns = try await computed(given, of: view, computes: computes)
             var rows = try rows(columns, of: view)
@@ -54,7 +55,8 @@ extension FeatureStore {
                 // Offline a feature without a column is null; online it is the same.
                 for place in rows.indices { rows[place].values = rows[place].values.map { $0 ?? .null } }
             }
-            let places = try await passQuality(rows, columns, view)
+            let (places, found) = try await passQuality(rows, columns, view)
+            notes += found.map { "\(view.definition.name): \($0)" }
             batches.append(
                 Batch(
                     view: view, rows: places.map { $0.map { rows[$0] } } ?? rows,
@@ -64,11 +66,10 @@ extension FeatureStore {
         if target != .online {
             for batch in batches { try await keep(batch.columns, rows: batch.rows, of: batch.view) }
         }
-        guard target != .offline else { return batches.reduce(0) { $0 + $1.rows.count } }
-        var written = 0
-        for batch in batches { written += try await put(batch.rows, of: batch.view) }
-        for view in streamed { written += try await streams().push(given, to: view) }
-        return written
+        guard target != .offline else { return notes }
+        for batch in batches { try await put(batch.rows, of: batch.view) }
+        for view in streamed { _ = try await streams().push(given, to: view) }
+        return notes
     }
 
     /// What of a push goes to one view.
@@ -79,21 +80,20 @@ extension FeatureStore {
     }
 
     /// Writes rows online and counts them.
-    private func put(_ rows: [OnlineRow], of view: FeatureCatalog.View) async throws(AerieError) -> Int {
-        guard let newest = rows.lazy.map(\.time).max() else { return 0 }
+    private func put(_ rows: [OnlineRow], of view: FeatureCatalog.View) async throws(AerieError) {
+        guard let newest = rows.lazy.map(\.time).max() else { return }
         let count = try await online.write(view.online, rows)
         counters.wrote(count, of: view)
         // A row of tomorrow makes no view fresher than it is now.
         counters.saw(min(newest, clock.now().milliseconds * 1000), of: view)
-        return count
     }
 
     /// What takes the rows of a view's stream: as a push of them would, quality suite included.
     func rowWriter(_ view: FeatureCatalog.View) -> RowWriter {
         var writer = RowWriter { [self] columns throws(AerieError) in
             let rows = try rows(columns, of: view)
-            let places = try await passQuality(rows, columns, view)
-            _ = try await put(places.map { $0.map { rows[$0] } } ?? rows, of: view)
+            let places = try await passQuality(rows, columns, view).places
+            try await put(places.map { $0.map { rows[$0] } } ?? rows, of: view)
             return places
         }
         if access.pushed != nil, view.definition.stream?.keepsRows == true {

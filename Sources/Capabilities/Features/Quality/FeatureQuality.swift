@@ -78,6 +78,7 @@ extension FeatureStore {
         let failures = result.results.filter { !$0.success }
         let critical = result.criticalFailures
         let notes = failures.map(\.summary)
+        counters.failed(failures.count, of: rows.view)
         guard !critical.isEmpty, quality.onFailure != .warn else { return notes }
         let refused = AerieError(
             .failedPrecondition,
@@ -114,7 +115,8 @@ extension FeatureStore {
         let count = try await rows.engine.query("SELECT count(*) AS n FROM \"__aerie_aside\"")
         try await rows.engine.execute(
             "DELETE FROM \(rows.table) WHERE rowid IN (SELECT \"__aerie_row\" FROM \"__aerie_aside\")")
-        if case .int(let taken)? = count["n"]?[0] { return taken }
-        return 0
+        guard case .int(let taken)? = count["n"]?[0] else { return 0 }
+        counters.setAside(Int(taken), of: rows.view)
+        return taken
     }
 }

@@ -3,12 +3,12 @@ import AerieJSON
 import Datasets
 
 extension FeatureStore {
-    /// The places of the pushed rows that a view's suite lets pass; `nil` for all of them. A view without a suite costs
-    /// nothing; with one, the rows go through a table of the SQL engine.
+    /// The places of the pushed rows that a view's suite lets pass, `nil` for all of them, and what it says of them. A
+    /// view without a suite costs nothing; with one, the rows go through a table of the SQL engine.
     func passQuality(
         _ rows: [OnlineRow], _ columns: [(name: String, values: [JSONValue])], _ view: FeatureCatalog.View
-    ) async throws(AerieError) -> [Int]? {
-        guard let quality = view.quality, !rows.isEmpty else { return nil }
+    ) async throws(AerieError) -> (places: [Int]?, notes: [String]) {
+        guard let quality = view.quality, !rows.isEmpty else { return (nil, []) }
         let engine = try engine()
         var types = Dictionary(
             view.definition.features.map { ($0.name, Self.sqlType($0.type)) }, uniquingKeysWith: { first, _ in first })
@@ -29,10 +29,10 @@ extension FeatureStore {
             try await engine.execute("INSERT INTO pushed VALUES \(list)", values)
         }
         let named = columns.enumerated().map { (sql: "c\($0)", name: Self.mapped($1.name, view)) }
-        _ = try await check(CheckedRows(engine: engine, view: view, table: "pushed", columns: named), quality)
+        let notes = try await check(CheckedRows(engine: engine, view: view, table: "pushed", columns: named), quality)
         let left = try await engine.query("SELECT \"__aerie_at\" FROM pushed ORDER BY 1")
-        guard case .int(let places)? = left["__aerie_at"]?.values else { return [] }
-        return places.count == rows.count ? nil : places.map { Int($0) }
+        guard case .int(let places)? = left["__aerie_at"]?.values else { return ([], notes) }
+        return (places.count == rows.count ? nil : places.map { Int($0) }, notes)
     }
 
     /// The name that a column of the source has in the view.

@@ -38,6 +38,9 @@ struct FeatureViewsOptions: ParsableArguments {
             print(
                 "\(view["view"]?.string ?? ""): \(view["rows"]?.int ?? 0) entities until \(report["until"]?.string ?? "")"
             )
+            for note in view["notes"]?.array?.compactMap(\.string) ?? [] {
+                ClientOutput.note("warning: \(view["view"]?.string ?? ""): \(note)")
+            }
         }
         for view in report["unconnected"]?.array?.compactMap(\.string) ?? [] {
             ClientOutput.note(

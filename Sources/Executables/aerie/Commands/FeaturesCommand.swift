@@ -161,9 +161,10 @@ struct FeaturePushCommand: AsyncParsableCommand {
             do throws(JSONError) { frame = try JSONValue.parse(Array(data), allowsNonFinite: true) } catch {
                 throw error.asAerieError(in: file)
             }
-            _ = try await server.client().feast(
+            let answer = try await server.client().feast(
                 "push", namespace: namespace.namespace,
                 body: ["push_source_name": .string(source), "df": frame, "to": .string(to)])
+            for note in answer["warnings"]?.array?.compactMap(\.string) ?? [] { ClientOutput.note("warning: \(note)") }
         }
     }
 }

@@ -43,9 +43,9 @@ public struct MaterializationScheduleKind: ResourceKind {
     }
 }
 
-/// Runs what a `MaterializationSchedule` says. One run of a schedule at a time; what comes while it runs, or while another
-/// materializes one of its views, comes after it, once. After a stop in which runs were missed one is made up for, unless
-/// `missed: skip`.
+/// Runs what a `MaterializationSchedule` says. One run of a schedule at a time; what comes while it runs, or while
+/// another materializes one of its views, comes after it, once. After a stop in which runs were missed one is made up
+/// for, unless `missed: skip`.
 public struct MaterializationScheduleController: Reconciler {
     private let store: FeatureStore
     private let clock: any WallClock

@@ -4,7 +4,7 @@ public import AerieJSON
 extension FeatureStore {
     /// Writes rows of a push source into the online store of every view that takes them, or keeps them for reading
     /// offline, or both; offline first. For a view with windows they are events.
-    /// - Returns: what quality suites say of the rows, those that were written and those in quarantine; each by its view.
+    /// - Returns: what quality suites say of the rows, those that were written and those in quarantine, by view.
     /// - Throws: `notFound` for an unknown source; `invalidArgument` for columns that are missing or do not fit, before
     ///   anything is written.
     public func push(

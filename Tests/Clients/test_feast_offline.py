@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.flight as flight
 import pyarrow.parquet as parquet
 import pytest
-from feast import Entity, FeatureService, FeatureStore, FeatureView, Field, FileSource, RepoConfig, ValueType
+from feast import Entity, FeatureService, FeatureStore, FeatureView, Field, FileSource, PushSource, RepoConfig, ValueType
 from feast.errors import FeastEntityDFMissingColumnsError, FeatureViewNotFoundException
 from feast.feature_logging import LoggingConfig
 from feast.infra.offline_stores.file_source import FileLoggingDestination, SavedDatasetFileStorage
@@ -219,7 +219,23 @@ spec: {{type: postgres, url: "{postgres.url}"}}
                 assert list(got.columns) == list(expected.columns)
                 for column in expected.columns:
                     same(got[column].tolist(), expected[column].tolist())
+        columns = RemoteOfflineStore().get_table_column_names_and_types_from_data_source
+        of_file = {name: kind for name, kind in columns(store.config, store.get_data_source("drivers")) if name != "lately"}
+        batch = {name: sources[name] for name in ("in_duckdb", "in_postgres")}
+        batch["of_push"] = PushSource(name="of_push", batch_source=sources["in_postgres"])
+        batch["of_csv"] = FileSource(name="of_csv", path=str(server.folder / "drivers.csv"), timestamp_field="event_timestamp")
+        for name, source in batch.items():
+            found = dict(columns(store.config, source))
+            assert list(found) == list(frame.columns), name
+            if name != "of_csv":
+                assert {column: kind for column, kind in found.items() if column not in ("event_timestamp", "created")} == {
+                    column: kind for column, kind in of_file.items() if column not in ("event_timestamp", "created")}, name
+                assert found["event_timestamp"].startswith("timestamp[us")
+        for source in batch.values():
+            RemoteOfflineStore().validate_data_source(store.config, source)
         for name, words in [("in_nothing", "no such SourceConnection"), ("pushed_only", "no rows to pull")]:
+            with pytest.raises(Exception, match=words):
+                columns(store.config, sources[name])
             with pytest.raises(Exception, match=words):
                 RemoteOfflineStore.pull_all_from_table_or_query(data_source=sources[name], **asked).to_arrow()
     finally:

@@ -61,8 +61,8 @@ def stores(setting):
     for number in range(3):
         for store in (ours, theirs):
             store.apply(view(setting, number))
-            # What is said of a view, and how long its rows count, makes no version.
-            store.apply(view(setting, number, description=f"the {number}th", tags={"n": str(number)}))
+        # What is said of a view makes no version. (Feast's own registry then forgets which one is the present.)
+        ours.apply(view(setting, number, description=f"the {number}th", tags={"n": str(number)}))
     return ours, theirs
 
 
@@ -113,7 +113,7 @@ def test_names_and_metadata_are_feasts(setting, stores):
             "feature_names": ["driver_id", "rate", "trips"], "feature_view_metadata": [{"name": "stats", "version": 1}]}
     real = theirs.get_online_features(
         ["stats@v1:rate"], [{"driver_id": 1}], include_feature_view_version_metadata=True)
-    assert [(one.name, one.version) for one in real.metadata.feature_view_metadata] == [("stats", 1)]
+    assert [(one.name, one.version) for one in real.proto.metadata.feature_view_metadata] == [("stats", 1)]
 
 
 def test_a_service_keeps_the_version_that_it_names(setting, stores):

@@ -16,6 +16,18 @@ public final class PostgresSourceTables: RemoteTables {
     public func copy(
         _ table: String, columns: [String], from connection: SourceConnection, to file: String
     ) async throws(AerieError) -> [(name: String, type: String)] {
+        try await session(connection) { session throws(AerieError) in try session.copy(table, columns, to: file) }
+    }
+
+    public func columns(
+        of table: String, in connection: SourceConnection
+    ) async throws(AerieError) -> [(name: String, type: String)] {
+        try await session(connection) { session throws(AerieError) in try session.columns(table) }
+    }
+
+    private func session<Answer: Sendable>(
+        _ connection: SourceConnection, _ body: @escaping @Sendable (PostgresCopy) throws(AerieError) -> Answer
+    ) async throws(AerieError) -> Answer {
         guard case .postgres(let url, let variable) = connection.place else {
             throw .invalid("spec.source.connection", "'\(connection.name)' is no PostgreSQL database")
         }
@@ -29,10 +41,9 @@ public final class PostgresSourceTables: RemoteTables {
             password = found
         }
         let address = Self.address(url, password)
-        let work = { @Sendable () -> Result<[(name: String, type: String)], AerieError> in
+        let work = { @Sendable () -> Result<Answer, AerieError> in
             do throws(AerieError) {
-                let session = try PostgresCopy(address, name: connection.name)
-                return .success(try session.copy(table, columns, to: file))
+                return .success(try body(try PostgresCopy(address, name: connection.name)))
             } catch { return .failure(error) }
         }
         let result = await withCheckedContinuation { continuation in
@@ -79,9 +90,8 @@ private final class PostgresCopy {
     func copy(
         _ table: String, _ columns: [String], to file: String
     ) throws(AerieError) -> [(name: String, type: String)] {
-        let parts = table.split(separator: ".").map { Self.quoted(String($0)) }
-        let place = parts.joined(separator: ".")
-        let known = try types(place, table)
+        let place = Self.place(table)
+        let known = Dictionary(try self.columns(table).map { ($0.name, $0.type) }) { first, _ in first }
         for column in columns where known[column] == nil {
             throw .invalid(
                 "spec.source.table",
@@ -98,7 +108,7 @@ private final class PostgresCopy {
         defer { cpg_clear(begun) }
         guard status == CPG_COPY_OUT else { throw failure(begun) }
         try receive(out, file)
-        return columns.map { ($0, Self.type(known[$0] ?? "")) }
+        return columns.map { ($0, known[$0] ?? "VARCHAR") }
     }
 
     private func receive(_ out: FileHandle, _ file: String) throws(AerieError) {
@@ -125,22 +135,26 @@ private final class PostgresCopy {
         guard Int(cpg_status(end)) == CPG_COMMAND_OK else { throw failure(end) }
     }
 
-    private func types(_ place: String, _ table: String) throws(AerieError) -> [String: String] {
-        let name = place.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "''")
+    private static func place(_ table: String) -> String {
+        table.split(separator: ".").map { quoted(String($0)) }.joined(separator: ".")
+    }
+
+    func columns(_ table: String) throws(AerieError) -> [(name: String, type: String)] {
+        let name = Self.place(table).split(separator: "'", omittingEmptySubsequences: false).joined(separator: "''")
         let found = cpg_execute(
             connection,
             "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = "
                 + "to_regclass('\(name)') "
-                + "AND attnum > 0 AND NOT attisdropped")
+                + "AND attnum > 0 AND NOT attisdropped ORDER BY attnum")
         defer { cpg_clear(found) }
         guard Int(cpg_status(found)) == CPG_TUPLES_OK else { throw failure(found) }
-        var types: [String: String] = [:]
+        var columns: [(name: String, type: String)] = []
         for row in 0..<cpg_rows(found) {
             guard let column = cpg_text(found, row, 0), let type = cpg_text(found, row, 1) else { continue }
-            types[String(cString: column)] = String(cString: type)
+            columns.append((String(cString: column), Self.type(String(cString: type))))
         }
-        if types.isEmpty { throw .invalid("spec.source.table", "the connection '\(self.name)' has no table \(table)") }
-        return types
+        if columns.isEmpty { throw .invalid("spec.source.table", "the connection '\(self.name)' has no table \(table)") }
+        return columns
     }
 
     private func run(_ sql: String) throws(AerieError) {

@@ -12,6 +12,11 @@ public protocol RemoteTables: Sendable {
     func copy(
         _ table: String, columns: [String], from connection: SourceConnection, to file: String
     ) async throws(AerieError) -> [(name: String, type: String)]
+    /// All columns of a table, in its order, with the names of their types in the SQL engine's dialect. Reads no row.
+    /// - Throws: as `copy`.
+    func columns(
+        of table: String, in connection: SourceConnection
+    ) async throws(AerieError) -> [(name: String, type: String)]
 }
 
 /// A column of rows that were pushed, and the engine's name of its type.

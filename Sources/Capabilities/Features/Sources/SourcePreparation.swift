@@ -99,7 +99,8 @@ struct SourcePreparation {
         return "\(name).\(parts.joined(separator: "."))"
     }
 
-    private func copy() async throws(AerieError) -> String {
+    /// - Throws: `failedPrecondition` if the database of the source cannot be reached from here.
+    func remote() throws(AerieError) -> (tables: any RemoteTables, connection: SourceConnection) {
         guard let tables = access.tables, let connection = view.connection else {
             throw AerieError(
                 .failedPrecondition,
@@ -108,6 +109,11 @@ struct SourcePreparation {
                         ? "there is no such SourceConnection" : "only the server reads databases"),
                 reason: "source.unconnected")
         }
+        return (tables, connection)
+    }
+
+    private func copy() async throws(AerieError) -> String {
+        let (tables, connection) = try remote()
         let table = sqlIdentifier("__aerie_copy_\(view.name)_\(view.location)")
         let file = "\(access.folder)/\(UUID().uuidString).csv"
         defer { try? FileManager.default.removeItem(atPath: file) }

@@ -96,7 +96,7 @@ extension FeastFlightService {
 
     /// A table of the columns' names and types, these in the words of Python's Arrow library.
     func columns(_ command: FlightCommand, engine: any ArrowSQLEngine) async throws(AerieError) -> ArrowTable {
-        let relation = try await relation(json: try command.text("data_source_proto"), engine: engine)
+        let relation = try await shape(json: try command.text("data_source_proto"), engine: engine)
         let found = try await engine.arrow("SELECT * FROM \(relation) LIMIT 0").schema.fields
         let rows = found.map { "(\(sqlString($0.name)), \(sqlString($0.pythonType)))" }.joined(separator: ", ")
         return try await engine.arrow("SELECT * FROM (VALUES \(rows)) AS t(name, type)")
@@ -131,8 +131,8 @@ extension FeastFlightService {
         return (first.value, first.key)
     }
 
-    /// A data source as JSON, which protobuf writes.
-    func relation(json: String, engine: any ArrowSQLEngine) async throws(AerieError) -> String {
+    /// What has the columns of a data source, which is JSON as protobuf writes it; rows are not to be read of it.
+    func shape(json: String, engine: any ArrowSQLEngine) async throws(AerieError) -> String {
         let object: JSONValue
         do throws(JSONError) { object = try JSONValue.parse(json) } catch {
             throw error.asAerieError(in: "data_source_proto")
@@ -140,12 +140,9 @@ extension FeastFlightService {
         let source = object["batchSource"] ?? object
         let name = object["name"]?.string ?? ""
         let place = source["fileOptions"]?["uri"]?.string.flatMap { FeastSourcePlace(path: $0) }
-        if case .postgres? = place {
-            throw AerieError(
-                .unsupported, "the columns of data source '\(name)', a table of PostgreSQL, are not looked up: give each "
-                    + "view of it a schema", reason: "source.unconnected")
-        }
-        return try await relation(place, name: name, columns: [], timestampField: "", project: "", engine: engine)
+        let project = object["project"]?.string.flatMap { $0.isEmpty ? nil : $0 }
+        return try await registry.store.shape(
+            of: try Self.table(place, name: name), namespace: project, engine: engine)
     }
 
     /// What stands after `FROM` for these columns of a data source, once the engine has been made to reach it.
@@ -153,13 +150,18 @@ extension FeastFlightService {
         _ place: FeastSourcePlace?, name: String, columns: [String], timestampField: String, project: String,
         engine: any ArrowSQLEngine
     ) async throws(AerieError) -> String {
+        var table = try Self.table(place, name: name)
+        (table.columns, table.timestampField) = (columns, timestampField)
+        return try await registry.store.relation(of: table, namespace: project, engine: engine)
+    }
+
+    private static func table(_ place: FeastSourcePlace?, name: String) throws(AerieError) -> SourceTable {
         guard let place, place != .push, place != .nothing else {
             throw AerieError(
                 .unsupported, "data source '\(name)' has no rows to pull: it is neither files nor a table that is read here",
                 reason: "source.unconnected")
         }
-        let table = SourceTable(name: name, source: place.source, columns: columns, timestampField: timestampField)
-        return try await registry.store.relation(of: table, namespace: project, engine: engine)
+        return SourceTable(name: name, source: place.source, columns: [], timestampField: "")
     }
 }
 

@@ -17,8 +17,7 @@ extension FeastFlightService {
             }
             try await append(upload, to: view)
         case "validate_data_source":
-            let relation = try await relation(
-                json: try command.text("data_source_proto"), engine: upload.engine)
+            let relation = try await shape(json: try command.text("data_source_proto"), engine: upload.engine)
             _ = try await upload.engine.columns(of: relation)
         case "write_logged_features": try await writeLoggedFeatures(upload)
         case "persist": try await persist(upload)

@@ -38,7 +38,7 @@ extension FeatureRoutes {
     }
 
     private static func json(_ report: SkewReport?) -> JSONValue {
-        guard let report else { return ["at": .null, "reads": 0, "features": []] }
+        guard let report else { return ["at": .null, "reads": 0, "features": [], "problems": []] }
         let lines = report.features.map { line -> JSONValue in
             [
                 "namespace": .string(line.namespace), "view": .string(line.view), "feature": .string(line.feature),
@@ -50,6 +50,7 @@ extension FeatureRoutes {
         }
         return [
             "at": .string(FeatureTime.text(report.at)), "reads": .int(report.reads), "features": .array(lines),
+            "problems": .array(report.problems.map(JSONValue.string)),
         ]
     }
 

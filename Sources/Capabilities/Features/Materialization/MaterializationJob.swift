@@ -138,7 +138,7 @@ struct MaterializationJob: Sendable {
     private func fill(
         with engine: any SQLEngine, _ left: (parts: [Int64], of: Int64)?,
         _ report: @Sendable (MaterializationProgress) -> Void
-    ) async throws(AerieError) -> (MaterializationProgress, [String]) {
+    ) async throws(AerieError) -> MaterializationProgress {
         let source = try await WindowBackfill(view, in: plan.mark.range, store: store, engine: engine, left: left)
         var (mark, progress, parts) = try await begin(source, report)
         let reading = mark.reading ?? source.reading
@@ -150,7 +150,8 @@ struct MaterializationJob: Sendable {
             source.beginning < plan.mark.range.upperBound
             ? ["what happened since \(FeatureTime.text(source.beginning)) comes by the stream"] : []
         try await finish(progress.total, .min, nil, notes)
-        return (progress, notes)
+        progress.notes = notes
+        return progress
     }
 
     /// Counts what there is to be written.

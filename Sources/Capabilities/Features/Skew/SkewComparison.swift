@@ -10,7 +10,8 @@ extension FeatureStore {
     /// Compares the sampled reads with the offline values at the same instants.
     ///
     /// A feature differs where the point-in-time join gives another value than was served, a value where none was
-    /// served, or none where one was. Numbers of single precision are compared as such.
+    /// served, or none where one was. Numbers of single precision are compared as such. A view whose source cannot be
+    /// read holds up none of the others.
     public func compareSampledReads() async throws(AerieError) -> SkewReport {
         var report = SkewReport(at: clock.now().milliseconds * 1000, reads: 0, features: [])
         for name in try await log?.names("reads/") ?? [] {
@@ -20,10 +21,12 @@ extension FeatureStore {
             else { continue }
             let reads = try await records(name, limit: Self.readsPerView)
             guard !reads.isEmpty else { continue }
-            report.reads += Int64(reads.count)
-            report.features += try await SkewComparison(
-                view: view, reads: reads, engine: try engine(), access: access
-            ).lines()
+            do throws(AerieError) {
+                report.features += try await SkewComparison(
+                    view: view, reads: reads, engine: try engine(), access: access
+                ).lines()
+                report.reads += Int64(reads.count)
+            } catch { report.problems.append("\(view.key.namespace)/\(view.definition.name): \(error.message)") }
         }
         skew.put(report)
         for line in report.features where line.compared > 0 {

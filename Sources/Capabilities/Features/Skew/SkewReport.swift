@@ -19,6 +19,8 @@ public struct SkewReport: Sendable {
     public var at: Int64
     public var reads: Int64
     public var features: [Line]
+    /// Views that could not be compared, each as `namespace/view: why`.
+    public var problems: [String] = []
 
     /// The share of sampled reads of a feature that differ; `nil` where none was compared.
     public func share(view: String, feature: String) -> Double? {

@@ -18,11 +18,14 @@ enum SkewPage {
         let when: HTML =
             report.map { "Compared \(Format.ago(Timestamp(milliseconds: $0.at / 1000), now: now)), \(Int($0.reads)) reads." }
             ?? "Nothing has been compared yet."
+        let problems = (report?.problems ?? []).map { problem -> HTML in
+            "<p class=\"soft\">Not compared: \(problem)</p>"
+        }.joined("")
         let body: HTML = """
             \(FeaturePages.bar)<div class="facts"><span class="soft">\(when) \(sampled) sampled reads are kept.</span>\
             <span class="grow"></span>\(compare)</div>
             \(Piece.table(["Feature", "View", "#Compared", "#Different", "Share", "#Mean online", "#Mean offline", "Example"],
-                rows, empty: "No read has been compared: reads are sampled as they come."))
+                rows, empty: "No read has been compared: reads are sampled as they come."))\(problems)
             """
         return ConsolePage(
             title: "Training/serving skew", section: .features, crumbs: [("Features", "/console/features")],

@@ -391,3 +391,30 @@ def test_the_registry_survives_a_crash(server, start_aerie):
     again = start_aerie(server.data_dir)
     remote = store(again, "crash")
     assert protos(remote.list_feature_views(), "feature_views") == before
+
+
+def test_names_and_ttls_that_feast_takes(server):
+    project = "names"
+    remote = store(server, project)
+    driver, source = definitions(server)[:2]
+    source.field_mapping = {"trips": "trips__sum/7d"}
+    view = FeatureView(
+        name="driver__stats.v-1", entities=[driver], ttl=datetime.timedelta(days=100_000), source=source,
+        schema=[Field(name="trips__sum/7d", dtype=Int64), Field(name="conv_rate", dtype=Float32)])
+    remote.apply([driver, source, view, FeatureService(name="all", features=[view])])
+    remote.materialize(START, END)
+    remote.materialize_incremental(END + datetime.timedelta(days=1))
+    rows = [{"driver_id": 1}]
+    got = remote.get_online_features(["driver__stats.v-1:trips__sum/7d"], rows).to_dict()
+    assert got == {"driver_id": [1], "trips__sum/7d": [109]}
+    full = remote.get_online_features(remote.get_feature_service("all"), rows, full_feature_names=True).to_dict()
+    assert full["driver__stats.v-1__trips__sum/7d"] == [109]
+    table = json.loads(server.cli(
+        "features", "online", "get", "--entity", "driver_id=1", "--features", "driver__stats.v-1/trips__sum/7d",
+        "-n", project, "--json").stdout)
+    assert 109 in [one["values"][0] for one in table["results"]]
+    for part in (":", "@"):
+        view.name = f"driver{part}stats"
+        with pytest.raises(FeastError, match="must not contain"):
+            remote.registry.apply_feature_view(view, project)
+    assert [one.name for one in remote.list_feature_views()] == ["driver__stats.v-1"]

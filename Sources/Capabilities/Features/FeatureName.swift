@@ -1,13 +1,19 @@
 public import AerieCore
 
-/// The rule for names of entities, views, services and features: `view:feature` and `view__feature` must stay
-/// clear, and `view@v2` too.
+/// The rule for names of entities, views, services and features: `view:feature`, `view/feature` and `view@v2` must stay
+/// clear. (`view__feature` is written and never read; of two that would be the same a question for both is refused.)
 public enum FeatureName {
-    /// What is wrong with it; `nil` if nothing is.
-    static func problem(_ name: String) -> String? {
+    /// What is wrong with the name of an entity, a view or a service; `nil` if nothing is.
+    static func problem(_ name: String) -> String? { problem(name, without: [":", "/", "@"]) }
+
+    /// What is wrong with the name of a feature, which stands behind its view's; `nil` if nothing is.
+    static func problem(ofFeature name: String) -> String? { problem(name, without: [":", "@"]) }
+
+    private static func problem(_ name: String, without parts: [String]) -> String? {
         if name.isEmpty { return "must not be empty" }
         if name.utf8.count > 200 { return "is longer than 200 bytes" }
-        for part in [":", "/", "@", "__"] where name.contains(part) {
+        if name.hasPrefix("__") { return "'\(name)' must not begin with '__', as columns of the platform's own do" }
+        for part in parts where name.contains(part) {
             return "'\(name)' must not contain '\(part)', which separates a view from a feature"
         }
         return nil

@@ -99,7 +99,7 @@ public struct FeatureServiceKind: ResourceKind {
         var joinKeys: [String: String] = [:]
         for member in object["joinKeys"]?.object?.members ?? [] { joinKeys[member.key] = member.value.string }
         return features.enumerated().compactMap { place, feature in
-            guard let name = feature.string, FeatureName.problem(name) == nil else {
+            guard let name = feature.string, FeatureName.problem(ofFeature: name) == nil else {
                 problems.append(
                     .init(field: "\(path).features[\(place)]", problem: "\(feature.text()) is no feature's name"))
                 return nil

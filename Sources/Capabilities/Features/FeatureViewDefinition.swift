@@ -120,7 +120,7 @@ public struct FeatureViewDefinition: Sendable, Hashable {
             view.fieldMapping[member.key] = member.value.string
         }
         if let ttl = spec["ttl"], !ttl.isNull {
-            if let microseconds = microseconds(ttl) {
+            if let microseconds = microseconds(ttl, years: 1000) {
                 view.timeToLive = microseconds == 0 ? nil : microseconds
             } else {
                 wrong(
@@ -247,7 +247,7 @@ public struct FeatureViewDefinition: Sendable, Hashable {
         _ problems: inout [AerieError.Detail]
     ) -> Feature? {
         let name = element["name"]?.string ?? ""
-        if let problem = FeatureName.problem(name) {
+        if let problem = FeatureName.problem(ofFeature: name) {
             problems.append(.init(field: "\(place).name", problem: problem))
         }
         if !known.insert(name).inserted {
@@ -275,8 +275,8 @@ public struct FeatureViewDefinition: Sendable, Hashable {
         return feature
     }
 
-    /// `86400s`, `90m`, `24h`, `7d`, or a number of seconds, up to 100 years.
-    static func microseconds(_ value: JSONValue) -> Int64? {
+    /// `86400s`, `90m`, `24h`, `7d`, or a number of seconds, up to so many years.
+    static func microseconds(_ value: JSONValue, years: Double = 100) -> Int64? {
         var unit = 1.0
         var number = value.double
         if let text = value.string, let last = text.last {
@@ -284,7 +284,7 @@ public struct FeatureViewDefinition: Sendable, Hashable {
             unit = units[last] ?? 1
             number = Double(units[last] == nil ? text[...] : text.dropLast())
         }
-        guard let number, number.isFinite, number >= 0, number * unit <= 100 * 366 * 86_400 else { return nil }
+        guard let number, number.isFinite, number >= 0, number * unit <= years * 366 * 86_400 else { return nil }
         return Int64((number * unit * 1_000_000).rounded())
     }
 }

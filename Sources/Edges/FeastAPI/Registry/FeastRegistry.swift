@@ -167,7 +167,13 @@ public struct FeastRegistry: Sendable {
         let project = object.kind == .project ? name : asked
         guard !project.isEmpty else { throw .invalid("project", "must not be empty") }
         object.project = project
-        if FeastKind.views.contains(object.kind) { try await refuseOther(object.kind, name, project: project) }
+        if FeastKind.views.contains(object.kind) {
+            // As Feast refuses them, whose references could not name such a view.
+            for part in [":", "@"] where name.contains(part) {
+                throw .invalid("name", "Feature view name '\(name)' must not contain '\(part)'")
+            }
+            try await refuseOther(object.kind, name, project: project)
+        }
         let found = try await entry(object.kind, name, project: project)
         let now = clock.now()
         object.stamp(created: found?.object.created ?? object.created ?? now, updated: now)

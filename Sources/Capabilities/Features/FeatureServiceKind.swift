@@ -93,7 +93,7 @@ public struct FeatureServiceKind: ResourceKind {
                 .init(field: "\(path).\(key)", problem: "no such field; known are \(members.joined(separator: ", "))"))
         }
         let alias = object["name"]?.string
-        if let problem = alias.flatMap(FeatureName.problem) {
+        if let problem = alias.flatMap({ FeatureName.problem($0) }) {
             problems.append(.init(field: "\(path).name", problem: problem))
         }
         var joinKeys: [String: String] = [:]

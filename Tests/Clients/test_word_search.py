@@ -130,7 +130,7 @@ def test_rows_with_the_words_come_before_the_nearest(library, fts):
     vectors = numpy.stack(library.rows.vector).astype("float64")
     both = pd.DataFrame({"distance": numpy.linalg.norm(vectors - query.astype("float32"), axis=1)}, index=library.rows.doc_id)
     for question in ("hopefulness", "troubled OR trees", "nothing"):
-        both["rank"] = pd.Series(fts(question)).reindex(both.index).fillna(0)
+        both["rank"] = pd.Series(fts(question), dtype="float64").reindex(both.index).fillna(0)
         best = both.sort_values(["rank", "distance"], ascending=[False, True]).head(60)
         got = ask(library, query=query.tolist(), query_string=question, top_k=60)
         assert list(got.index) == list(best.index)
@@ -163,7 +163,7 @@ def test_what_is_written_is_found_at_once(library):
     ({"query_string": "a" * 20_000}, "20000 bytes"), ({"query_string": "a", "top_k": 0}, "1 to 1000"),
     ({"query_string": "a", "features": ["vectors:vector"]}, "no feature of type STRING"),
     ({"query": [1.0] * LENGTH, "query_string": "a", "features": ["texts:title"]}, "no feature with a vector index"),
-    ({"query": [1.0], "query_string": "zzz"}, f"has 1 numbers; the vectors of 'docs' have {LENGTH}"),
+    ({"query": [1.0] * 2, "query_string": "zzz"}, f"has 2 numbers; the vectors of 'docs' have {LENGTH}"),
 ])
 def test_wrong_searches_are_the_askers_fault(library, body, words):
     assert words in ask(library, 400, **body)

@@ -11,11 +11,13 @@ import pytest
 import yaml
 from feast import (Entity, FeatureService, FeatureStore, FeatureView, Field, FileSource, Project, PushSource, RepoConfig,
                    RequestSource, ValueType)
-from feast.data_source import PushMode
+from feast.data_format import JsonFormat
+from feast.data_source import KinesisSource, PushMode
 from feast.errors import (ConflictingFeatureViewNames, DataSourceObjectNotFoundException, EntityNotFoundException,
                           FeastError, FeatureServiceNotFoundException, FeatureViewNotFoundException,
                           OnDemandFeatureViewNotFoundException, PermissionObjectNotFoundException,
-                          ProjectObjectNotFoundException, SavedDatasetNotFound, ValidationReferenceNotFound)
+                          ProjectObjectNotFoundException, RegistryInferenceFailure, SavedDatasetNotFound,
+                          ValidationReferenceNotFound)
 from feast.infra.offline_stores.file_source import SavedDatasetFileStorage
 from feast.on_demand_feature_view import on_demand_feature_view
 from feast.permissions.action import AuthzedAction
@@ -235,6 +237,86 @@ def test_errors_are_feasts_own(server):
         registry.apply_feature_view(scaled, project)
     with pytest.raises(FeastError, match="cut short"):
         remote.registry.channel.unary_unary("/feast.registry.RegistryServer/GetEntity")(b"\x0a\xff")
+
+
+def test_what_cannot_be_carried_out_leaves_what_is_there(server):
+    project = "kept"
+    remote = store(server, project)
+    remote.apply(definitions(server))
+    remote.materialize(START, END, ["totals", "driver_stats"])
+    registry = remote.registry
+
+    def shown(kind, name):
+        found = json.loads(server.cli("get", kind, name, "-n", project, "-o", "json").stdout)
+        return found["metadata"]["uid"], found["spec"], (found["status"] or {}).get("materializations")
+
+    def changed(change):
+        view = registry.get_feature_view("totals", project)
+        change(view)
+        return lambda: registry.apply_feature_view(view, project)
+    kept = {one: shown(*one) for one in (("featureview", "totals"), ("featureservice", "model_v1"), ("entity", "driver"))}
+    service = registry.get_feature_service("model_v1", project)
+    service.feature_view_projections = []
+    entity = registry.get_entity("driver", project)
+    entity.value_type = ValueType.FLOAT
+    for apply, error, words in [
+        (changed(lambda view: view.features.clear()), RegistryInferenceFailure, "FeatureView 'totals' stays as it was.*schema"),
+        (changed(lambda view: view.features.append(Field(name="a/b", dtype=Int64))), FeastError, "'totals' stays.*a/b"),
+        (changed(lambda view: setattr(view, "batch_source", KinesisSource(
+            name="k", stream_name="k", region="r", record_format=JsonFormat("a int"), timestamp_field="event_timestamp"))),
+         FeastError, "'totals' stays as it was.*not read here"),
+        (lambda: registry.apply_feature_service(service, project), FeastError, "FeatureService 'model_v1' stays.*no features"),
+        (lambda: registry.apply_entity(entity, project), FeastError, "entity 'driver'.*FLOAT.*one of INT32, INT64, STRING"),
+    ]:
+        with pytest.raises(error, match=words):
+            apply()
+        for one, before in kept.items():
+            assert shown(*one) == before
+    assert remote.get_online_features(["totals:trips"], [{"driver_id": 1}]).to_dict()["trips"] == [109]
+    assert remote.get_feature_view("totals").materialization_intervals == [(START, END)]
+    # Who wants the definition alone says so.
+    registry.delete_feature_view("totals", project)
+    changed_view = next(one for one in definitions(server) if one.name == "totals")
+    changed_view.features = []
+    registry.apply_feature_view(changed_view, project)
+    with pytest.raises(Exception, match="kept and not carried out: it has no features"):
+        remote.get_online_features(["totals:trips"], [{"driver_id": 1}])
+    # Without a schema, the SDK brings what it finds in the source.
+    inferred = FeatureView(name="totals", ttl=datetime.timedelta(days=30), source=definitions(server)[1])
+    remote.apply(inferred)
+    names = {one["name"] for one in shown("featureview", "totals")[1]["features"]}
+    assert names == {"conv_rate", "trips", "city", "lately", "driver_id"}
+
+
+def test_a_changed_view_keeps_what_was_materialized_or_says_that_it_is_read_again(server):
+    project = "remade"
+    remote = store(server, project)
+    objects = definitions(server)
+    remote.apply(objects)
+    # The SDK copies the one by itself, and Aerie the other.
+    remote.materialize(START, END, ["totals"])
+    server.cli("features", "materialize", START.isoformat(), END.isoformat(), "--views", "driver_stats", "-n", project)
+    for name in ("totals", "driver_stats"):
+        view = registry_view = remote.registry.get_feature_view(name, project)
+        assert view.materialization_intervals == [(START, END)], name
+        registry_view.description, registry_view.owner, registry_view.tags = "told anew", "c@example.com", {"a": "b"}
+        remote.apply(registry_view)
+        assert remote.get_feature_view(name).materialization_intervals == [(START, END)]
+        text = server.cli("get", "featureview", name, "-n", project, "-o", "yaml").stdout
+        told = server.cli("apply", "-f", "-", input=text.replace("told anew", "told here"))
+        assert "configured" in told.stdout and told.stderr == ""
+        assert remote.get_feature_view(name).materialization_intervals == [(START, END)]
+        assert remote.get_feature_view(name).description == "told here"
+        # A feature that no row has yet.
+        view = remote.registry.get_feature_view(name, project)
+        view.features.append(Field(name="city", dtype=String))
+        remote.apply(view)
+        assert remote.get_feature_view(name).materialization_intervals == []
+    remote.materialize_incremental(END, ["totals"])
+    assert remote.get_online_features(["totals:city"], [{"driver_id": 1}]).to_dict()["city"] == ["c9"]
+    done = server.cli("features", "materialize-incremental", END.isoformat(), "--views", "driver_stats", "-n", project)
+    got = remote.get_online_features(["driver_stats:city"], [{"driver_id": 1}, {"driver_id": 2}]).to_dict()
+    assert got["city"] == ["c9", "c7"], done.stderr
 
 
 def test_projects_are_apart_and_go_as_a_whole(server):

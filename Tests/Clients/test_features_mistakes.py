@@ -1,4 +1,6 @@
 """The feature store in the hands of somebody in a hurry: names of all kinds, half of the files missing, wrong rows."""
+import datetime
+
 import pandas as pd
 import pytest
 import requests
@@ -145,6 +147,39 @@ def test_wrong_rows_of_a_push_are_named(aerie, place, row, words):
     done = requests.post(f"{aerie.http}/feast/{SPACE}/push", timeout=30,
                          json={"push_source_name": "driver_stats", "df": {**row, "trips": [1]}})
     assert done.status_code == 400 and words in done.json()
+
+
+def test_a_row_of_a_far_future_is_refused(aerie, place):
+    now = datetime.datetime.now(datetime.timezone.utc)
+
+    def push(name, ahead):
+        times = [now.isoformat(), (now + datetime.timedelta(hours=ahead)).isoformat()]
+        return requests.post(f"{aerie.http}/feast/{SPACE}/push", timeout=30, json={
+            "push_source_name": name, "df": {"driver_id": [91, 92], "event_timestamp": times, "trips": [ahead, ahead]}})
+    refused = push("driver_stats", 24 * 365)
+    assert refused.status_code == 400
+    for word in ("df.event_timestamp[1]", "86400 s ahead", "spec.futureLimit"):
+        assert word in refused.json()
+    asked = ("features", "online", "get", "--entity", "driver_id=91", "--features", "driver_stats:trips", "-n", SPACE)
+    assert "8760" not in aerie.cli(*asked).stdout
+    assert push("driver_stats", 23).status_code == 200
+    # Forecasts say so.
+    forecast = view("forecast", "{type: push, timestampField: event_timestamp}", "  futureLimit: 400d\n")
+    aerie.cli("apply", "-n", SPACE, "-f", "-", input=forecast)
+    assert push("forecast", 24 * 365).status_code == 200
+    wrong = aerie.cli("apply", "-n", SPACE, "--dry-run", "-f", "-", input=forecast.replace("400d", "soon"), check=False)
+    assert wrong.returncode == 2 and "spec.futureLimit: \"soon\" is no duration" in wrong.stderr
+    # Whatever the rows say, no view is fresher than now.
+    found = requests.get(f"{aerie.http}/api/aerie/v1/features/freshness?namespace={SPACE}", timeout=30).json()
+    ages = {one["view"]: one["age_seconds"] for one in found["views"]}
+    assert 0 <= ages["forecast"] < 600 and 0 <= ages["driver_stats"] < 600
+
+
+@pytest.mark.parametrize("word", ["FLOAT", "DOUBLE", "BOOL", "INT64_LIST"])
+def test_an_entity_of_a_type_that_names_nothing_is_refused(aerie, word):
+    refused = aerie.cli("apply", "--dry-run", "-f", "-", check=False, input=ENTITY.replace("INT64", word))
+    assert refused.returncode == 2 and "line 4" in refused.stderr
+    assert f"spec.valueType: '{word}' is no type of a key; write one of INT32, INT64, STRING" in refused.stderr
 
 
 def test_a_run_without_news_hides_no_statistics(aerie, place):

@@ -170,6 +170,7 @@ def test_without_the_store_defaults_answer_and_say_so(served):
     assert results["d"] == {"values": [0.25], "statuses": ["NOT_FOUND"], "event_timestamps": ["1970-01-01T00:00:00Z"]}
     assert results["s"]["values"] == [None] and results["driver_id"]["values"] == [1]
     general = requests.post(served.http + "/get-online-features", json=body, timeout=20).json()
+    assert 'aerie_feature_reads_degraded_total{loop="none"} 1\n' in requests.get(served.http + "/metrics", timeout=10).text
     assert general["results"] == answer.json()["results"] and "cannot reach Redis" in general["metadata"]["degraded"]
     served.redis.start()
     deadline = time.monotonic() + 20

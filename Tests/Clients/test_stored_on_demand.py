@@ -141,7 +141,7 @@ def test_rows_that_are_written_are_computed_then(ours, theirs, server):
                              json={"feature_view_name": "priced", "df": df, **more})
 
     # A function finds the inputs that a row brings, as in Feast; which of them it needs, it says itself.
-    later = "2030-01-01T00:00:00Z"
+    later = (datetime.datetime.now(UTC) + datetime.timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
     assert write({"driver_id": [3], "amount": [8], "stats__rate": [0.5], "event_timestamp": [later]}).status_code == 200
     assert write({"driver_id": [4], "price": [9.0], "amount": [8], "rate": [0.5]}, transform_on_write=False).status_code == 200
     pushed = server.cli("features", "push", "priced", "-n", PROJECT, "--file", "-", check=False, input=json.dumps(

@@ -1,8 +1,12 @@
 import AerieCore
 import AerieJSON
+import AerieResources
 import AerieTelemetry
+import Datasets
 import Features
 import Logging
+import StoreDuckDB
+import StoreLMDB
 import Testing
 
 @Suite struct FeatureUpkeepTests {
@@ -39,6 +43,63 @@ import Testing
         #expect(metrics.exposition().contains(line))
     }
 
+    @Test("a row ahead of the clock makes a view no fresher than it is, and one of a far future is refused")
+    func future() async throws {
+        let noon = FeatureTime.parse("2026-10-01T12:00:00Z")! / 1000
+        let clock = ManualClock(Timestamp(milliseconds: noon))
+        let shop = try Workshop(clock: clock)
+        defer { shop.end() }
+        try await shop.makeDrivers(20)
+        func push(_ times: [String]) async throws {
+            _ = try await shop.store.write(
+                view: "drivers",
+                columns: [
+                    ("driver_id", times.indices.map { .int(Int64($0)) }), ("digit", times.map { _ in 5 }),
+                    ("event_timestamp", times.map { .string($0) }),
+                ])
+        }
+        let error = await #expect(throws: AerieError.self) {
+            try await push(["2026-10-02T12:00:00Z", "2026-10-02T12:00:00.000001Z"])
+        }
+        #expect(error?.code == .invalidArgument && error?.details.first?.field == "df.event_timestamp[1]")
+        #expect(try await shop.digit(of: 0) == nil)
+        try await push(["2026-10-02T12:00:00Z"])
+        let view = try await shop.store.catalog().view("drivers")
+        #expect(shop.store.counters.age(of: view) == 0)
+        clock.advance(milliseconds: 3_600_000)
+        #expect(shop.store.counters.age(of: view) == 3600 * 1_000_000)
+        // Nor does a source whose rows are ahead.
+        _ = try await shop.resources.apply(
+            "apiVersion: aerie.dev/v1\nkind: FeatureView\nmetadata: {name: shifted}\nspec:\n  entities: [driver]\n"
+                + "  source: {path: \(shop.folder)/ahead.parquet, timestampField: at}\n"
+                + "  features: [{name: rate, dtype: DOUBLE}]\n", actor: "test")
+        let engine = DuckDBEngine(options: .init(threads: 1))
+        try await engine.execute(
+            "COPY (SELECT 1 AS driver_id, 0.5 AS rate, TIMESTAMP '2036-01-01' AS at) TO '\(shop.folder)/ahead.parquet' "
+                + "(FORMAT parquet)")
+        _ = try await shop.store.materialize(["shifted"], from: 0, to: FeatureTime.parse("2037-01-01")!)
+        clock.advance(milliseconds: 60_000)
+        #expect(shop.store.counters.age(of: try await shop.store.catalog().view("shifted")) == 60 * 1_000_000)
+    }
+
+    @Test("wherever defaults stand in for a store that is away, it is counted")
+    func degraded() async throws {
+        let metrics = MetricsRegistry()
+        let shop = try Workshop(metrics: metrics, online: { AbsentStore($0) })
+        defer { shop.end() }
+        try await shop.makeDrivers(20)
+        _ = try await shop.resources.apply(
+            "apiVersion: aerie.dev/v1\nkind: FeatureService\nmetadata: {name: all}\nspec: {features: ['drivers:rate']}\n",
+            actor: "test")
+        let plan = try await shop.store.plan(.init(service: "all"))
+        let answer = try await shop.store.read(plan, entities: [("driver_id", [1])])
+        #expect(answer.degraded == "the store is away")
+        let vectors = try await shop.store.vectors(service: "all")
+        await #expect(throws: AerieError.self) { _ = try await vectors.read([[.int64(1)]], rows: 1) }
+        #expect(vectors.defaults(rows: 1).missing == [1])
+        #expect(metrics.exposition().contains(#"aerie_feature_reads_degraded_total{loop="none"} 2"#))
+    }
+
     @Test("a view without a ttl has nothing to drop") func noLife() async throws {
         let shop = try Workshop()
         defer { shop.end() }
@@ -47,4 +108,22 @@ import Testing
         }
         #expect(error?.code == .invalidArgument && error?.message.contains("dropExpired") == true)
     }
+}
+
+/// Nothing can be read of it.
+private struct AbsentStore: OnlineStore {
+    private let store: LMDBOnlineStore
+
+    init(_ store: LMDBOnlineStore) { self.store = store }
+
+    func read(_ reads: [OnlineRead]) async throws(AerieError) -> [[OnlineRecord?]] {
+        throw AerieError(.unavailable, "the store is away")
+    }
+    func write(_ view: OnlineView, _ rows: [OnlineRow]) async throws(AerieError) -> Int { try await store.write(view, rows) }
+    func scan(
+        _ view: OnlineView, features: [Int], _ body: (ScannedRow) throws(AerieError) -> Void
+    ) async throws(AerieError) { try await store.scan(view, features: features, body) }
+    func sweep(_ view: OnlineView, before time: Int64) async throws(AerieError) -> Int { 0 }
+    func drop(_ view: OnlineView) async throws(AerieError) -> Int { 0 }
+    func usage() async throws(AerieError) -> (bytes: Int64, rows: Int64) { try await store.usage() }
 }

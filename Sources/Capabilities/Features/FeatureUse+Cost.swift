@@ -44,7 +44,8 @@ extension FeatureUse {
             return nil
         }
         if before.keys != after.keys { return "their keys have changed" }
-        return before.plan.aggregations == after.plan.aggregations
-            ? "their allowedLateness has changed" : "their aggregations have changed"
+        if before.plan.aggregations != after.plan.aggregations { return "their aggregations have changed" }
+        return before.plan == after.plan
+            ? "what says which and when their events are has changed" : "their allowedLateness has changed"
     }
 }

@@ -1,4 +1,5 @@
 """Backfill and materialization from the command line: progress, Ctrl-C, crashes, and what is wrong with the question."""
+import datetime
 import os
 import pty
 import signal
@@ -6,6 +7,7 @@ import subprocess
 
 import pyarrow as pa
 import pyarrow.csv
+import pyarrow.parquet
 import pytest
 import requests
 
@@ -62,7 +64,8 @@ def trips(server, driver):
 
 
 def backfill(server, *arguments, **more):
-    command = [conftest.BINARY, "features", "backfill", "--from", "2026-09-01", "--to", "2026-10-31", "--server", server.http, *arguments]
+    command = [conftest.BINARY, "features", "backfill", "--from", "2026-09-01", "--server", server.http,
+               *(arguments or ("--to", "2026-10-31"))]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more)
 
 
@@ -141,3 +144,98 @@ def test_files_that_are_gone_or_go_are_named(server, folder, tmp_path):
     run = runs(server)[0]
     assert (client.returncode, run["state"]) in [(0, "succeeded"), (2, "failed")]
     assert run["rows"] == (COUNT if run["state"] == "succeeded" else 0)
+
+
+WINDOWS = """
+apiVersion: aerie.dev/v1
+kind: Entity
+metadata: {{name: card}}
+spec: {{joinKey: card, valueType: INT64}}
+---
+apiVersion: aerie.dev/v1
+kind: FeatureView
+metadata: {{name: activity}}
+spec:
+  entities: [card]
+  stream: {{type: push, timestampField: at, eventId: id}}
+  source: {{path: {path}, timestampField: at, createdTimestampColumn: arrived}}
+  aggregations:
+  - {{name: n, function: count, window: 30d}}
+  - {{name: total, function: sum, column: amount, window: 30d}}
+  - {{name: lately, function: count, window: 1h}}
+"""
+DAY = datetime.timedelta(days=1)
+
+
+def write(path, events):
+    """Events are (card, time, id, amount); each arrives a second after its time."""
+    columns = list(zip(*events))
+    moments = pa.timestamp("us", tz="UTC")
+    pyarrow.parquet.write_table(pa.table({
+        "card": columns[0], "at": pa.array(columns[1], moments), "id": columns[2], "amount": pa.array(columns[3], pa.float64()),
+        "arrived": pa.array([at + datetime.timedelta(seconds=1) for at in columns[1]], moments)}), path)
+
+
+def push(server, events):
+    for card, at, identity, amount in events:
+        done = requests.post(f"{server.http}/push", timeout=30, json={"push_source_name": "activity", "df": {
+            "card": [card], "at": [at.isoformat()], "id": [identity], "amount": [amount]}})
+        assert done.status_code == 200, done.text
+
+
+def activity(server, *cards):
+    answer = requests.post(f"{server.feast_http}/get-online-features", timeout=30, json={
+        "entities": {"card": list(cards)}, "features": ["activity:n", "activity:total", "activity:lately"]}).json()
+    return [[column["values"][row] for column in answer["results"][1:]] for row in range(len(cards))]
+
+
+def test_windows_are_filled_with_what_was_before_their_stream(aerie, tmp_path):
+    now = datetime.datetime.now(datetime.timezone.utc)
+    past = [(card, now - k * DAY - datetime.timedelta(hours=1), f"{card}-{k}", 2.0) for card in range(3) for k in range(1, 21)]
+    recent = (0, now - datetime.timedelta(minutes=10), "recent", 5.0)
+    path = tmp_path / "events.parquet"
+    write(path, [*past, recent])
+    aerie.cli("apply", "-f", "-", input=WINDOWS.format(path=path))
+    # The stream begins with an event that the source has, too.
+    push(aerie, [recent])
+    mine = (0, datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(milliseconds=1), "mine", 7.0)
+    push(aerie, [mine])
+    assert activity(aerie, 0, 1) == [[2, 12.0, 2], [0, 0.0, 0]]
+    done = aerie.cli("features", "backfill", "--from", "2020-01-01", "--views", "activity")
+    assert "activity: 3 entities until" in done.stdout and "comes by the stream" in done.stderr
+    filled = [[22, 52.0, 2], [20, 40.0, 0]]
+    assert activity(aerie, 0, 1) == filled
+    # A copy, and an event of before the stream that comes only now.
+    late = (1, now - datetime.timedelta(minutes=5), "late", 1.0)
+    push(aerie, [recent, late])
+    filled[1] = [21, 41.0, 1]
+    assert activity(aerie, 0, 1) == filled
+    # By Feast's own request, when the source has the late one: nothing counts twice, however often.
+    write(path, [*past, recent, late])
+    for _ in range(2):
+        done = requests.post(f"{aerie.http}/materialize", timeout=60, json={
+            "start_ts": (now - DAY).isoformat(), "end_ts": datetime.datetime.now(datetime.timezone.utc).isoformat(),
+            "feature_views": ["activity"]})
+        assert done.status_code == 200, done.text
+        assert activity(aerie, 0, 1) == [[22, 52.0, 2], [21, 41.0, 1]]
+    # What is gone from the source goes with the next backfill.
+    write(path, [event for event in past if event[0] != 2])
+    aerie.cli("features", "materialize-incremental", "--views", "activity")
+    assert activity(aerie, 2) == [[0, 0.0, 0]]
+
+
+def test_a_kill_during_a_backfill_of_windows_leaves_them_right(start_aerie, tmp_path):
+    now = datetime.datetime.now(datetime.timezone.utc)
+    cards = 60_000
+    write(tmp_path / "events.parquet", [(card, now - k * DAY, f"{card}-{k}", 1.0) for k in range(1, 9) for card in range(cards)])
+    server = start_aerie(tmp_path / "data")
+    server.cli("apply", "-f", "-", input=WINDOWS.format(path=tmp_path / "events.parquet"))
+    push(server, [(cards, now, "first", 1.0)])
+    push(server, [(0, datetime.datetime.now(datetime.timezone.utc), "mine", 3.0)])
+    client = backfill(server, "--to", now.isoformat())
+    until(lambda: status(server, "activity").get("materializing", {}).get("done"))
+    server.kill()
+    client.wait(60)
+    again = start_aerie(tmp_path / "data")
+    until(lambda: status(again, "activity").get("materializedUntil"))
+    assert activity(again, 0, 1, 4711, cards - 1) == [[9, 11.0, 1], [8, 8.0, 0], [8, 8.0, 0], [8, 8.0, 0]]

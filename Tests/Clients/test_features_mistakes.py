@@ -190,3 +190,14 @@ def test_a_run_without_news_hides_no_statistics(aerie, place):
     assert [(one["rows"], one["features"]["trips"]["count"]) for one in kept.json()["statistics"]] == [(2, 2)]
     # Views of one name in several namespaces are told apart.
     assert "no_news/driver_stats" in requests.get(f"{aerie.http}/console/features", timeout=30).text
+
+
+@pytest.mark.parametrize("ending", ["csv", "arrow", "parquet"])
+def test_a_dataset_is_saved_whatever_the_format_of_the_output(aerie, place, ending):
+    out = place / f"saved.{ending}"
+    aerie.cli("features", "historical", "--end", "2026-10-31", "--features", "driver_stats:trips", "-n", SPACE, "--output", str(out),
+              "--save", f"saved_{ending}")
+    kept = place / f"kept-{ending}.parquet"
+    aerie.cli("features", "datasets", "get", f"saved_{ending}", "1", "-n", SPACE, "--output", str(kept))
+    read = {"csv": pd.read_csv, "arrow": pd.read_feather, "parquet": pd.read_parquet}[ending](out)
+    assert list(read["trips"]) == list(pd.read_parquet(kept)["trips"]) == [10, 20]

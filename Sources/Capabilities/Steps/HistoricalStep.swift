@@ -48,17 +48,22 @@ public struct HistoricalStep: Step {
         let request = try Self.request(input, output: context.workDirectory + "/table.parquet")
         let namespace = try input.text("namespace") ?? "default"
         let name = try input.text("save")
-        if let name { try SavedDatasets.check(name, request) }
         let progress = context.progress
-        let result = try await source.store.historical(request, namespace: namespace) { now in
-            progress(now.share * 0.95, now.view.map { "joining \($0)" } ?? "reading and writing rows")
+        let retrieve = { (request: HistoricalRequest) async throws(AerieError) -> HistoricalResult in
+            try await source.store.historical(request, namespace: namespace) { now in
+                progress(now.share * 0.95, now.view.map { "joining \($0)" } ?? "reading and writing rows")
+            }
         }
+        let result: HistoricalResult
         var dataset = ""
         if let name {
-            dataset = try await source.datasets.save(
-                name, request, result, namespace: namespace, actor: "pipeline \(context.pipeline)"
-            ).title
+            let actor = "pipeline \(context.pipeline)"
+            let made = try await source.datasets.make(
+                name, request, namespace: namespace, actor: actor, retrieve: retrieve)
+            (result, dataset) = (made.result, made.saved.title)
             context.log("saved as dataset \(dataset)")
+        } else {
+            result = try await retrieve(request)
         }
         context.log("\(result.rows) rows with \(result.references.map(\.description).joined(separator: ", "))")
         return StepResult(

@@ -38,12 +38,13 @@ extension FeatureRoutes {
         /// Before the entity rows are thrown away.
         let work = { @Sendable (tell: @escaping @Sendable (HistoricalProgress) -> Void) async throws(AerieError)
             -> HistoricalResult in
-            if let name { try SavedDatasets.check(name, historical) }
-            let result = try await store.historical(historical, namespace: namespace, progress: tell)
-            if let name {
-                let saved = try await datasets.save(name, historical, result, namespace: namespace, actor: actor)
-                made.dataset.withLock { $0 = saved.title }
+            guard let name else { return try await store.historical(historical, namespace: namespace, progress: tell) }
+            let (result, saved) = try await datasets.make(
+                name, historical, namespace: namespace, actor: actor
+            ) { request throws(AerieError) in
+                try await store.historical(request, namespace: namespace, progress: tell)
             }
+            made.dataset.withLock { $0 = saved.title }
             return result
         }
         if try PlatformRoutes<Context>.flag("progress", request) {

@@ -2,6 +2,7 @@ public import AerieCore
 import AerieJSON
 public import AerieResources
 public import Datasets
+import Foundation
 import Synchronization
 
 /// Point-in-time tables that are kept: versioned, never changed, with what they were made of.
@@ -28,14 +29,32 @@ public final class SavedDatasets: Sendable {
         self.engine = engine
     }
 
-    /// Keeps a table that was just retrieved as the next version of a name. Reads the table once more, for its
-    /// statistics.
-    /// - Throws: `invalidArgument` for a name that is none, or a table that is no Parquet; `conflict` if another
-    ///   version of the name is being saved.
-    public func save(
+    /// Retrieves a table, keeps it as the next version of a name, and leaves it in the format that was asked for.
+    /// - Parameter retrieve: does what a request says. It is given one for Parquet, which is what is kept.
+    /// - Throws: `invalidArgument` for a name that is none, before anything is retrieved; `conflict` if another version
+    ///   of the name is being saved.
+    public func make(
+        _ name: String, _ request: HistoricalRequest, namespace: String, actor: String,
+        retrieve: (HistoricalRequest) async throws(AerieError) -> HistoricalResult
+    ) async throws(AerieError) -> (result: HistoricalResult, saved: SavedDataset) {
+        try Self.check(name)
+        var kept = request
+        kept.outputFormat = .parquet
+        if request.outputFormat != .parquet { kept.output += ".parquet" }
+        defer { if kept.output != request.output { try? FileManager.default.removeItem(atPath: kept.output) } }
+        let result = try await retrieve(kept)
+        let saved = try await save(name, kept, result, namespace: namespace, actor: actor)
+        if kept.output != request.output {
+            _ = try await engine().copy(
+                "SELECT * FROM read_parquet(\(sqlString(kept.output)))", to: request.output, as: request.outputFormat)
+        }
+        return (result, saved)
+    }
+
+    /// Keeps a Parquet table that was just retrieved. Reads it once more, for its statistics.
+    private func save(
         _ name: String, _ request: HistoricalRequest, _ result: HistoricalResult, namespace: String, actor: String
     ) async throws(AerieError) -> SavedDataset {
-        try Self.check(name, request)
         let folder = "\(namespace)/\(name)"
         guard busy.withLock({ $0.insert(folder).inserted }) else {
             throw AerieError(.conflict, "another version of dataset '\(name)' is being saved", reason: "dataset.busy")
@@ -64,14 +83,11 @@ public final class SavedDatasets: Sendable {
         return dataset
     }
 
-    /// What can be wrong with the name or the format, before any work is done.
-    public static func check(_ name: String, _ request: HistoricalRequest) throws(AerieError) {
+    /// What can be wrong with the name, before any work is done.
+    private static func check(_ name: String) throws(AerieError) {
         if let problem = FeatureName.problem(name) { throw .invalid("save", problem) }
         guard name.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x5c && $0 != 0x7f }), !name.hasPrefix(".") else {
             throw .invalid("save", "'\(name)' holds characters that a dataset's name may not")
-        }
-        guard request.outputFormat == .parquet else {
-            throw .invalid("output", "a dataset is saved as Parquet; ask for output=parquet")
         }
     }
 

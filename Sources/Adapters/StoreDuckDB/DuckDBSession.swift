@@ -102,9 +102,11 @@ final class DuckDBSession: @unchecked Sendable {
             throw AerieError(.internal, "DuckDB opened \(path ?? "a database in memory") but gives no connection")
         }
         do throws(AerieError) {
-            // Progress is counted, and never drawn.
+            // Progress is counted, and never drawn. Parquet is not read ahead: a statement that waits for it says that
+            // it is ready (`duckdb_pending_execute_check_state`), and what follows waits by taking a core.
             _ = try run(
-                "SET TimeZone = 'UTC'; SET enable_progress_bar = true; SET enable_progress_bar_print = false", [],
+                "SET TimeZone = 'UTC'; SET enable_progress_bar = true; SET enable_progress_bar_print = false; "
+                    + "SET disable_parquet_prefetching = true", [],
                 ticket: DuckDBTicket(), wantsRows: false)
         } catch {
             close()
@@ -120,9 +122,6 @@ final class DuckDBSession: @unchecked Sendable {
             ("autoload_known_extensions", "false"),
             // The calling thread waits for a statement, and does none of its work.
             ("external_threads", "0"),
-            // A statement that waits for a file says that it is ready (`duckdb_pending_execute_check_state`), and what
-            // follows waits by taking a core. Read by those who need the rows, files cost less time as well.
-            ("disable_parquet_prefetching", "true"),
             ("temp_directory", options.temporaryFolder ?? "\(system)/aerie-duckdb-\(getpid())"),
         ]
         if let threads = options.threads { settings.append(("threads", "\(max(1, threads))")) }

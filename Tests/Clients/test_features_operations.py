@@ -155,3 +155,18 @@ def test_served_values_that_training_would_not_have_are_found(small):
     assert requests.get(f"{small.http}{API}/skew", timeout=10).json()["features"] == list(lines.values())
     text = requests.get(f"{small.http}/metrics", timeout=10).text
     assert 'aerie_feature_skew_ratio{namespace="default",view="small",feature="x"}' in text
+
+
+def test_a_view_that_cannot_be_compared_holds_up_no_other(small, folder):
+    small.cli("apply", "-f", "-", input="apiVersion: aerie.dev/v1\nkind: FeatureView\nmetadata: {name: gone}\nspec:\n"
+              f"  entities: [driver]\n  source: {{path: {folder}/gone.parquet, timestampField: event_timestamp}}\n"
+              "  features: [{name: y, dtype: DOUBLE}]\n")
+    small.cli("features", "push", "gone", input='{"driver_id": [1], "y": [5], "event_timestamp": ["2026-10-01T00:00:00Z"]}')
+    body = {"entities": {"driver_id": [1]}, "features": ["gone:y"]}
+    def compare():
+        assert requests.post(f"{small.feast_http}/get-online-features", json=body, timeout=10).status_code == 200
+        return requests.post(f"{small.http}{API}/skew/compare", timeout=60).json()
+    report = until(lambda: (found := compare())["problems"] and found)
+    assert report["problems"][0].startswith("default/gone: ") and "gone.parquet" in report["problems"][0]
+    assert {line["view"] for line in report["features"]} == {"small"}
+    assert "gone.parquet" in requests.get(f"{small.http}/console/features/skew", timeout=30).text

@@ -33,7 +33,7 @@ extension FeatureValue {
             self = .text(type, text)
             return
         }
-        let trimmed = json.string?.filter { !$0.isWhitespace }
+        var trimmed: String? { json.string?.filter { !$0.isWhitespace } }
         switch type {
         case .bool:
             guard let value = json.bool ?? json.int.flatMap({ $0 == 0 ? false : $0 == 1 ? true : nil }) else {

@@ -24,11 +24,14 @@ struct FeatureStreamsCommand: AsyncParsableCommand {
                 let rows = (answer["streams"]?.array ?? []).map { row in
                     let stream = row["stream"] ?? .null
                     func number(_ value: JSONValue?) -> String { value?.int.map { "\($0)" } ?? "0" }
+                    let events = ["counted", "duplicate", "late", "implausible", "crowded"].map { verdict in
+                        number(stream["events"]?[verdict])
+                    }
                     return [
                         row["namespace"]?.string ?? "", row["view"]?.string ?? "", stream["topic"]?.string ?? "(push)",
-                        number(stream["events"]?["counted"]), number(stream["events"]?["duplicate"]),
-                        number(stream["events"]?["late"]), number(stream["deadLetters"]), number(stream["lag"]),
-                        stream["latestEvent"]?.string ?? "-", stream["problem"]?.string ?? "",
+                    ] + events + [
+                        number(stream["deadLetters"]), number(stream["lag"]), stream["latestEvent"]?.string ?? "-",
+                        stream["problem"]?.string ?? "",
                     ]
                 }
                 if rows.isEmpty {
@@ -36,7 +39,8 @@ struct FeatureStreamsCommand: AsyncParsableCommand {
                     return
                 }
                 let titles = [
-                    "NAMESPACE", "VIEW", "TOPIC", "COUNTED", "KNOWN", "LATE", "SET ASIDE", "LAG", "LATEST", "PROBLEM",
+                    "NAMESPACE", "VIEW", "TOPIC", "COUNTED", "KNOWN", "LATE", "AHEAD", "CROWDED", "SET ASIDE", "LAG", "LATEST",
+                    "PROBLEM",
                 ]
                 Swift.print(ClientOutput.table(titles, rows), terminator: "")
             }

@@ -261,7 +261,7 @@ def test_what_cannot_be_carried_out_leaves_what_is_there(server):
     entity.value_type = ValueType.FLOAT
     for apply, error, words in [
         (changed(lambda view: view.features.clear()), RegistryInferenceFailure, "FeatureView 'totals' stays as it was.*schema"),
-        (changed(lambda view: view.features.append(Field(name="a/b", dtype=Int64))), FeastError, "'totals' stays.*a/b"),
+        (changed(lambda view: view.features.append(Field(name="a:b", dtype=Int64))), FeastError, "'totals' stays.*a:b"),
         (changed(lambda view: setattr(view, "batch_source", KinesisSource(
             name="k", stream_name="k", region="r", record_format=JsonFormat("a int"), timestamp_field="event_timestamp"))),
          FeastError, "'totals' stays as it was.*not read here"),

@@ -119,7 +119,9 @@ private struct AbsentStore: OnlineStore {
     func read(_ reads: [OnlineRead]) async throws(AerieError) -> [[OnlineRecord?]] {
         throw AerieError(.unavailable, "the store is away")
     }
-    func write(_ view: OnlineView, _ rows: [OnlineRow]) async throws(AerieError) -> Int { try await store.write(view, rows) }
+    func write(_ view: OnlineView, _ rows: [OnlineRow]) async throws(AerieError) -> Int {
+        try await store.write(view, rows)
+    }
     func scan(
         _ view: OnlineView, features: [Int], _ body: (ScannedRow) throws(AerieError) -> Void
     ) async throws(AerieError) { try await store.scan(view, features: features, body) }

@@ -27,7 +27,8 @@ import Testing
               - {name: rate, dtype: DOUBLE}
               - {name: digit, dtype: INT64}
             """
-        _ = try await shop.resources.apply(change.0.isEmpty ? text : text.replacing(change.0, with: change.1), actor: "test")
+        let changed = change.0.isEmpty ? text : text.replacing(change.0, with: change.1)
+        _ = try await shop.resources.apply(changed, actor: "test")
         return try await shop.store.catalog().view("drivers")
     }
 

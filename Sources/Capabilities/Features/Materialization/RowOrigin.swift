@@ -14,6 +14,8 @@ struct RowOrigin: Sendable, Hashable {
     private var life: Int64?
     /// Name of a feature -> its column and type.
     private var features: [String: String]
+    /// The name that tells windows from those of another definition; `nil` for a view without.
+    private var windows: String?
 
     init(_ view: FeatureCatalog.View) {
         let definition = view.definition
@@ -24,6 +26,7 @@ struct RowOrigin: Sendable, Hashable {
         source["createdTimestampColumn"] = definition.createdTimestampColumn
         if case .postgres(let url, _)? = definition.connection?.place { source["url"] = url }
         life = definition.timeToLive
+        windows = view.online.windows?.rowName
         features = Dictionary(
             definition.features.map { ($0.name, "\(definition.column(of: $0.name)) \($0.type.rawValue)") },
             uniquingKeysWith: { first, _ in first })
@@ -40,6 +43,7 @@ struct RowOrigin: Sendable, Hashable {
         self.source = source
         self.features = features
         life = json?["life"]?.int
+        windows = json?["windows"]?.string
     }
 
     var json: JSONValue {
@@ -48,7 +52,7 @@ struct RowOrigin: Sendable, Hashable {
         }
         return [
             "keys": .array(keys.map { .string($0) }), "source": object(source), "life": life.map { .int($0) } ?? .null,
-            "features": object(features),
+            "features": object(features), "windows": windows.map { .string($0) } ?? .null,
         ]
     }
 
@@ -56,6 +60,7 @@ struct RowOrigin: Sendable, Hashable {
     /// A feature that is gone is none: the rows have more than is asked for.
     func gap(to wanted: RowOrigin) -> String? {
         if keys != wanted.keys { return "its keys have changed" }
+        if windows != wanted.windows { return "its windows begin anew" }
         if source != wanted.source {
             let names = Set(source.keys).union(wanted.source.keys).filter { source[$0] != wanted.source[$0] }
             return "its source has changed (\(names.sorted().joined(separator: ", ")))"

@@ -24,7 +24,7 @@ extension Response {
                     continuation.finish()
                 }
                 let pulse = Task {
-                    while (try? await Task.sleep(for: .seconds(1))) != nil { continuation.yield(nil) }
+                    while (try? await Task.sleep(for: .milliseconds(250))) != nil { continuation.yield(nil) }
                 }
                 defer { pulse.cancel() }
                 do {

@@ -26,7 +26,7 @@ struct WindowBackfill: OnlineRowSource {
     private var keys: [String] { view.joinKeys.indices.map { "k\($0)" } }
 
     /// - Parameters:
-    ///   - range: of event times.
+    ///   - range: of event times, and the last moment of an arrival.
     ///   - left: the parts, of how many, that are wanted; `nil` for all.
     init(
         _ view: FeatureCatalog.View, in range: ClosedRange<Int64>, store: FeatureStore, engine: any SQLEngine,
@@ -53,7 +53,8 @@ struct WindowBackfill: OnlineRowSource {
         let names = view.joinKeys.map {
             MaterializationSource.key(sqlIdentifier(view.definition.column(of: $0.name)), $0)
         }
-        let last = min(range.upperBound, max(beginning, reading) + WindowPlan.futureLimit)
+        // What has come may be ahead of its time.
+        let last = range.upperBound + WindowPlan.futureLimit
         var seen = names.map { "\($0) IS NOT NULL" }
         if let near = source.isBetween(range.lowerBound, last) { seen.append(near) }
         if let left, !names.isEmpty { seen.append(MaterializationSource.isIn(left, names)) }
@@ -62,7 +63,7 @@ struct WindowBackfill: OnlineRowSource {
             "SELECT \(columns.joined(separator: ", ")) FROM \(relation)"
             + (seen.isEmpty ? "" : " WHERE \(seen.joined(separator: " AND "))")
         let wanted = [
-            "t BETWEEN \(range.lowerBound) AND \(last)", "\(arrival) < \(reading)",
+            "t BETWEEN \(range.lowerBound) AND \(last)", "\(arrival) <= \(min(range.upperBound, reading - 1))",
             "(t < \(beginning) OR \(arrival) < \(beginning))",
         ]
         try await engine.execute("SET enable_progress_bar = false")

@@ -102,11 +102,9 @@ final class DuckDBSession: @unchecked Sendable {
             throw AerieError(.internal, "DuckDB opened \(path ?? "a database in memory") but gives no connection")
         }
         do throws(AerieError) {
-            // Progress is counted, and never drawn. Parquet is not read ahead: a statement that waits for it says that
-            // it is ready (`duckdb_pending_execute_check_state`), and what follows waits by taking a core.
+            // Progress is counted, and never drawn.
             _ = try run(
-                "SET TimeZone = 'UTC'; SET enable_progress_bar = true; SET enable_progress_bar_print = false; "
-                    + "SET disable_parquet_prefetching = true", [],
+                "SET TimeZone = 'UTC'; SET enable_progress_bar = true; SET enable_progress_bar_print = false", [],
                 ticket: DuckDBTicket(), wantsRows: false)
         } catch {
             close()

@@ -107,6 +107,8 @@ struct MaterializationSource: OnlineRowSource {
     private func keep(_ newest: String) async throws(AerieError) {
         // Nobody looks at the progress of a statement here, and keeping it costs a tenth of the work.
         try await engine.execute("SET enable_progress_bar = false")
+        // A statement that waits for what it reads ahead takes a core for that (decision 0031).
+        try await engine.execute("SET disable_parquet_prefetching = true")
         // Once, into a table of the engine's own, which spills to the disk if it must.
         try await engine.execute("CREATE TEMP TABLE newest AS \(newest)")
     }

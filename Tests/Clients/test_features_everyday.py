@@ -150,3 +150,13 @@ def test_what_a_suite_finds_is_said_where_rows_are_written(aerie, source):
     labels = '{namespace="suites_told",view="stats"}'
     assert f"aerie_feature_rows_quarantined_total{labels} 3" in metrics
     assert f"aerie_feature_quality_failures_total{labels} 6" in metrics
+
+
+@pytest.mark.parametrize("old,new,words", [
+    ("entities: [driver]", "entities: [driver, driver]", "spec.entities[1]: 'driver' is named twice"),
+    ("{path:", "{fieldMapping: {rides: trips, tours: trips}, path:",
+     "spec.source.fieldMapping: two columns, 'rides' and 'tours', are called 'trips'"),
+], ids=["entity", "column"])
+def test_names_that_stand_for_two_things_are_refused(aerie, source, old, new, words):
+    refused = aerie.cli("apply", "--dry-run", "-f", "-", input=ENTITY + two("twice", source).replace(old, new), check=False)
+    assert refused.returncode == 2 and words in refused.stderr

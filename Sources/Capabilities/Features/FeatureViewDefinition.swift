@@ -116,9 +116,7 @@ public struct FeatureViewDefinition: Sendable, Hashable {
             database: type == "duckdb" ? file : nil, connectionName: source["connection"]?.string,
             timestampField: source["timestampField"]?.string,
             createdTimestampColumn: source["createdTimestampColumn"]?.string, fieldMapping: [:], features: [])
-        for member in source["fieldMapping"]?.object?.members ?? [] {
-            view.fieldMapping[member.key] = member.value.string
-        }
+        for (field, problem) in view.readColumns(of: source) { wrong(field, problem) }
         if let ttl = spec["ttl"], !ttl.isNull {
             if let microseconds = microseconds(ttl, years: 1000) {
                 view.timeToLive = microseconds == 0 ? nil : microseconds
@@ -165,6 +163,25 @@ public struct FeatureViewDefinition: Sendable, Hashable {
         if spec["futureLimit"] != nil, spec["aggregations"] != nil {
             wrong("futureLimit", "belongs to a view without aggregations; an event may be ten minutes ahead")
         }
+    }
+
+    /// Reads what columns of the source are called here.
+    /// - Returns: what two columns, or two keys, are called alike.
+    private mutating func readColumns(of source: JSONObject) -> [(field: String, problem: String)] {
+        var problems: [(field: String, problem: String)] = []
+        var columns: [String: String] = [:]
+        for member in source["fieldMapping"]?.object?.members ?? [] {
+            guard let name = member.value.string else { continue }
+            if let other = columns.updateValue(member.key, forKey: name) {
+                let words = "two columns, '\(other)' and '\(member.key)', are called '\(name)'; one name is for one column"
+                problems.append(("source.fieldMapping", words))
+            }
+            fieldMapping[member.key] = name
+        }
+        for (place, entity) in entities.enumerated() where entities[..<place].contains(entity) {
+            problems.append(("entities[\(place)]", "'\(entity)' is named twice"))
+        }
+        return problems
     }
 
     /// A stream whose messages are rows of the view.

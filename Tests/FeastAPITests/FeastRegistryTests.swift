@@ -144,14 +144,21 @@ struct FeastRegistryTests {
         spec.set(16, text: "pandas")
         transformed.spec = spec
         try await test.registry.apply(transformed, project: "p")
-        try await test.registry.apply(view("maps", type: 20), project: "p")
+        try await test.registry.apply(view("maps", type: 99), project: "p")
         #expect(try await test.registry.entries(.featureView, project: "p").map(\.object.name) == ["maps", "python_view"])
         #expect(try await test.resources.list(kind: "FeatureView").isEmpty)
         let problems = try await test.documents.list(project: "p", kind: "FeatureView").map(\.problem)
-        #expect(problems[0].contains("MAP") && problems[1].contains("function over its source"))
-        // A view that was carried out and no longer is leaves nothing behind.
+        #expect(problems[0].contains("number 99") && problems[1].contains("function over its source"))
+        // A view that is carried out stays, until its client says that it is to go.
         try await test.registry.apply(view("python_view"), project: "p")
-        #expect(try await test.resources.list(kind: "FeatureView").count == 1)
+        let before = try await test.resources.list(kind: "FeatureView")
+        let refused = await error { () throws(AerieError) in
+            try await test.registry.apply(transformed, project: "p")
+        }
+        #expect(refused?.code == .invalidArgument && refused?.message.contains("'python_view' stays as it was") == true)
+        let after = try await test.resources.list(kind: "FeatureView")
+        #expect(before.count == 1 && after == before)
+        try await test.registry.delete([.featureView], "python_view", project: "p")
         try await test.registry.apply(transformed, project: "p")
         #expect(try await test.resources.list(kind: "FeatureView").isEmpty)
     }

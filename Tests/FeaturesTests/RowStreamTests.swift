@@ -53,7 +53,7 @@ import Testing
         let aside = try await states.deadLetters(name, limit: 10)
         #expect(aside.map(\.origin) == ["rows/0@1"] && aside.allSatisfy { $0.reason.contains("ahead of the clock") })
         #expect(try await states.positions(name) == ["rows/0": 3])
-        #expect(shop.store.counters.age(of: view) == 1800 * 1_000_000)
+        #expect(shop.store.counters.age(of: view).map { $0 / 1_000_000 } == 1800)
     }
 
     @Test("a word about a view leaves its stream where it is; other keys begin anew")

@@ -2,7 +2,7 @@
 enum FunctionScript {
     static let text = ##"""
     # Runs the functions of feature views. Descriptor 3 is a socket: messages both ways are JSON after their length, four
-    # bytes, the lowest first. {"op": "load", "id", "view", "mode", "singleton", "name", "source", "pickle"} makes a
+    # bytes, the lowest first. {"op": "load", "id", "view", "mode", "singleton", "name", "source", "pickle", "plan"} makes a
     # function known; {"op": "call", "id", "view", "rows", "columns", "features"} answers with "values" by feature;
     # {"op": "table", …, "table", "result"} answers with "rows" after each batch, and "done". An error is {"error": words}.
     # The first message is {"ready"}, once what functions are made of is there.
@@ -80,6 +80,9 @@ enum FunctionScript {
 
     def load(message):
         view, problem = message["view"], None
+        if message["mode"] == "substrait":
+            known[message["id"]] = (planned(view, base64.b64decode(message["plan"])), "substrait", False)
+            return
         if message["pickle"]:
             dill = needed("dill", view) if not message["source"] else None
             try:
@@ -97,6 +100,21 @@ enum FunctionScript {
             raise Refused(f"the function of feature view '{view}' cannot be loaded by Python "
                           f"{sys.version.split()[0]}: {problem or error}")
         known[message["id"]] = (function, message["mode"], message["singleton"])
+
+
+    def planned(view, plan):
+        # A function of a plan over one table, whose columns are those that the plan names, of the types that it gives them.
+        arrow, substrait = needed("pyarrow", view), needed("pyarrow.substrait", view)
+
+        def function(columns):
+            def table(names, schema):
+                for name in schema.names:
+                    check(name in columns, view, f"reads '{name}', which is none of {', '.join(columns)}")
+                return arrow.table([arrow.array(columns[name], schema.field(name).type) for name in schema.names], schema)
+            # One thread keeps the rows' order.
+            result = substrait.run_query(plan, table_provider=table, use_threads=False).read_all()
+            return {name: result.column(name).to_pylist() for name in result.column_names}
+        return function
 
 
     # Values

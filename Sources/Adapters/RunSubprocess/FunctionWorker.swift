@@ -114,6 +114,7 @@ final class FunctionWorker {
             "op": "load", "id": .int(Int64(number)), "view": .string(view), "mode": .string(function.mode.rawValue),
             "singleton": .bool(function.isSingleton), "name": .string(function.name),
             "source": .string(function.source), "pickle": .string(Base64.standard.encode(function.pickle)),
+            "plan": .string(Base64.standard.encode(function.plan)),
         ]
         let answer = try ask(message, deadline: deadline)
         if let problem = answer["error"]?.string { return (nil, problem) }

@@ -1,7 +1,7 @@
 public import AerieCore
 import AerieJSON
 
-/// A Python function that gives a view's features, as Feast's SDK declares it.
+/// A Python function that gives a view's features, as Feast's SDK declares it, or a plan that stands for one.
 public struct OnDemandFunction: Sendable, Hashable {
     /// What the function takes and gives.
     public enum Mode: String, Sendable, CaseIterable {
@@ -9,6 +9,8 @@ public struct OnDemandFunction: Sendable, Hashable {
         case pandas
         /// A dictionary of lists.
         case python
+        /// A table, by a plan of Substrait, which Feast compiles a function over ibis to.
+        case substrait
     }
 
     public var mode: Mode
@@ -19,43 +21,52 @@ public struct OnDemandFunction: Sendable, Hashable {
     public var source = ""
     /// The function as Python's `dill` writes it; it goes before the source.
     public var pickle: [UInt8] = []
+    /// In mode `substrait`, instead of both: the plan, as protobuf.
+    public var plan: [UInt8] = []
 
-    public init(mode: Mode, isSingleton: Bool = false, name: String = "", source: String = "", pickle: [UInt8] = []) {
+    public init(
+        mode: Mode, isSingleton: Bool = false, name: String = "", source: String = "", pickle: [UInt8] = [],
+        plan: [UInt8] = []
+    ) {
         self.mode = mode
         self.isSingleton = isSingleton
         self.name = name
         self.source = source
         self.pickle = pickle
+        self.plan = plan
     }
 
-    /// Reads `spec.onDemand.function`, which is the source, or an object of `name`, `source` and `pickle` (base64).
+    /// Reads `spec.onDemand.function`, which is the source, or an object of `name`, `source`, `pickle` and `plan`
+    /// (these two in base64).
     /// - Returns: `nil` if there is none, or `mode` is no mode of a function.
     static func read(_ object: JSONObject, wrong: (_ field: String, _ problem: String) -> Void) -> OnDemandFunction? {
         let word = object["mode"]?.string?.lowercased() ?? "sql"
         if word == "sql" {
-            if object["function"] != nil { wrong("onDemand.mode", "is pandas or python for a view with a function") }
+            if object["function"] != nil { wrong("onDemand.mode", "is pandas, python or substrait for a view with a function") }
             return nil
         }
         guard let mode = Mode(rawValue: word) else {
-            wrong("onDemand.mode", "'\(word)' is none of sql, pandas, python")
+            wrong("onDemand.mode", "'\(word)' is none of sql, pandas, python, substrait")
             return nil
         }
         var function = OnDemandFunction(mode: mode, isSingleton: object["singleton"]?.bool ?? false)
         let given = object["function"]
         function.source = given?.string ?? given?["source"]?.string ?? ""
         function.name = given?["name"]?.string ?? ""
-        if let text = given?["pickle"]?.string {
-            if let bytes = Base64.standard.decode(text) {
-                function.pickle = bytes
-            } else {
-                wrong("onDemand.function.pickle", "is no base64")
-            }
+        func bytes(_ member: String) -> [UInt8] {
+            guard let text = given?[member]?.string else { return [] }
+            let bytes = Base64.standard.decode(text)
+            if bytes == nil { wrong("onDemand.function.\(member)", "is no base64") }
+            return bytes ?? []
         }
-        if function.source.isEmpty, function.pickle.isEmpty {
+        (function.pickle, function.plan) = (bytes("pickle"), bytes("plan"))
+        if mode == .substrait {
+            if function.plan.isEmpty { wrong("onDemand.function.plan", "is required in mode substrait, in base64") }
+        } else if function.source.isEmpty, function.pickle.isEmpty {
             wrong("onDemand.function", "is required in mode \(word): the source of a Python function, or its pickle")
         }
-        if function.isSingleton, mode == .pandas {
-            wrong("onDemand.singleton", "goes with mode python; a function of pandas takes a frame")
+        if function.isSingleton, mode != .python {
+            wrong("onDemand.singleton", "goes with mode python; the others take all rows")
         }
         return function
     }

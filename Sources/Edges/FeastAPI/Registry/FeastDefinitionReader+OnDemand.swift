@@ -15,19 +15,16 @@ extension FeastDefinitionReader {
         if message.has(16) { problems.append("\(view) aggregates, which is not carried out") }
         let mode = message.text(11).isEmpty ? "pandas" : message.text(11).lowercased()
         if OnDemandFunction.Mode(rawValue: mode) == nil {
-            problems.append("\(view) is of mode '\(mode)'; pandas and python are run")
+            problems.append("\(view) is of mode '\(mode)'; pandas, python and substrait are run")
         }
-        var function = try message.message(10)?.message(1)
-        if function == nil { function = try message.message(5) }
-        if function == nil { problems.append("\(view) has no function") }
-        guard problems.isEmpty, let function else { return outcome }
+        guard let function = try onDemandFunction(mode), problems.isEmpty else {
+            if problems.isEmpty { problems.append("\(view) has no function") }
+            return outcome
+        }
         guard var onDemand = try onDemandSources(view) else { return outcome }
         onDemand["mode"] = .string(mode)
         if message.number(15) != 0 { onDemand["singleton"] = true }
-        var written: JSONObject = ["name": .string(function.text(1)), "source": .string(function.text(3))]
-        let pickle = function.all(2).last ?? []
-        if !pickle.isEmpty { written["pickle"] = .string(Base64.standard.encode(pickle)) }
-        onDemand["function"] = .object(written)
+        onDemand["function"] = .object(function)
         var spec = JSONObject()
         if message.number(19) != 0 { spec["disabled"] = true }
         if message.number(12) != 0 {
@@ -40,6 +37,23 @@ extension FeastDefinitionReader {
         spec["features"] = .array(features)
         try described(&spec, description: 6, owner: 8, tags: 7)
         return resource("FeatureView", keepingRest(spec, known: Self.onDemandMembers))
+    }
+
+    /// `FeatureTransformationV2 {1: user_defined_function {1: name, 2: body, 3: body_text}, 2: substrait_transformation
+    /// {1: substrait_plan}}` in field 10, or in field 5 a function as older SDKs write it; `nil` for none.
+    private func onDemandFunction(_ mode: String) throws(AerieError) -> JSONObject? {
+        let transformation = try object.spec.message(10)
+        if mode == OnDemandFunction.Mode.substrait.rawValue {
+            guard let plan = try transformation?.message(2)?.data(1) else { return nil }
+            return ["plan": .string(Base64.standard.encode(plan))]
+        }
+        var given = try transformation?.message(1)
+        if given == nil { given = try object.spec.message(5) }
+        guard let given else { return nil }
+        var function: JSONObject = ["name": .string(given.text(1)), "source": .string(given.text(3))]
+        let pickle = given.all(2).last ?? []
+        if !pickle.isEmpty { function["pickle"] = .string(Base64.standard.encode(pickle)) }
+        return function
     }
 
     /// The map of `OnDemandSource` in field 4 as `inputs` and `request`; `nil` if one is not read here.

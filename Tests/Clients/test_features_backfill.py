@@ -226,7 +226,7 @@ def test_windows_are_filled_with_what_was_before_their_stream(aerie, tmp_path):
 
 def test_a_kill_during_a_backfill_of_windows_leaves_them_right(start_aerie, tmp_path):
     now = datetime.datetime.now(datetime.timezone.utc)
-    cards = 60_000
+    cards = 26_000
     write(tmp_path / "events.parquet", [(card, now - k * DAY, f"{card}-{k}", 1.0) for k in range(1, 9) for card in range(cards)])
     server = start_aerie(tmp_path / "data")
     server.cli("apply", "-f", "-", input=WINDOWS.format(path=tmp_path / "events.parquet"))

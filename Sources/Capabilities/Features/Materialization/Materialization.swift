@@ -71,6 +71,8 @@ extension FeatureStore {
             }
             guard var failure = failures.first else { return results }
             if jobs.count > 1 {
+                // The message has those of all.
+                failure.details = []
                 failure.message = failures.map(\.message).joined(separator: "; ")
                     + " (\(results.count) of \(jobs.count) feature views are materialized)"
             }

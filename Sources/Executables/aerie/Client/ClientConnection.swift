@@ -97,10 +97,7 @@ struct PlatformClient: Sendable {
     ) async throws(AerieError) -> JSONValue {
         var report: JSONValue?
         try await lines(request) { line throws(AerieError) in
-            if let error = line["error"] {
-                throw AerieError(
-                    AerieError.Code(wireName: error["code"]?.string ?? ""), error["message"]?.string ?? "it failed")
-            }
+            if let error = line["error"] { throw Self.error(error, message: error["message"]?.string ?? "it failed") }
             if line["type"]?.string == "report" { report = line } else { try await each(line) }
         }
         guard let report else {
@@ -181,6 +178,11 @@ struct PlatformClient: Sendable {
         if let tracking = AerieError(tracking: body) { return tracking }
         guard let error = body["error"], let message = error["message"]?.string
         else { return foreign(status) }
+        return Self.error(error, message: message)
+    }
+
+    /// What a server's answer says under `error`.
+    private static func error(_ error: JSONValue, message: String) -> AerieError {
         let details = (error["details"]?.array ?? []).map { detail in
             AerieError.Detail(
                 field: detail["field"]?.string ?? "", problem: detail["problem"]?.string ?? "",

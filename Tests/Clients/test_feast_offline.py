@@ -230,7 +230,7 @@ spec: {{type: postgres, url: "{postgres.url}"}}
             if name != "of_csv":
                 assert {column: kind for column, kind in found.items() if column not in ("event_timestamp", "created")} == {
                     column: kind for column, kind in of_file.items() if column not in ("event_timestamp", "created")}, name
-                assert found["event_timestamp"].startswith("timestamp[us")
+                assert found["event_timestamp"].startswith("timestamp[")
         for source in batch.values():
             RemoteOfflineStore().validate_data_source(store.config, source)
         for name, words in [("in_nothing", "no such SourceConnection"), ("pushed_only", "no rows to pull")]:

@@ -406,11 +406,16 @@ def test_every_method_of_the_registry_is_there(server):
     remote = store(server, "methods")
     objects, scaled = python_view(server)
     remote.apply([*objects, scaled])
-    stub = RegistryServer_pb2_grpc.RegistryServerStub(grpc.insecure_channel(server.grpc))
+    channel = grpc.insecure_channel(server.grpc)
+    stub = RegistryServer_pb2_grpc.RegistryServerStub(channel)
     service = RegistryServer_pb2.DESCRIPTOR.services_by_name["RegistryServer"]
     assert len(service.methods) == 55
     refused = set()
     for method in service.methods:
+        with pytest.raises(grpc.RpcError) as error:
+            channel.unary_unary(f"/feast.registry.RegistryServer/{method.name}")(b"\xff" * 40)
+        assert error.value.code() == grpc.StatusCode.INVALID_ARGUMENT, method.name
+        assert json.loads(error.value.details())["module"] == "feast.errors"
         kind = getattr(RegistryServer_pb2, method.input_type.name, None)
         request = kind() if kind else __import__("google.protobuf.empty_pb2", fromlist=["Empty"]).Empty()
         if hasattr(request, "project") and isinstance(request.project, str):

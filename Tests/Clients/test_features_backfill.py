@@ -119,9 +119,9 @@ def test_a_terminal_gets_a_bar_and_the_rows_at_the_end(server):
     (("backfill", "--from", "2026-10-02", "--to", "2026-10-01"), 2, "--from: 2026-10-02T00:00:00Z is after the end"),
     (("materialize", "2026-10-02", "2026-10-01"), 2, "START: 2026-10-02T00:00:00Z is after the end"),
     (("materialize-incremental", "soon"), 2, "END: \"soon\" is no moment"),
-    (("backfill", "--from", "2026-10-01", "--views", "nobody"), 4, "nobody"),
+    (("backfill", "--from", "2026-10-01", "--views", "nobody"), 3, "nobody"),
     (("historical", "--features", "stats:trips", "--end", "soon", "--output", "never.csv"), 2, "--end: 'soon' is no moment"),
-    (("historical", "--features", "trips", "--end", "2026-10-02", "--output", "never.csv"), 2, "--features"),
+    (("historical", "--features", "trips", "--end", "2026-10-02", "--output", "never.csv"), 2, "Invalid feature reference 'trips'"),
 ], ids=["from", "to", "order", "positional", "incremental", "view", "historical", "feature"])
 def test_what_is_wrong_is_named_as_the_command_names_it(aerie, folder, arguments, code, words):
     aerie.cli("apply", "-f", "-", input=MANIFEST.format(folder=folder))

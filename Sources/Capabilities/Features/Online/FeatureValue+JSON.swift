@@ -94,11 +94,14 @@ extension FeatureValue {
     private static func nested(_ json: JSONValue, _ type: FeatureType) -> JSONValue? {
         let given = json.string.flatMap { try? JSONValue.parse($0, allowsNonFinite: true) } ?? json
         switch type {
-        case .map, .structure: return given.object == nil ? nil : given
+        case .map, .structure: return given.object.map(JSONValue.object)
         case .mapList, .structureList:
-            guard let maps = given.array?.map({ nested($0, .map) }), !maps.contains(nil) else { return nil }
-            return .array(maps.compactMap(\.self))
-        default: return given.array?.allSatisfy { $0.array != nil || $0.isNull } == true ? given : nil
+            guard let values = given.array else { return Optional.none }
+            let maps = values.compactMap { nested($0, .map) }
+            return maps.count == values.count ? .some(.array(maps)) : Optional.none
+        default:
+            let isOfLists = given.array?.allSatisfy { $0.array != nil || $0.isNull } == true
+            return isOfLists ? .some(given) : Optional.none
         }
     }
 

@@ -218,8 +218,9 @@ private final class RedisHandler: ChannelInboundHandler {
 
     private func fail(_ words: String) {
         problem = words
-        end()
+        // First, so that who is told of it and tries again finds the connection closed.
         context?.close(promise: nil)
+        end()
     }
 
     private func end() {

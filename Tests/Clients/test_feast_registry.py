@@ -470,16 +470,6 @@ def test_a_registry_of_feasts_own_is_brought_over(server, tmp_path, kind):
     assert server.cli("import", "feast", "--from", str(tmp_path / "text"), check=False).returncode == 2
 
 
-def test_the_registry_survives_a_crash(server, start_aerie):
-    remote = store(server, "crash")
-    remote.apply(definitions(server))
-    before = protos(remote.list_feature_views(), "feature_views")
-    server.kill()
-    again = start_aerie(server.data_dir)
-    remote = store(again, "crash")
-    assert protos(remote.list_feature_views(), "feature_views") == before
-
-
 def test_names_and_ttls_that_feast_takes(server):
     project = "names"
     remote = store(server, project)
@@ -505,3 +495,13 @@ def test_names_and_ttls_that_feast_takes(server):
         with pytest.raises(FeastError, match="must not contain"):
             remote.registry.apply_feature_view(view, project)
     assert [one.name for one in remote.list_feature_views()] == ["driver__stats.v-1"]
+
+
+def test_the_registry_survives_a_crash(server, start_aerie):
+    remote = store(server, "crash")
+    remote.apply(definitions(server))
+    before = protos(remote.list_feature_views(), "feature_views")
+    server.kill()
+    again = start_aerie(server.data_dir)
+    remote = store(again, "crash")
+    assert protos(remote.list_feature_views(), "feature_views") == before

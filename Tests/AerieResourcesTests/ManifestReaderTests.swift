@@ -57,7 +57,7 @@ import Testing
         .metadata("  name: Fraud_Model", "metadata.name", 5, "try \"fraud-model\""),
         .metadata("  name: -a", "metadata.name", 5, "must begin and end with"),
         .metadata("  name: \(String(repeating: "a", count: 254))", "metadata.name", 5, "at most 253"),
-        .metadata("  name: a\n  namespace: A", "metadata.namespace", 6, "lowercase"),
+        .metadata("  name: a\n  namespace: a.b", "metadata.namespace", 6, "letters"),
         .metadata("  name: a\n  labels:\n    x: 1", "metadata.labels.x", 7, "write it in quotes"),
         .metadata("  name: a\n  labels:\n    x y: z", "metadata.labels.x y", 7, "the key must be"),
         .metadata("  name: a\n  labels:\n    x: a b", "metadata.labels.x", 7, "the value must be"),

@@ -166,11 +166,11 @@ spec:
 """
 
 
-def wait_until_available(server: Aerie, name: str, seconds: float = 30) -> dict:
+def wait_until_available(server: Aerie, name: str, seconds: float = 30, namespace: str = "default") -> dict:
     """The deployment's status once its state is Available."""
     deadline, status = time.monotonic() + seconds, None
     while time.monotonic() < deadline:
-        status = json.loads(server.cli("get", "SeldonDeployment", name, "-o", "json").stdout).get("status") or {}
+        status = json.loads(server.cli("get", "SeldonDeployment", name, "-n", namespace, "-o", "json").stdout).get("status") or {}
         if status.get("state") == "Available":
             return status
         time.sleep(0.1)

@@ -81,7 +81,7 @@ import Testing
             "POST", "/api/v1/apply", "a: [", 400, "invalidArgument"),
         ("POST", "/api/v1/apply?dryRun=perhaps", "a: 1", 400, "invalidArgument"),
         ("POST", "/api/v1/apply?folder=here", PlatformFixture.gadget("a"), 400, "invalidArgument"),
-        ("POST", "/api/v1/apply?namespace=A", PlatformFixture.gadget("a"), 400, "invalidArgument"),
+        ("POST", "/api/v1/apply?namespace=a.b", PlatformFixture.gadget("a"), 400, "invalidArgument"),
         ("POST", "/api/v1/apply", "\u{0}", 400, "invalidArgument"),
         ("POST", "/api/v1/diff", "kind: 5", 400, "invalidArgument"),
         ("POST", "/api/v1/namespaces/default/note", PlatformFixture.gadget("a"), 400, "invalidArgument"),

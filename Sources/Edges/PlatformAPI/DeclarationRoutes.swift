@@ -26,7 +26,7 @@ extension PlatformRoutes {
     /// `?namespace=` for objects that name none.
     private static func namespace(_ request: Request) throws(AerieError) -> String? {
         guard let namespace = request.uri.queryParameters["namespace"].map(String.init) else { return nil }
-        if let problem = NameRules.problem(namespace: namespace, allowsUnderscores: true) {
+        if let problem = NameRules.problem(namespace: namespace) {
             throw .invalid("namespace", problem)
         }
         return namespace

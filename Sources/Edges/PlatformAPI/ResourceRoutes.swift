@@ -104,7 +104,7 @@ extension PlatformRoutes {
     private func namespace(_ context: Context) throws -> String? {
         let namespace = try context.part("namespace")
         guard namespace != "-" else { return nil }
-        if let problem = NameRules.problem(namespace: namespace, allowsUnderscores: true) {
+        if let problem = NameRules.problem(namespace: namespace) {
             throw AerieError.invalid("namespace", problem)
         }
         return namespace

@@ -154,7 +154,7 @@ public struct ManifestReader: Sendable {
         }
         let written = metadata?["namespace"]?.string
         if let used = written ?? namespace {
-            note("metadata.namespace", NameRules.problem(namespace: used, allowsUnderscores: allowsUnderscores))
+            note("metadata.namespace", NameRules.problem(namespace: used))
         }
         if let written, let namespace, namespace != written {
             note("metadata.namespace", "is \"\(written)\", but the request is for \"\(namespace)\"")

@@ -14,14 +14,15 @@ public enum NameRules {
         return nil
     }
 
-    public static func problem(namespace: String, allowsUnderscores: Bool = false) -> String? {
+    /// What is wrong with a namespace; `nil` if nothing is. Capitals and `_` may stand in one, unlike in Kubernetes: a
+    /// project of Feast is a namespace, and the deployments that read its features stand beside them.
+    public static func problem(namespace: String) -> String? {
         guard !namespace.isEmpty else { return "is empty" }
         guard namespace.utf8.count <= 63 else {
             return "has \(namespace.utf8.count) characters; at most 63 are allowed"
         }
-        guard isLabel(namespace[...], allowsUnderscores: allowsUnderscores) else {
-            let marks = allowsUnderscores ? "letters, digits, '_' and '-'" : "lowercase letters, digits and '-'"
-            return "\"\(namespace)\" may hold only \(marks), "
+        guard isLabel(namespace[...], allowsUnderscores: true) else {
+            return "\"\(namespace)\" may hold only letters, digits, '_' and '-', "
                 + "and must begin and end with a letter or digit" + suggestion(namespace)
         }
         return nil

@@ -83,6 +83,24 @@ import Testing
         #expect(shop.store.counters.age(of: shifted).map { $0 / 1_000_000 } == 60)
     }
 
+    @Test("a view has gauges of its freshness for as long as there is one") func freshness() async throws {
+        let shop = try Workshop()
+        defer { shop.end() }
+        try await shop.makeDrivers(20, spec: "freshness: 24h")
+        _ = try await shop.store.materialize(nil, from: Workshop.october.0, to: Workshop.october.1)
+        let metrics = MetricsRegistry()
+        let upkeep = FeatureUpkeep(store: shop.store, metrics: metrics, logger: Logger(label: "test"))
+        let names = ["seconds", "target_seconds", "met"].map { "aerie_feature_freshness_\($0){namespace=\"default\",view=\"drivers\"}" }
+        try await upkeep.measure()
+        let before = metrics.exposition()
+        for name in names { #expect(before.contains(name)) }
+        #expect(before.contains("\(names[1]) 86400"))
+        _ = try await shop.resources.delete(ResourceKey(kind: "FeatureView", name: "drivers"), actor: "test")
+        try await upkeep.measure()
+        let after = metrics.exposition()
+        for name in names { #expect(!after.contains(name)) }
+    }
+
     @Test("wherever defaults stand in for a store that is away, it is counted")
     func degraded() async throws {
         let metrics = MetricsRegistry()

@@ -1,7 +1,9 @@
 import AerieCore
 import AerieJSON
 import AerieResources
+import Datasets
 @testable import Features
+import StoreDuckDB
 import StoreLMDB
 import Synchronization
 import Testing
@@ -140,6 +142,37 @@ import Testing
         }
         let notes = shop.store.materializations.list("default").first?.notes ?? []
         #expect(notes.contains { $0.contains("not_be_null") })
+    }
+
+    @Test(
+        "the next older row takes the place of one in quarantine, and none that of one that is not unique",
+        arguments: [
+            ("{type: expect_column_values_to_not_be_null, kwargs: {column: digit}}", [2, 5, 7], 2),
+            ("{type: expect_column_values_to_be_unique, kwargs: {column: city}}", [nil, nil, nil], 2),
+        ] as [(String, [Int64?], Int)])
+    func olderRows(_ expectation: String, _ digits: [Int64?], _ aside: Int) async throws {
+        let shop = try Workshop()
+        defer { shop.end() }
+        try await shop.makeDrivers(10, spec: "quality: {suite: sane, onFailure: quarantine}")
+        // Of the first driver the newest two of three have no digit; of two rows of one moment the last one counts.
+        let rows = [
+            (1, "01", "2", "x"), (1, "02", "NULL", "y"), (1, "03", "NULL", "z"), (2, "01", "4", "p"), (2, "01", "5", "v"),
+            (3, "01", "6", "q"), (3, "02", "7", "v"),
+        ]
+        let values = rows.map { "(\($0.0), TIMESTAMP '2026-10-\($0.1)', 0.5, \($0.2), '\($0.3)')" }
+        try await DuckDBEngine(options: .init(threads: 1)).execute(
+            "COPY (SELECT * FROM (VALUES \(values.joined(separator: ", "))) AS t(driver_id, event_timestamp, rate, digit, city)) "
+                + "TO '\(shop.folder)/drivers.parquet' (FORMAT parquet)")
+        _ = try await shop.resources.apply(
+            "apiVersion: aerie.dev/v1\nkind: ExpectationSuite\nmetadata: {name: sane}\n"
+                + "spec: {expectations: [\(expectation)]}\n", actor: "test")
+        let done = try await shop.store.materialize(nil, from: Workshop.october.0, to: Workshop.october.1)
+        var found: [FeatureValue?] = []
+        for driver in 1...3 { found.append(try await shop.digit(of: Int64(driver))) }
+        #expect(found == digits.map { $0.map(FeatureValue.int64) })
+        #expect(done[0].rows == Int64(digits.count { $0 != nil }))
+        let kept = try await shop.store.quarantine(view: "drivers")
+        #expect(kept.count == aside)
     }
 
     private func moment(_ text: String) -> Timestamp { Timestamp(milliseconds: FeatureTime.parse(text)! / 1000) }

@@ -82,6 +82,24 @@ import Testing
         #expect(throws: AerieError.self) { try FeatureValue(json: parsed, type: type, field: "f") }
     }
 
+    @Test(arguments: [
+        (FeatureType.int64List, "[1, null]", "[1,0]"), (.floatList, "[null, 0.5]", "[0.0,0.5]"),
+        (.boolList, "[null]", "[false]"), (.stringList, #"["a", null]"#, #"["a",""]"#), (.bytesList, "[null]", #"[""]"#),
+        (.timestampList, "[1, null]", "[1,-9223372036854775808]"), (.uuidList, "[null]", #"[""]"#),
+        (.decimalList, #"["1.5", null]"#, #"["1.5",""]"#), (.int64Set, "[1, null]", nil), (.jsonList, "[null]", nil),
+    ] as [(FeatureType, String, String?)])
+    func nullsWithinLists(_ type: FeatureType, _ json: String, _ expected: String?) throws {
+        let parsed = try JSONValue.parse(json)
+        guard let expected else {
+            #expect(throws: AerieError.self) { try FeatureValue(json: parsed, type: type, field: "f") }
+            return
+        }
+        let value = try FeatureValue(json: parsed, type: type, field: "f")
+        #expect(value.json == (try JSONValue.parse(expected)))
+        let back = try value.protobuf.withUnsafeBytes { try FeatureValue(protobuf: $0) }
+        #expect(back == value)
+    }
+
     @Test func valuesAreOnlySoDeep() throws {
         var bytes = FeatureValue.int64(1).protobuf
         for _ in 0..<80 {

@@ -70,6 +70,30 @@ import Testing
         #expect(throws: AerieError.self) { try join.sql() }
     }
 
+    @Test("Names that differ in case alone, which a table does not tell apart, are refused") func sameButForCase() throws {
+        func named(_ names: String...) -> Resource {
+            Resource(
+                apiVersion: "aerie.dev/v1", kind: "FeatureView", metadata: .init(name: names[0] + "s"),
+                spec: [
+                    "source": ["path": "a.parquet"],
+                    "features": .array(names.map { ["name": .string($0), "dtype": "INT64"] }),
+                ])
+        }
+        let problems = FeatureViewKind().validate(named("NR", "nr", "other"))
+        #expect(problems.map(\.field) == ["spec.features"] && problems[0].problem.contains("'NR' and 'nr'"))
+        #expect(FeatureViewKind().validate(named("nr", "other")).isEmpty)
+        let views = try [named("NR"), named("nr")].map {
+            PointInTimeJoin.View(try FeatureViewDefinition.parse($0.spec, name: $0.metadata.name), keys: [])
+        }
+        var join = PointInTimeJoin(
+            entities: "rows", entityColumns: ["at"], timestamp: "at", views: [views[0]], usesFullNames: false)
+        _ = try join.sql()
+        join = PointInTimeJoin(
+            entities: "rows", entityColumns: ["at"], timestamp: "at", views: views, usesFullNames: false)
+        let error = #expect(throws: AerieError.self) { try join.sql() }
+        #expect(error?.message.contains("'nr'") == true)
+    }
+
     @Test("Wrong definitions are reported with their paths") func mistakes() {
         let view = Resource(
             apiVersion: "aerie.dev/v1", kind: "FeatureView", metadata: .init(name: "a__b"),

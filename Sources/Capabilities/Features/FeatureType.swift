@@ -100,6 +100,26 @@ public enum FeatureType: String, Sendable, Hashable, CaseIterable {
         }
     }
 
+    /// What stands for a null within a list of this type, as a repeated field of protobuf holds none; the value is the
+    /// one that Feast 0.67 writes. `nil` for sets and lists of documents, where Feast has none either.
+    var nullInList: FeatureValue? {
+        switch self {
+        case .int32List: .int32(0)
+        case .int64List: .int64(0)
+        case .floatList: .float(0)
+        case .doubleList: .double(0)
+        case .boolList: .bool(false)
+        case .stringList: .string("")
+        case .bytesList: .bytes([])
+        // Feast's clients read it as none.
+        case .timestampList: .timestamp(.min)
+        case .uuidList: .text(.uuid, "")
+        case .timeUUIDList: .text(.timeUUID, "")
+        case .decimalList: .text(.decimal, "")
+        default: nil
+        }
+    }
+
     /// Whether a value is a text of a form.
     public var isFormattedText: Bool {
         switch self {

@@ -21,6 +21,8 @@ public final class FeatureUpkeep: Sendable {
 
     private let store: FeatureStore
     private let metrics: MetricsRegistry
+    /// Of each online view, as last measured.
+    private let freshness = Freshness()
     private let options: Options
     private let logger: Logger
     /// Why the online store does not answer; said once, and not at each measurement.
@@ -36,6 +38,7 @@ public final class FeatureUpkeep: Sendable {
         self.options = options
         self.logger = logger
         self.sleep = sleep
+        freshness.register(with: metrics)
     }
 
     /// Until the task is cancelled.
@@ -66,27 +69,12 @@ public final class FeatureUpkeep: Sendable {
 
     /// Sets the gauges.
     public func measure() async throws(AerieError) {
-        for view in try await views({ Array($0.views.values) }) {
-            let labels = [("namespace", view.key.namespace), ("view", view.definition.name)]
-            if let age = store.counters.age(of: view) {
-                metrics.gauge(
-                    "aerie_feature_freshness_seconds", help: "Age of the newest value of a view in the online store",
-                    labels: labels
-                ).set(Double(age) / 1e6)
-                if let target = view.definition.freshness {
-                    metrics.gauge(
-                        "aerie_feature_freshness_met", help: "1 while a view's newest value is as fresh as it should be",
-                        labels: labels
-                    ).set(age <= target ? 1 : 0)
-                }
-            }
-            if let target = view.definition.freshness {
-                metrics.gauge(
-                    "aerie_feature_freshness_target_seconds", help: "How old the newest value of a view may be",
-                    labels: labels
-                ).set(Double(target) / 1e6)
-            }
+        let lines = try await views({ Array($0.views.values) }).map { view in
+            Freshness.Line(
+                labels: [("namespace", view.key.namespace), ("view", view.definition.name)],
+                age: store.counters.age(of: view), target: view.definition.freshness)
         }
+        freshness.set(lines)
         do throws(AerieError) {
             let usage = try await store.online.usage()
             metrics.gauge("aerie_online_store_bytes", help: "Bytes that the online store uses").set(Double(usage.bytes))

@@ -79,7 +79,19 @@ public struct FeatureViewKind: ResourceKind {
 
     public func validate(_ resource: Resource) -> [AerieError.Detail] {
         var problems: [AerieError.Detail] = []
-        _ = FeatureViewDefinition.read(resource.spec, name: resource.metadata.name, path: "spec", problems: &problems)
+        let view = FeatureViewDefinition.read(
+            resource.spec, name: resource.metadata.name, path: "spec", problems: &problems)
+        // What is stored already stays readable, so this is no part of reading a definition.
+        var names: [String: String] = [:]
+        for feature in view.features {
+            guard let other = names.updateValue(feature.name, forKey: feature.name.lowercased()), other != feature.name
+            else { continue }
+            problems.append(
+                .init(
+                    field: view.windows == nil ? "spec.features" : "spec.aggregations",
+                    problem: "'\(other)' and '\(feature.name)' differ in case alone, which tells no columns of a source apart"
+                ))
+        }
         return problems
     }
 

@@ -174,12 +174,12 @@ public struct PointInTimeJoin: Sendable {
     }
 
     private func check() throws(AerieError) {
-        var names = Set(entityColumns)
-        guard names.contains(timestamp) else {
+        guard entityColumns.contains(timestamp) else {
             throw .invalid(
                 "eventTime",
                 "the entity table has no column '\(timestamp)'; there are \(entityColumns.joined(separator: ", "))")
         }
+        var names = Set(entityColumns.map { $0.lowercased() })
         for view in views {
             for key in view.keys where !entityColumns.contains(key.entity) {
                 let problem = "joins by '\(key.entity)', which the entity table does not have"
@@ -191,14 +191,20 @@ public struct PointInTimeJoin: Sendable {
                 guard view.definition.features.contains(where: { $0.name == feature }) else {
                     throw .invalid("features", "view '\(view.definition.name)' declares no feature '\(feature)'")
                 }
-                guard names.insert(outputName(view, feature)).inserted else {
-                    throw .invalid(
-                        "features",
-                        "'\(outputName(view, feature))' would stand twice in the result; ask for full feature names")
-                }
+                try Self.add(outputName(view, feature), to: &names)
             }
         }
         try checkComputations(&names)
+    }
+
+    /// - Parameter names: those of the result, in lower case: to the engine, names that differ in case alone are one.
+    /// - Throws: `invalidArgument` if the name is there.
+    static func add(_ name: String, to names: inout Set<String>) throws(AerieError) {
+        guard names.insert(name.lowercased()).inserted else {
+            throw .invalid(
+                "features",
+                "'\(name)' would stand twice in the result, where case tells no names apart; ask for full feature names")
+        }
     }
 }
 

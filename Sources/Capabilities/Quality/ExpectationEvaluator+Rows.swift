@@ -15,3 +15,8 @@ extension ExpectationEvaluator {
         return parts.isEmpty ? nil : parts.joined(separator: " OR ")
     }
 }
+
+extension Expectation {
+    /// Whether what it says of a row depends on that row alone, if it is about rows.
+    public var isOfSingleRows: Bool { !type.hasSuffix("_to_be_unique") }
+}

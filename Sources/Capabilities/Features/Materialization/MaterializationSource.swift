@@ -23,6 +23,8 @@ struct MaterializationSource: OnlineRowSource {
 
     let view: FeatureCatalog.View
     let engine: any SQLEngine
+    /// All rows of the range, of which the newest were chosen; `nil` where nothing asks for others.
+    let origin: CheckedRows.Origin?
     private let hash: String
 
     /// - Parameter left: the parts, of how many, that are wanted; `nil` for all. An entity is always in the same part.
@@ -52,11 +54,23 @@ struct MaterializationSource: OnlineRowSource {
         let partition = keys.isEmpty ? "" : "PARTITION BY \(keys.joined(separator: ", ")) "
         let order = "\(time) DESC, \(created.map { "\($0) DESC NULLS LAST, " } ?? "")\"__aerie_at\" DESC"
         let position = source.position ?? "row_number() OVER ()"
-        let newest =
-            "SELECT \(columns.joined(separator: ", ")) FROM (SELECT *, \(position) AS \"__aerie_at\" FROM "
-            + "\(source.relation)) WHERE \(conditions.joined(separator: " AND ")) "
-            + "QUALIFY row_number() OVER (\(partition)ORDER BY \(order)) = 1"
-        try await keep(newest)
+        let rank = "row_number() OVER (\(partition)ORDER BY \(order))"
+        let rows =
+            " FROM (SELECT *, \(position) AS \"__aerie_at\" FROM "
+            + "\(source.relation)) WHERE \(conditions.joined(separator: " AND "))"
+        guard view.quality?.onFailure == .quarantine else {
+            origin = nil
+            try await keep("SELECT \(columns.joined(separator: ", "))\(rows) QUALIFY \(rank) = 1")
+            return
+        }
+        let names = keys.indices.map { "k\($0)" }.joined(separator: ", ")
+        let origin = CheckedRows.Origin(
+            table: "seen",
+            choice: "SELECT * EXCLUDE (r) FROM seen QUALIFY row_number() OVER "
+                + "(\(keys.isEmpty ? "" : "PARTITION BY \(names) ")ORDER BY r) = 1")
+        self.origin = origin
+        try await keep("SELECT \(columns.joined(separator: ", ")), \(rank) AS r\(rows)", as: origin.table)
+        try await keep(origin.choice)
     }
 
     /// A view that is computed of others: every entity that has a row in the range, as the point-in-time join has it at
@@ -67,6 +81,7 @@ struct MaterializationSource: OnlineRowSource {
     ) async throws(AerieError) {
         self.view = view
         self.engine = engine
+        origin = nil
         hash = Self.hash(of: view.joinKeys.indices.map { "k\($0)" })
         let moment = max(range.lowerBound, min(range.upperBound, store.clock.now().milliseconds * 1000))
         let file = "\(store.access.folder)/\(UUID().uuidString).parquet"
@@ -104,13 +119,13 @@ struct MaterializationSource: OnlineRowSource {
         return parts.isEmpty ? "false" : "\(hash(of: keys)) % \(left.of) IN (\(parts))"
     }
 
-    private func keep(_ newest: String) async throws(AerieError) {
+    private func keep(_ rows: String, as table: String = "newest") async throws(AerieError) {
         // Nobody looks at the progress of a statement here, and keeping it costs a tenth of the work.
         try await engine.execute("SET enable_progress_bar = false")
         // A statement that waits for what it reads ahead takes a core for that (decision 0031).
         try await engine.execute("SET disable_parquet_prefetching = true")
         // Once, into a table of the engine's own, which spills to the disk if it must.
-        try await engine.execute("CREATE TEMP TABLE newest AS \(newest)")
+        try await engine.execute("CREATE TEMP TABLE \(table) AS \(rows)")
     }
 
     var target: OnlineView { view.online }

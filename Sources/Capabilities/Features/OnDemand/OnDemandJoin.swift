@@ -38,11 +38,7 @@ extension PointInTimeJoin {
                     "'\(computation.view):\(computation.feature)' is computed from the column '\(column.name)', which the "
                         + "entity table does not have")
             }
-            guard names.insert(outputName(computation)).inserted else {
-                throw .invalid(
-                    "features",
-                    "'\(outputName(computation))' would stand twice in the result; ask for full feature names")
-            }
+            try Self.add(outputName(computation), to: &names)
         }
     }
 }

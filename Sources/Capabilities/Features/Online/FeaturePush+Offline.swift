@@ -39,9 +39,10 @@ extension FeatureStore {
             kept.append(PushedColumn(name: created, type: "TIMESTAMPTZ"))
             values.append { rows[$0].created == 0 ? .null : .string(FeatureTime.text(rows[$0].created)) }
         }
-        for (place, feature) in definition.features.enumerated() where column(feature.name) != nil {
+        for (place, feature) in definition.features.enumerated() {
+            guard let given = column(feature.name) else { continue }
             kept.append(PushedColumn(name: definition.column(of: feature.name), type: feature.type.sqlName))
-            values.append { Self.json(rows[$0].values[place]) }
+            values.append { Self.json(rows[$0].values[place], given: given[$0]) }
         }
         let lines = rows.indices.map { row in
             var object = JSONObject()
@@ -51,12 +52,22 @@ extension FeatureStore {
         try await pushed.append(lines, columns: kept, to: definition.pushedTo)
     }
 
+    /// - Parameter given: what the value was made of. Nulls within a list stay null: a column can hold them.
+    private static func json(_ value: FeatureValue?, given: JSONValue) -> JSONValue {
+        switch value {
+        case .list(_, let elements)?:
+            .array(zip(elements, given.array ?? []).map { $1.isNull ? .null : json($0) })
+        default: json(value)
+        }
+    }
+
     private static func json(_ value: FeatureValue?) -> JSONValue {
         switch value {
         case .none: .null
-        // Moments are seconds in a feature's values.
-        case .timestamp(let seconds)?: .string(FeatureTime.text(seconds * 1_000_000))
-        case .list(.timestamp, let moments)?, .set(.timestamp, let moments)?: .array(moments.map(json))
+        // Moments are seconds in a feature's values; one past all microseconds is Feast's null, or no moment at all.
+        case .timestamp(let seconds)?:
+            seconds.magnitude > Int64.max.magnitude / 1_000_000 ? .null : .string(FeatureTime.text(seconds * 1_000_000))
+        case .set(.timestamp, let moments)?: .array(moments.map(json))
         case let value?: value.json
         }
     }

@@ -3,7 +3,7 @@ public import AerieJSON
 
 extension FeatureValue {
     /// A JSON value as one of a type. Numbers may come as text, as Python's `int()` and `float()` take them; moments as
-    /// ISO text or in seconds.
+    /// ISO text or in seconds. A null within a list is its type's `nullInList`.
     /// - Throws: `invalidArgument` naming `field`, the value and the type.
     public init(json: JSONValue, type: FeatureType, field: String) throws(AerieError) {
         func wrong() -> AerieError { .invalid(field, "\(json.text()) is no \(type.rawValue)") }
@@ -15,8 +15,10 @@ extension FeatureValue {
             guard let values = json.array else { throw wrong() }
             var list: [FeatureValue] = []
             for value in values {
-                let one = try FeatureValue(json: value, type: element, field: field)
-                guard !one.isNull else { throw .invalid(field, "a list must not hold null") }
+                let given = try FeatureValue(json: value, type: element, field: field)
+                guard let one = given.isNull ? type.nullInList : given else {
+                    throw .invalid(field, "a value of \(type.rawValue) must not hold null")
+                }
                 list.append(one)
             }
             var seen: Set<FeatureValue> = []

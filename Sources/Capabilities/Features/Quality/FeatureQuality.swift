@@ -33,10 +33,19 @@ struct CheckedRows: Sendable {
     let view: FeatureCatalog.View
     /// The table; its `rowid` tells the rows apart.
     let table: String
+    /// Where the rows were chosen from; `nil` if there are no others.
+    var origin: Origin?
     /// What each column is selected as.
     let columns: [(sql: String, name: String)]
 
-    func select(with extra: String = "") -> String {
+    /// A table with the same columns, of which some rows are chosen.
+    struct Origin: Sendable {
+        let table: String
+        /// The `SELECT` that chooses.
+        let choice: String
+    }
+
+    func select(with extra: String = "", from table: String) -> String {
         let list = columns.map { "\($0.sql) AS \(sqlIdentifier($0.name))" }.joined(separator: ", ")
         return "SELECT \(extra)\(list) FROM \(table)"
     }
@@ -63,8 +72,11 @@ extension FeatureStore {
         var columns = view.joinKeys.enumerated().map { (sql: "k\($0)", name: $1.name) }
         columns += view.definition.features.enumerated().map { (sql: "f\($0)", name: $1.name) }
         columns.append((sql: "make_timestamp(t)", name: view.definition.timestampField ?? "event_timestamp"))
-        return try await check(
-            CheckedRows(engine: source.engine, view: view, table: "newest", columns: columns), quality)
+        let rows = CheckedRows(
+            engine: source.engine, view: view, table: "newest", origin: source.origin, columns: columns)
+        let notes = try await check(rows, quality)
+        if let origin = source.origin { try await source.engine.execute("DROP TABLE \(origin.table)") }
+        return notes
     }
 
     /// Checks rows, and takes those out of the table that are kept aside.
@@ -74,7 +86,7 @@ extension FeatureStore {
         let key = ResourceKey(kind: "ExpectationSuite", namespace: rows.view.key.namespace, name: quality.suite)
         let suite = try ExpectationSuite.parse(try await resources.get(key).spec, name: quality.suite)
         let evaluator = ExpectationEvaluator(engine: rows.engine)
-        let result = try await evaluator.evaluate(suite, relation: "(\(rows.select()))")
+        let result = try await evaluator.evaluate(suite, relation: "(\(rows.select(from: rows.table)))")
         let failures = result.results.filter { !$0.success }
         let critical = result.criticalFailures
         let notes = failures.map(\.summary)
@@ -95,26 +107,36 @@ extension FeatureStore {
     private func setAside(
         _ rows: CheckedRows, _ condition: String, _ quality: FeatureQuality, _ failures: [ExpectationResult]
     ) async throws(AerieError) -> Int64 {
-        let judged = "SELECT *, (\(condition)) AS \"__aerie_bad\" FROM (\(rows.select(with: "rowid AS \"__aerie_row\", ")))"
+        // Where rows are judged one by one, so are those that were not chosen, and the next takes a wrong one's place.
+        // What must be unique is so among the chosen.
+        let origin = failures.allSatisfy(\.expectation.isOfSingleRows) ? rows.origin : nil
+        let table = origin?.table ?? rows.table
+        let all = rows.select(with: "rowid AS \"__aerie_row\", ", from: table)
+        let judged = "SELECT *, (\(condition)) AS \"__aerie_bad\" FROM (\(all))"
         try await rows.engine.execute(
             "CREATE OR REPLACE TEMP TABLE \"__aerie_aside\" AS SELECT * EXCLUDE (\"__aerie_bad\") FROM (\(judged)) "
                 + "WHERE \"__aerie_bad\"")
-        let table = try await rows.engine.query(
+        let aside = try await rows.engine.query(
             "SELECT to_json(r)::VARCHAR AS j FROM (SELECT * EXCLUDE (\"__aerie_row\") FROM \"__aerie_aside\" "
                 + "ORDER BY \"__aerie_row\" LIMIT \(Self.quarantineLimit)) AS r")
         let at = FeatureTime.text(clock.now().milliseconds * 1000)
         let reasons = JSONValue.array(failures.map { .string($0.expectation.type) })
         var records: [[UInt8]] = []
-        for row in 0..<table.rowCount {
-            guard case .text(let text)? = table["j"]?[row], let json = try? JSONValue.parse(text) else { continue }
-            let record: JSONValue = ["at": .string(at), "suite": .string(quality.suite), "expectations": reasons, "row": json]
+        for row in 0..<aside.rowCount {
+            guard case .text(let text)? = aside["j"]?[row], let json = try? JSONValue.parse(text) else { continue }
+            let record: JSONValue = [
+                "at": .string(at), "suite": .string(quality.suite), "expectations": reasons, "row": json,
+            ]
             records.append(record.utf8())
         }
         // First kept, then taken out: a row is never in neither place.
         try await log?.append(Self.quarantineLog(rows.view), records)
         let count = try await rows.engine.query("SELECT count(*) AS n FROM \"__aerie_aside\"")
         try await rows.engine.execute(
-            "DELETE FROM \(rows.table) WHERE rowid IN (SELECT \"__aerie_row\" FROM \"__aerie_aside\")")
+            "DELETE FROM \(table) WHERE rowid IN (SELECT \"__aerie_row\" FROM \"__aerie_aside\")")
+        if let origin {
+            try await rows.engine.execute("CREATE OR REPLACE TEMP TABLE \(rows.table) AS \(origin.choice)")
+        }
         guard case .int(let taken)? = count["n"]?[0] else { return 0 }
         counters.setAside(Int(taken), of: rows.view)
         return taken

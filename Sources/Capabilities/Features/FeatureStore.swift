@@ -45,7 +45,7 @@ public final class FeatureStore: Sendable {
     let functions: (any FunctionRunner)?
     /// `nil` where texts are not searched for by their vectors.
     let embedder: (any TextEmbedder)?
-    private let featureStreams: FeatureStreams?
+    let featureStreams: FeatureStreams?
     private let snapshots = Mutex<[String: Snapshot]>([:])
     /// Whether the rows of each version of a view are kept apart.
     public let keepsVersions: Bool

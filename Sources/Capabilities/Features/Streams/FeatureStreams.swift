@@ -13,7 +13,7 @@ public final class FeatureStreams: Sendable {
     }
 
     let states: any StreamStateStore
-    private let online: any OnlineStore
+    let online: any OnlineStore
     private let clock: any WallClock
     private let open = Mutex<[String: Open]>([:])
     private let rows = Mutex<[String: RowStream]>([:])
@@ -124,11 +124,15 @@ public final class FeatureStreams: Sendable {
         let living = Set(views.compactMap(\.streamName))
         for stream in try await states.streams() where !living.contains(stream) {
             if let end = stream.lastIndex(of: "#"), unreadable.contains(String(stream[..<end])) { continue }
-            open.withLock { $0[stream] = nil }
-            rows.withLock { $0[stream] = nil }
-            for row in OnlineWindows.rows(of: stream) { _ = try await online.drop(row) }
-            try await states.drop(stream)
+            try await drop(stream)
         }
+    }
+
+    func drop(_ stream: String) async throws(AerieError) {
+        open.withLock { $0[stream] = nil }
+        rows.withLock { $0[stream] = nil }
+        for row in OnlineWindows.rows(of: stream) { _ = try await online.drop(row) }
+        try await states.drop(stream)
     }
 
     /// Publishes what is still owed.

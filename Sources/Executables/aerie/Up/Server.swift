@@ -62,6 +62,7 @@ final class Server: Sendable {
         let logger = Logger(label: "aerie")
         let inferenceURL = LateText()
         let platform = try await Platform(configuration, folder: folder, logger: logger) { inferenceURL.text }
+        try await platform.features.renameStreams()
         let plane = InferencePlane(options: try options(configuration, platform))
         plane.register(with: platform.metrics) { [serving = platform.serving] in serving.slotLabels($0) }
         platform.serving.subscribe { plane.update($0) }

@@ -112,7 +112,7 @@ import Testing
 
     @Test("of many reads in a moment only some are kept, and then two a second")
     func keptAtARate() async throws {
-        let clock = ManualClock()
+        let clock = ManualClock(Timestamp(milliseconds: 1_790_900_000_000))
         let shop = try Workshop(clock: clock, sampleEvery: 1)
         defer { shop.end() }
         let vectors = try await make(shop)

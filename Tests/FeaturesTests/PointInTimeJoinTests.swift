@@ -96,7 +96,7 @@ import Testing
 
     @Test("Wrong definitions are reported with their paths") func mistakes() {
         let view = Resource(
-            apiVersion: "aerie.dev/v1", kind: "FeatureView", metadata: .init(name: "a__b"),
+            apiVersion: "aerie.dev/v1", kind: "FeatureView", metadata: .init(name: "a:b"),
             spec: [
                 "ttl": "soon", "source": ["type": "parquet"],
                 "features": [["name": "x", "dtype": "QUATERNION"], ["name": "y:z", "dtype": "INT64"]],

@@ -163,6 +163,35 @@ struct FeastRegistryTests {
         #expect(try await test.resources.list(kind: "FeatureView").isEmpty)
     }
 
+    @Test("a dry run reports what the import then does, and changes nothing")
+    func foretelling() async throws {
+        let test = try RegistryUnderTest()
+        try await test.registry.apply(view("there"), project: "p")
+        try await test.registry.apply(view("empty"), project: "p")
+        var registry = ProtobufMessage()
+        var empty = view("empty")
+        empty.spec.set(4, nil)
+        let objects = [
+            view("there", path: "/d/y.parquet", type: 0), empty, view("a:b"), view("no name"), view("new"), service("all", "new"),
+            service("none", "nobody"),
+        ]
+        for var object in objects {
+            object.project = "p"
+            registry.append(try #require(object.kind.registryField), message: object.message)
+        }
+        let seen = try await test.registry.whole().bytes
+        let dry = try await test.registry.bringOver(registry.bytes, isDryRun: true)
+        #expect(try await test.registry.whole().bytes == seen)
+        let real = try await test.registry.bringOver(registry.bytes)
+        #expect(dry.problems == real.problems)
+        for words in ["'there' stays as it was", "'empty' stays as it was", "must not contain ':'", "no name"] {
+            #expect(dry.problems.contains { $0.contains(words) }, "\(words): \(dry.problems)")
+        }
+        let old = try await test.registry.get(.featureView, "there", project: "p")
+        #expect(try old.spec.message(7)?.message(11)?.text(2) == "/d/x.parquet")
+        #expect(try await test.registry.entry(.featureView, "new", project: "p")?.resource != nil)
+    }
+
     @Test("names of views are unique across their kinds")
     func conflicts() async throws {
         let test = try RegistryUnderTest()

@@ -8,7 +8,7 @@ public protocol ResourceListing: Sendable {
 
 /// What a store will hold when some more resources have been written: what one document of a text says of another can
 /// be checked before the first is written.
-struct PlannedResources: ResourceListing {
+public struct PlannedResources: ResourceListing {
     private let store: any ResourceStore
     private var planned: [ResourceKey: Resource] = [:]
 
@@ -16,7 +16,7 @@ struct PlannedResources: ResourceListing {
 
     mutating func add(_ resource: Resource) { planned[resource.key] = resource }
 
-    func list(kind: String, namespace: String?) async throws(AerieError) -> [Resource] {
+    public func list(kind: String, namespace: String?) async throws(AerieError) -> [Resource] {
         let stored = try await store.list(kind: kind, namespace: namespace)
         let coming = planned.values.filter {
             $0.kind == kind && (namespace == nil || $0.metadata.namespace == namespace)

@@ -91,6 +91,19 @@ public final class ResourceService: Sendable {
         try await put(YAMLWriter.text(resource.declaration), actor: actor)
     }
 
+    /// Nothing planned yet.
+    public var nothingPlanned: PlannedResources { PlannedResources(store) }
+
+    /// Checks an object as `apply` would after what is planned has been written, and plans it.
+    /// - Returns: the object as it would be.
+    public func plan(_ resource: Resource, in planned: inout PlannedResources) async throws(AerieError) -> Resource {
+        for manifest in try ManifestReader(kinds: kinds, namespace: nil).read(YAMLWriter.text(resource.declaration)) {
+            _ = try await plan(manifest, in: planned, telling: false)
+        }
+        planned.add(resource)
+        return resource
+    }
+
     /// What writing the object would come to.
     /// - Parameters:
     ///   - others: what will be there then.

@@ -33,7 +33,7 @@ extension FeastRegistry {
     /// Applies every object of a `feast.core.Registry`. It can be run again: objects are replaced by their names.
     /// - Parameters:
     ///   - project: the only one to bring over; `nil` for all.
-    ///   - isDryRun: counts and looks, and changes nothing.
+    ///   - isDryRun: reports what would come of it, and changes nothing.
     /// - Throws: `invalidArgument` if the bytes are no registry; nothing is changed then.
     public func bringOver(
         _ bytes: [UInt8], project: String? = nil, isDryRun: Bool = false
@@ -52,6 +52,7 @@ extension FeastRegistry {
             throw .invalid("", project.map { "the registry has no project '\($0)'" } ?? "the registry is empty")
         }
         var report = FeastImportReport()
+        var planned = resources.nothingPlanned
         for kind in Self.importOrder {
             let some = objects.filter { $0.kind == kind }
             if !some.isEmpty { report.counts.append((kind.rawValue, some.count)) }
@@ -62,7 +63,7 @@ extension FeastRegistry {
                 do throws(AerieError) {
                     let problem =
                         isDryRun
-                        ? try read(object, project: home, old: nil).problem
+                        ? try await foretell(object, project: home, in: &planned)
                         : try await apply(object, project: home)
                     if !problem.isEmpty { report.problems.append("\(home): \(problem)") }
                     report.problems += try warnings(object, project: home).map { "\(home): \($0)" }
@@ -73,6 +74,16 @@ extension FeastRegistry {
             }
         }
         return report
+    }
+
+    /// What `apply` would answer after what is planned, which the object's resource is added to. Changes nothing.
+    private func foretell(
+        _ given: FeastObject, project asked: String, in planned: inout PlannedResources
+    ) async throws(AerieError) -> String {
+        let (object, found) = try await admitted(given, project: asked)
+        return try await carryOut(object, project: object.project, over: found) { resource throws(AerieError) in
+            try await resources.plan(resource, in: &planned)
+        }.problem
     }
 
     /// What of a feature view has to be seen to before its source can be read.

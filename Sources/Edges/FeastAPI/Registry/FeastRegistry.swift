@@ -161,27 +161,17 @@ public struct FeastRegistry: Sendable {
     ///   name; `invalidArgument` if the object in its place is carried out, and this one cannot be.
     @discardableResult
     func apply(_ given: FeastObject, project asked: String) async throws(AerieError) -> String {
-        var object = given
-        let name = object.name
-        guard !name.isEmpty else { throw .invalid("name", "a \(object.kind.rawValue) needs a name") }
-        let project = object.kind == .project ? name : asked
-        guard !project.isEmpty else { throw .invalid("project", "must not be empty") }
-        object.project = project
-        if FeastKind.views.contains(object.kind) {
-            // As Feast refuses them, whose references could not name such a view.
-            for part in [":", "@"] where name.contains(part) {
-                throw .invalid("name", "Feature view name '\(name)' must not contain '\(part)'")
-            }
-            try await refuseOther(object.kind, name, project: project)
-        }
-        let found = try await entry(object.kind, name, project: project)
+        var (object, found) = try await admitted(given, project: asked)
+        let (name, project) = (object.name, object.project)
         let now = clock.now()
         object.stamp(created: found?.object.created ?? object.created ?? now, updated: now)
         // A client that applies a view again does not take away what was noted for it.
         let intervals = try (found?.object ?? object).materializations
         object.dropMaterializations()
         if let document = found?.document { try object.keepState(of: document) }
-        let (resource, problem) = try await carryOut(object, project: project, over: found)
+        let (resource, problem) = try await carryOut(object, project: project, over: found) {
+            resource throws(AerieError) in try await resources.apply(resource, actor: Self.actor).resource
+        }
         var document = DefinitionDocument(
             key: .init(project: project, kind: object.kind.rawValue, name: name), bytes: object.message.bytes,
             problem: problem)
@@ -200,13 +190,35 @@ public struct FeastRegistry: Sendable {
         return problem
     }
 
+    /// The object in its project, and what is there in its place.
+    func admitted(
+        _ given: FeastObject, project asked: String
+    ) async throws(AerieError) -> (object: FeastObject, found: Entry?) {
+        var object = given
+        let name = object.name
+        guard !name.isEmpty else { throw .invalid("name", "a \(object.kind.rawValue) needs a name") }
+        let project = object.kind == .project ? name : asked
+        guard !project.isEmpty else { throw .invalid("project", "must not be empty") }
+        object.project = project
+        if FeastKind.views.contains(object.kind) {
+            // As Feast refuses them, whose references could not name such a view.
+            for part in [":", "@"] where name.contains(part) {
+                throw .invalid("name", "Feature view name '\(name)' must not contain '\(part)'")
+            }
+            try await refuseOther(object.kind, name, project: project)
+        }
+        return (object, try await entry(object.kind, name, project: project))
+    }
+
     /// Applies the resource that an object means.
+    /// - Parameter write: applies a resource, or looks what would come of it.
     /// - Returns: the resource, and what of the object it leaves out; no resource where all of it is kept alone, as
     ///   Feast would keep it.
     /// - Throws: `invalidArgument` where a resource would have to go for that: what others read and what is
     ///   materialized stays, and the client is told.
-    private func carryOut(
-        _ object: FeastObject, project: String, over found: Entry?
+    func carryOut(
+        _ object: FeastObject, project: String, over found: Entry?,
+        write: (Resource) async throws(AerieError) -> Resource
     ) async throws(AerieError) -> (resource: Resource?, problem: String) {
         let outcome = try read(object, project: project, old: found?.resource)
         func refused(_ problem: String) -> AerieError {
@@ -226,7 +238,7 @@ public struct FeastRegistry: Sendable {
             resource.merge(old, before: try read(found.object, project: project, old: old).resource)
         }
         do throws(AerieError) {
-            return (try await resources.apply(resource, actor: Self.actor).resource, outcome.problem)
+            return (try await write(resource), outcome.problem)
         } catch {
             guard error.code == .invalidArgument else { throw error }
             if found?.resource != nil { throw refused(error.message) }

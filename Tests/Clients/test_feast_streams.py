@@ -45,10 +45,12 @@ def server(start_aerie, tmp_path_factory):
 
 
 def store(server, registry=None):
+    host, port = server.grpc.split(":")
     return FeatureStore(config=RepoConfig(
         project=PROJECT, provider="local", entity_key_serialization_version=3,
         registry=str(registry) if registry else {"registry_type": "remote", "path": server.grpc},
-        online_store={"type": "remote", "path": f"{server.http}/feast/{PROJECT}"}))
+        online_store={"type": "remote", "path": f"{server.http}/feast/{PROJECT}"},
+        offline_store={"type": "remote", "host": host, "port": int(port)}))
 
 
 card = Entity(name="card", join_keys=["card"], value_type=ValueType.INT64)
@@ -149,6 +151,45 @@ def test_the_sdk_pushes_rows_of_a_stream_view_without_aggregations(server):
     remote.push("latest_push", server.events.head(3), to=PushMode.ONLINE)
     got = online(remote, "latest", [0, 1, 2], ["amount", "shop"])
     assert got["amount"] == list(server.events.amount.head(3)) and got["shop"] == list(server.events.shop.head(3))
+
+
+@pytest.mark.parametrize("kind", ["push", "kafka"])
+def test_the_sdk_materializes_stream_views_from_their_batch_source(server, cluster, kind):
+    name, remote = f"filled_{kind}", store(server)
+    cluster.create_topic(name, 1)
+    source = kafka(server, cluster, name, watermark_delay_threshold=3 * HOUR) if kind == "kafka" else None
+    inferred = StreamFeatureView(
+        name=f"rows_{kind}", entities=[card], ttl=10 * DAY, timestamp_field="event_timestamp",
+        source=source or PushSource(name=f"rows_{kind}_push", batch_source=events(server)))
+    remote.apply([card, events(server), spending(server, name, source), inferred])
+    # The columns of the batch source, by Arrow Flight, are the schema.
+    columns = [("card", "int64"), ("amount", "double"), ("shop", "string"), ("event_timestamp", "timestamp[ns, tz=UTC]")]
+    assert list(remote.get_data_source(source.name if source else f"{name}_push").batch_source
+                .get_table_column_names_and_types(remote.config)) == columns
+    assert {(field.name, field.dtype) for field in remote.get_stream_feature_view(f"rows_{kind}").features} >= {
+        ("amount", Float64), ("shop", String)}
+    for materialize in [lambda: remote.materialize(server.now - 2 * DAY, datetime.datetime.now(UTC), [name, f"rows_{kind}"]),
+                        lambda: remote.materialize_incremental(datetime.datetime.now(UTC), [name, f"rows_{kind}"])]:
+        materialize()
+        assert_windows(lambda: online(remote, name, [0, 1, 2], FEATURES), server.events, [0, 1, 2])
+        got = online(remote, f"rows_{kind}", [0, 1, 2], ["amount", "shop"])
+        assert (got["amount"], got["shop"]) == (list(server.events.amount.head(3)), list(server.events.shop.head(3)))
+    assert len(remote.get_stream_feature_view(name).materialization_intervals) == 2
+    table = remote.get_historical_features(
+        entity_df=pd.DataFrame({"card": [0, 1, 2], "event_timestamp": [server.now - 5 * HOUR] * 3}),
+        features=[f"{name}:{feature}" for feature in FEATURES]).to_df().sort_values("card")
+    assert {feature: list(table[feature]) for feature in FEATURES} == oracle(server.events, [0, 1, 2], server.now - 5 * HOUR)
+    # What comes by the stream counts beside it.
+    row = {"card": 0, "amount": 100.0, "shop": "s9", "event_timestamp": datetime.datetime.now(UTC).isoformat()}
+    if kind == "kafka":
+        produced(cluster, name, [row])
+        positions(server, name, 1)
+    else:
+        answer = requests.post(f"{server.http}/feast/{PROJECT}/push", timeout=30, json={
+            "push_source_name": f"{name}_push", "to": "online", "df": {key: [value] for key, value in row.items()}})
+        assert answer.status_code == 200, answer.text
+    grown = pd.concat([server.events, pd.DataFrame([{**row, "event_timestamp": pd.Timestamp(row["event_timestamp"])}])])
+    assert_windows(lambda: online(remote, name, [0, 1, 2], FEATURES), grown, [0, 1, 2])
 
 
 def produced(cluster, topic, rows):

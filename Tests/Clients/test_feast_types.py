@@ -273,3 +273,44 @@ def test_values_that_feast_wrote_into_redis(server, feasts, start_aerie, tmp_pat
         assert other.stop() == 0
     finally:
         redis.kill()
+
+
+# Lists with a null in them, as a column of a file has them.
+GAPS = {
+    "whole": (Array(Int64), [1, None], pa.int64()), "small": (Array(Int32), [None, 2], pa.int32()),
+    "share": (Array(Float64), [None, 0.5], pa.float64()), "flag": (Array(Bool), [None, True], pa.bool_()),
+    "word": (Array(String), ["a", None], pa.string()), "raw": (Array(Bytes), [b"x", None], pa.binary()),
+    "moments": (Array(UnixTimestamp), [START, None], pa.timestamp("us", "UTC")),
+    "identities": (Array(Uuid), [str(identifier(1)), None], pa.string()),
+    "prices": (Array(Decimal), ["1.5", None], pa.string()),
+}
+
+
+def test_a_null_within_a_list_is_feasts_default_online_and_null_in_training(server):
+    later = START + datetime.timedelta(days=1)
+    columns = {"user_id": pa.array([1]), "event_timestamp": pa.array([START], pa.timestamp("us", "UTC"))}
+    for name, (_, values, kind) in GAPS.items():
+        columns[name] = pa.array([values], pa.list_(kind))
+    parquet.write_table(pa.table(columns), server.folder / "gaps.parquet")
+    user = Entity(name="user", join_keys=["user_id"], value_type=ValueType.INT64)
+    source = FileSource(name="gaps", path=str(server.folder / "gaps.parquet"), timestamp_field="event_timestamp")
+    remote = store(server, "gaps")
+    remote.apply([user, source, FeatureView(
+        name="every", entities=[user], source=source,
+        schema=[Field(name=name, dtype=kind) for name, (kind, _, _) in GAPS.items()])])
+    remote.materialize(START, later)
+    pushed = {"user_id": [2], "event_timestamp": [START.isoformat()]}
+    pushed |= {name: [plain_json(values)] for name, (_, values, _) in GAPS.items()}
+    done = requests.post(f"{server.http}/feast/gaps/push", timeout=30,
+                         json={"push_source_name": "every", "df": pushed, "to": "online_and_offline"})
+    assert done.status_code == 200, done.text
+    for address in (server.http, server.feast_http):
+        got = answer(address, "gaps", GAPS)
+        for name, (kind, values, _) in GAPS.items():
+            written = python_values_to_proto_values([values], kind.to_value_type())[0]
+            want = list(getattr(written, written.WhichOneof("val")).val)
+            assert got[name][1] == got[name][2] == plain_json(want), name
+    rows = pd.DataFrame({"user_id": [1, 2], "event_timestamp": [later] * 2})
+    table = remote.get_historical_features(rows, [f"every:{name}" for name in GAPS]).to_arrow().to_pylist()
+    for name, (_, values, _) in GAPS.items():
+        assert table[0][name] == table[1][name] == values, name

@@ -147,10 +147,10 @@ import Testing
     @Test(
         "the next older row takes the place of one in quarantine, and none that of one that is not unique",
         arguments: [
-            ("{type: expect_column_values_to_not_be_null, kwargs: {column: digit}}", [2, 5, 7], 2),
-            ("{type: expect_column_values_to_be_unique, kwargs: {column: city}}", [nil, nil, nil], 2),
-        ] as [(String, [Int64?], Int)])
-    func olderRows(_ expectation: String, _ digits: [Int64?], _ aside: Int) async throws {
+            ("{type: expect_column_values_to_not_be_null, kwargs: {column: digit}}", [.int64(2), .int64(5), .int64(7)], 2),
+            ("{type: expect_column_values_to_be_unique, kwargs: {column: city}}", [.null, nil, nil], 2),
+        ] as [(String, [FeatureValue?], Int)])
+    func olderRows(_ expectation: String, _ digits: [FeatureValue?], _ aside: Int) async throws {
         let shop = try Workshop()
         defer { shop.end() }
         try await shop.makeDrivers(10, spec: "quality: {suite: sane, onFailure: quarantine}")
@@ -169,7 +169,7 @@ import Testing
         let done = try await shop.store.materialize(nil, from: Workshop.october.0, to: Workshop.october.1)
         var found: [FeatureValue?] = []
         for driver in 1...3 { found.append(try await shop.digit(of: Int64(driver))) }
-        #expect(found == digits.map { $0.map(FeatureValue.int64) })
+        #expect(found == digits)
         #expect(done[0].rows == Int64(digits.count { $0 != nil }))
         let kept = try await shop.store.quarantine(view: "drivers")
         #expect(kept.count == aside)

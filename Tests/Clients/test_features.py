@@ -193,7 +193,7 @@ def test_wrong_questions_are_the_askers_fault(features, body, status, words):
     ("materialize-incremental", {}, 422, "end_ts"),
     ("materialize-incremental", {"end_ts": "2026-01-01", "feature_views": ["driver_stats"], "version": "v2"}, 400, "version"),
     ("search", {"features": ["driver_stats:trips"], "query": [1.0], "top_k": 1}, 400, "no feature with a vector index"),
-    ("search", {"features": ["driver_stats:trips"], "query_string": "late"}, 400, "embedding"),
+    ("search", {"features": ["driver_stats:trips"], "query_string": "late NOT early"}, 400, "NOT is not carried out"),
 ])
 def test_wrong_writes_change_nothing(features, path, body, status, words):
     answer = requests.post(f"{features.http}/{path}", json=body, timeout=30)

@@ -84,7 +84,8 @@ def test_a_kill_at_any_moment_is_made_up_for_at_the_next_start(server, start_aer
 
 @pytest.mark.parametrize("moment", ["reading", "writing"])
 def test_ctrl_c_ends_the_work_in_the_server(server, moment):
-    client = backfill(server)
+    # As a terminal starts it: tests that run in the background of a shell have been told to pass the signal over.
+    client = backfill(server, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     until(lambda: [run for run in runs(server) if moment == "reading" or run["rows"] > 0])
     client.send_signal(signal.SIGINT)
     client.wait(60)

@@ -182,9 +182,10 @@ public struct PointInTimeJoin: Sendable {
         var names = Set(entityColumns.map { $0.lowercased() })
         for view in views {
             for key in view.keys where !entityColumns.contains(key.entity) {
-                let problem = "joins by '\(key.entity)', which the entity table does not have"
+                let problem =
+                    "view '\(view.definition.name)' joins by '\(key.entity)', which the entity table does not have"
                 throw AerieError(
-                    .invalidArgument, "view '\(view.definition.name)' \(problem)", reason: "entity_rows.column",
+                    .invalidArgument, problem, reason: "entity_rows.column",
                     details: [.init(field: "views", problem: problem)])
             }
             for feature in view.features {

@@ -80,8 +80,8 @@ extension FeastRegistry {
     private func foretell(
         _ given: FeastObject, project asked: String, in planned: inout PlannedResources
     ) async throws(AerieError) -> String {
-        let (object, found) = try await admitted(given, project: asked)
-        return try await carryOut(object, project: object.project, over: found) { resource throws(AerieError) in
+        let (object, project, found) = try await admitted(given, project: asked)
+        return try await carryOut(object, project: project, over: found) { resource throws(AerieError) in
             try await resources.plan(resource, in: &planned)
         }.problem
     }

@@ -161,8 +161,8 @@ public struct FeastRegistry: Sendable {
     ///   name; `invalidArgument` if the object in its place is carried out, and this one cannot be.
     @discardableResult
     func apply(_ given: FeastObject, project asked: String) async throws(AerieError) -> String {
-        var (object, found) = try await admitted(given, project: asked)
-        let (name, project) = (object.name, object.project)
+        var (object, project, found) = try await admitted(given, project: asked)
+        let name = object.name
         let now = clock.now()
         object.stamp(created: found?.object.created ?? object.created ?? now, updated: now)
         // A client that applies a view again does not take away what was noted for it.
@@ -190,10 +190,10 @@ public struct FeastRegistry: Sendable {
         return problem
     }
 
-    /// The object in its project, and what is there in its place.
+    /// The object in its project, which a project is itself, and what is there in its place.
     func admitted(
         _ given: FeastObject, project asked: String
-    ) async throws(AerieError) -> (object: FeastObject, found: Entry?) {
+    ) async throws(AerieError) -> (object: FeastObject, project: String, found: Entry?) {
         var object = given
         let name = object.name
         guard !name.isEmpty else { throw .invalid("name", "a \(object.kind.rawValue) needs a name") }
@@ -207,7 +207,7 @@ public struct FeastRegistry: Sendable {
             }
             try await refuseOther(object.kind, name, project: project)
         }
-        return (object, try await entry(object.kind, name, project: project))
+        return (object, project, try await entry(object.kind, name, project: project))
     }
 
     /// Applies the resource that an object means.

@@ -58,7 +58,6 @@ public struct EntityWindows: Sendable, Hashable {
             guard verdict == .counted else { return verdict }
             identities.forget(before: event.arrival - plan.allowedLateness - WindowPlan.futureLimit, plan)
         }
-        if !early.isEmpty { forgetEarly(at: event.arrival, plan) }
         if seam.owns(time: event.time, arrival: event.arrival) {
             tiles.take(event, plan)
         } else {
@@ -88,8 +87,11 @@ public struct EntityWindows: Sendable, Hashable {
         early[place].tiles.take(event, plan)
     }
 
-    private mutating func forgetEarly(at time: Int64, _ plan: WindowPlan) {
-        for place in early.indices { early[place].tiles.forget(at: time, plan) }
+    /// Lets go of the early events that no window can need any more. To be called once before a state is kept, and not
+    /// at each event: what is left lying until then is counted by no window.
+    mutating func forgetEarly(_ plan: WindowPlan) {
+        guard !early.isEmpty else { return }
+        for place in early.indices { early[place].tiles.forget(at: latest, plan) }
         early.removeAll(where: \.tiles.isEmpty)
     }
 

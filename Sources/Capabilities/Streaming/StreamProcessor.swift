@@ -227,6 +227,7 @@ public actor StreamProcessor {
         var writer = StateWriter()
         for place in cache.touchedInOrder {
             let key = cache.key(place)
+            cache.states[place].forgetEarly(plan)
             let windows = cache.states[place]
             let bytes = windows.encoded(plan, &writer)
             change.states.append(StoredState(key: key, latest: windows.latest, bytes: bytes.stored))
